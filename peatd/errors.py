@@ -1,0 +1,129 @@
+"""Every error that peatd raises on purpose, and whose fault it is.
+
+PeatError
+├── ConfigError               the operator's: a setting, key file or secret        (exit 2)
+│   └── InvalidName           a name or address that does not parse                (HTTP 400)
+├── DocumentError             the writer's: this request cannot be done
+│   ├── NoSuchDocument                                                             (404)
+│   ├── PreconditionFailed    If-Match names another version                       (412)
+│   ├── MalformedUpdate       not a well-formed Yjs update                         (422)
+│   ├── MissingUpdates        builds on updates that we lack                       (409)
+│   ├── InvalidEdit           JSON that a document cannot hold                     (422)
+│   ├── TooLarge              beyond a stated limit                                (413)
+│   └── Quarantined           it killed, hung or panicked the engine               (422)
+├── Unavailable               ours, for now: draining, disk full, engine restarting (503)
+│   └── AckTimeout            the change is made, the asked rung was not reached   (504)
+├── StoreError                the disk's or the directory's
+│   ├── StoreLocked           another daemon has the directory                     (exit 2)
+│   └── StoreSchemaError      written by a newer peatd                             (exit 2)
+├── PeerError                 the other node's
+│   ├── WireError             bytes that are not our protocol
+│   ├── HandshakeError        it is not of our formation, or did not prove it in time
+│   └── LinkClosed            it ended or was cut
+└── DiscoveryError            a source of peers cannot work
+    └── EventStreamConsumed   its events were taken already
+"""
+
+
+class PeatError(Exception):
+    """The root of all errors that peatd raises on purpose. `str()` of one is a sentence for its reader."""
+
+
+class ConfigError(PeatError):
+    """A setting is wrong. The message names its origin, what was found and what to do."""
+
+
+class InvalidName(ConfigError, ValueError):
+    """A name or an address does not parse."""
+
+
+class DocumentError(PeatError):
+    """A request about a document that cannot be done; nothing was changed."""
+
+
+class NoSuchDocument(DocumentError):
+    """There is no such document here."""
+
+
+class PreconditionFailed(DocumentError):
+    """`If-Match` names another version of the document."""
+
+
+class MalformedUpdate(DocumentError):
+    """The bytes are not a well-formed Yjs v1 update, or one that the engine cannot hold."""
+
+
+class MissingUpdates(DocumentError):
+    """The update builds on updates that we lack.
+
+    Attributes:
+        state_vector: what we have, as a Yjs v1 state vector: make the update for this one.
+    """
+
+    def __init__(self, message: str, state_vector: bytes) -> None:
+        super().__init__(message)
+        self.state_vector = state_vector
+
+
+class InvalidEdit(DocumentError):
+    """The JSON cannot be held by a document."""
+
+
+class TooLarge(DocumentError):
+    """More than a stated limit."""
+
+
+class Quarantined(DocumentError):
+    """The update killed, hung or panicked the engine. It was set aside and is not applied."""
+
+
+class Unavailable(PeatError):
+    """We cannot do it now: draining, the disk is full, the engine is restarting. Try again later."""
+
+
+class AckTimeout(Unavailable):
+    """The change is made, but the rung that was asked for was not reached in time.
+
+    Attributes:
+        reached: the rung that was: `applied`, `durable` or `replicated:K`.
+    """
+
+    def __init__(self, message: str, reached: str) -> None:
+        super().__init__(message)
+        self.reached = reached
+
+
+class StoreError(PeatError):
+    """The store cannot be opened or read."""
+
+
+class StoreLocked(StoreError):
+    """Another daemon has the data directory open."""
+
+
+class StoreSchemaError(StoreError):
+    """The store was written by a newer peatd."""
+
+
+class PeerError(PeatError):
+    """The other node's fault, or the network's between us."""
+
+
+class WireError(PeerError):
+    """The peer sent bytes that are not our protocol."""
+
+
+class HandshakeError(PeerError):
+    """The other side is not of our formation, or did not prove it in time."""
+
+
+class LinkClosed(PeerError):
+    """The link ended: by GOAWAY, by EOF, by a cut or by silence."""
+
+
+class DiscoveryError(PeatError):
+    """A source of peers cannot work."""
+
+
+class EventStreamConsumed(DiscoveryError):
+    """The event stream of a strategy can be taken once."""

@@ -1,0 +1,149 @@
+"""The messages that nodes send each other: msgpack, one tagged array each. Sans-IO.
+
+Rules:
+1. A message is a frozen struct; its tag is fixed for ever, and a field is only ever added at the end, with a default.
+2. Whatever the bytes, `decode` returns a message or raises `WireError`.
+3. State vectors, diffs and updates are Yjs v1 bytes, opaque here.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from peatd.errors import WireError
+
+MAX_FRAME_BYTES = 1024 * 1024
+"""No message is longer. Declared lengths beyond it end the link before anything is allocated."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Name = Annotated[str, msgspec.Meta(max_length=511)]
+Digest = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of all messages; array_like makes them compact."""
+
+
+class Hello(_Message, frozen=True, tag=1):
+    """The first message in both directions, once the proof has passed.
+
+    Attributes:
+        instance: 16 random bytes of this process: tells a twin with our node id from ourselves.
+    """
+
+    protocol: Count
+    node_id: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    formation: Annotated[str, msgspec.Meta(max_length=253)]
+    instance: Digest
+    max_frame_bytes: Count
+    version: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class Ping(_Message, frozen=True, tag=2):
+    token: Count
+
+
+class Pong(_Message, frozen=True, tag=3):
+    token: Count
+
+
+class Goaway(_Message, frozen=True, tag=4):
+    """We end this link on purpose. `code` is for programs, `message` for people."""
+
+    code: Annotated[str, msgspec.Meta(max_length=64)]
+    message: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class Compare(_Message, frozen=True, tag=10):
+    """The 16 digests below one node of the sender's digest tree; `prefix` is that node's path in hex digits."""
+
+    prefix: Annotated[str, msgspec.Meta(max_length=64)]
+    children: Annotated[list[Digest], msgspec.Meta(min_length=16, max_length=16)]
+
+
+class Offered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One document as the sender has it. `digest` covers the state vector and the delete set."""
+
+    name: Name
+    incarnation: Count
+    deleted: bool
+    digest: Digest
+
+
+class Offer(_Message, frozen=True, tag=11):
+    """All documents that the sender has below `prefix`: what is not named here it does not have."""
+
+    prefix: Annotated[str, msgspec.Meta(max_length=64)]
+    documents: Annotated[list[Offered], msgspec.Meta(max_length=4096)]
+
+
+class State(_Message, frozen=True, tag=12):
+    """What the sender has of a document: the receiver owes the rest. With `answer` set it wants the same back."""
+
+    name: Name
+    incarnation: Count
+    state_vector: bytes
+    digest: Digest
+    answer: bool
+
+
+class Updates(_Message, frozen=True, tag=13):
+    """Updates to merge in this order. `version` is the sender's: it comes back in `Durable`."""
+
+    name: Name
+    incarnation: Count
+    version: Count
+    updates: list[bytes]
+
+
+class Piece(_Message, frozen=True, tag=14):
+    """A part of one large update: pieces of a document come in order, the first at offset 0."""
+
+    name: Name
+    incarnation: Count
+    version: Count
+    total_bytes: Count
+    offset: Count
+    part: bytes
+
+
+class Tombstone(_Message, frozen=True, tag=15):
+    """The document's incarnation, and all before it, are deleted."""
+
+    name: Name
+    incarnation: Count
+
+
+class Reached(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    name: Name
+    incarnation: Count
+    version: Count
+
+
+class Durable(_Message, frozen=True, tag=16):
+    """All that the receiver sent of these documents, up to these versions of its, is on the sender's disk."""
+
+    documents: list[Reached]
+
+
+Message = Hello | Ping | Pong | Goaway | Compare | Offer | State | Updates | Piece | Tombstone | Durable
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode(frame: bytes | memoryview) -> Message:
+    """One frame's message.
+
+    Raises:
+        WireError: if it is not one, whatever the bytes.
+    """
+    try:
+        message: Message = _decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise WireError(f"not a message of this protocol: {exc}") from exc
+    return message

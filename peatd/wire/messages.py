@@ -61,6 +61,10 @@ class Compare(_Message, frozen=True, tag=10):
     children: Annotated[list[Digest], msgspec.Meta(min_length=16, max_length=16)]
 
 
+class Equal(_Message, frozen=True, tag=17):
+    """The answer to a `Compare` of the root in which nothing differed."""
+
+
 class Offered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One document as the sender has it. `digest` covers the state vector and the delete set."""
 
@@ -78,12 +82,21 @@ class Offer(_Message, frozen=True, tag=11):
 
 
 class State(_Message, frozen=True, tag=12):
-    """What the sender has of a document: the receiver owes the rest. With `answer` set it wants the same back."""
+    """What the sender has of a document: the receiver owes it the rest.
+
+    Attributes:
+        version: the sender's; it comes back in `Durable` once the receiver has all of this state on its disk.
+        round: counts the sender's states of this document on this link. Updates echo the last one seen, so that an
+            update sent before a failure at the receiver is not mistaken for the answer to it.
+        answer: the sender wants the receiver's state back.
+    """
 
     name: Name
     incarnation: Count
     state_vector: bytes
     digest: Digest
+    version: Count
+    round: Count
     answer: bool
 
 
@@ -93,6 +106,7 @@ class Updates(_Message, frozen=True, tag=13):
     name: Name
     incarnation: Count
     version: Count
+    round: Count
     updates: list[bytes]
 
 
@@ -102,6 +116,7 @@ class Piece(_Message, frozen=True, tag=14):
     name: Name
     incarnation: Count
     version: Count
+    round: Count
     total_bytes: Count
     offset: Count
     part: bytes
@@ -126,7 +141,7 @@ class Durable(_Message, frozen=True, tag=16):
     documents: list[Reached]
 
 
-Message = Hello | Ping | Pong | Goaway | Compare | Offer | State | Updates | Piece | Tombstone | Durable
+Message = Hello | Ping | Pong | Goaway | Compare | Offer | State | Updates | Piece | Tombstone | Durable | Equal
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

@@ -1,0 +1,106 @@
+"""A formation: the nodes that share a secret, and the keys that they all derive from it. Sans-IO.
+
+Each accepted secret gives one key per purpose, 32 bytes of HKDF-SHA256 (RFC 5869):
+
+    salt  `peatd formation v1`          keeps them apart from the keys of nodes, which have no salt
+    info  purpose ‖ 00 ‖ name in UTF-8  so the same secret under another formation's name is another formation
+
+    purpose               used as
+    `certificate authority`   Ed25519 secret of the CA that signs the nodes' TLS certificates
+    `membership proof`        HMAC key of the handshake's proof
+    `client token`            HMAC key of the tokens that let Yjs clients in
+
+These strings are frozen for ever (`tests/vectors/formation.json`): nodes of different releases meet by them.
+"""
+
+import base64
+import binascii
+import secrets as randomness
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from peatd.errors import ConfigError
+
+NEW_SECRET_BYTES = 32
+MIN_SECRET_BYTES = 16
+"""128 bits: below it a secret can be guessed from a recorded handshake."""
+MAX_NAME_LENGTH = 253
+"""What HELLO carries; a DNS name's bound."""
+
+_KEY_BYTES = 32
+_SALT = b"peatd formation v1"
+_CERTIFICATE_AUTHORITY = b"certificate authority"
+_MEMBERSHIP_PROOF = b"membership proof"
+_CLIENT_TOKEN = b"client token"
+
+
+@dataclass(frozen=True, slots=True)
+class Formation:
+    """A formation's id and its secrets, decoded. The first secret is used, all are accepted: so one is rotated.
+
+    Raises:
+        ConfigError: if the name is empty or too long, or there is no secret.
+    """
+
+    name: str
+    secrets: tuple[bytes, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name) <= MAX_NAME_LENGTH:
+            raise ConfigError(
+                f"the formation's name has {len(self.name)} characters: use 1 to {MAX_NAME_LENGTH} (--formation)"
+            )
+        if not self.secrets:
+            raise ConfigError(f"formation {self.name!r} has no secret: make one with `peat secret new`")
+
+    def ca_secret(self, index: int) -> bytes:
+        """The Ed25519 secret of the CA of `secrets[index]`."""
+        return self._derive(_CERTIFICATE_AUTHORITY, index)
+
+    def proof_key(self, index: int) -> bytes:
+        """The key of the membership proof of `secrets[index]`."""
+        return self._derive(_MEMBERSHIP_PROOF, index)
+
+    def client_token_key(self, index: int) -> bytes:
+        """The key of the client tokens of `secrets[index]`."""
+        return self._derive(_CLIENT_TOKEN, index)
+
+    def _derive(self, purpose: bytes, index: int) -> bytes:
+        info = purpose + b"\0" + self.name.encode()
+        return HKDF(SHA256(), _KEY_BYTES, salt=_SALT, info=info).derive(self.secrets[index])
+
+
+def new_formation_secret() -> str:
+    """A new secret, as the text that goes into a Kubernetes Secret or a file: base64 of 32 random bytes."""
+    return base64.b64encode(randomness.token_bytes(NEW_SECRET_BYTES)).decode()
+
+
+def parse_formation_secret(text: str, origin: str) -> tuple[bytes, ...]:
+    """The secrets in `text`, decoded, in order: one per line; blank lines and repetitions do not count.
+
+    Args:
+        origin: where the text comes from, for the error's reader: a file's path or a variable's name.
+
+    Raises:
+        ConfigError: if there is none, or a line is not base64 or too short. Names the line, never what it holds.
+    """
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not lines:
+        raise ConfigError(f"{origin}: the formation secret is empty; make one with `peat secret new`")
+    return tuple(dict.fromkeys(_decode(line, f"{origin}, line {number}") for number, line in lines))
+
+
+def _decode(line: str, where: str) -> bytes:
+    try:
+        secret = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        # The cause is dropped: a decoder's error may quote what it was given.
+        raise ConfigError(f"{where}: the formation secret is not base64; make one with `peat secret new`") from None
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ConfigError(
+            f"{where}: the formation secret has {len(secret)} bytes, at least {MIN_SECRET_BYTES} are needed; "
+            "make one with `peat secret new`"
+        )
+    return secret

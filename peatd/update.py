@@ -1,0 +1,255 @@
+"""Is this a well-formed Yjs v1 update, and what does it hold? Sans-IO.
+
+A CRDT engine trusts its input: four hostile bytes make one allocate 64 GB. So nothing reaches an engine before passing
+`check`. The rules: varints bounded (client below 2^32, clock + length below 2^31), no count beyond the bytes left, no
+empty struct, values nested at most 64 deep, strings UTF-8, content refs 0-9 and type refs 0-6 only, no struct that
+refers to itself or to a later one of its client, nothing behind the end.
+
+The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
+"""
+
+from collections.abc import Callable
+
+from peatd.errors import MalformedUpdate
+from peatd.lib0 import read_bytes, read_count, read_json, read_string, read_uint, skip_any
+from peatd.reach import (
+    EMPTY_STATE_VECTOR,
+    MAX_CLIENTS,
+    Content,
+    Reach,
+    decode_state_vector,
+    encode_state_vector,
+    merge_ranges,
+    surer_kind,
+)
+
+__all__ = [
+    "EMPTY_STATE_VECTOR",
+    "MAX_CLIENTS",
+    "MAX_DIFF_BYTES",
+    "MAX_UPDATE_BYTES",
+    "Content",
+    "Reach",
+    "check",
+    "decode_state_vector",
+    "encode_state_vector",
+]
+
+MAX_UPDATE_BYTES = 1024 * 1024
+"""Of one live update, from a client or over HTTP. Our choice: a pasted book, not a film."""
+
+MAX_DIFF_BYTES = 64 * 1024 * 1024
+"""Of one diff between peers: the first sync of a large document is one update."""
+
+_ORIGIN, _RIGHT_ORIGIN, _KEYED, _CONTENT = 0x80, 0x40, 0x20, 0x1F
+_GC, _DELETED, _DOC = 0, 1, 9
+_MAX_CLIENT, _MAX_CLOCK = 2**32, 2**31
+
+
+def check(update: bytes, *, subdocuments: bool) -> Content:
+    """What the update holds, once it is known to be well-formed.
+
+    Args:
+        subdocuments: whether the engine can hold them (a valid one panics y-py).
+
+    Raises:
+        MalformedUpdate: if it is not, whatever the bytes.
+    """
+    walk = _Walk()
+    try:
+        position = walk.structs(update, subdocuments)
+        position = walk.delete_set(update, position)
+    except IndexError as exc:
+        raise MalformedUpdate("the update is cut short") from exc
+    if position != len(update):
+        raise MalformedUpdate("there are bytes behind the update's end")
+    return walk.content()
+
+
+class _Walk:
+    """What has been seen of an update so far."""
+
+    __slots__ = ("deletes", "ends", "refers", "roots", "starts")
+
+    def __init__(self) -> None:
+        self.starts: dict[int, int] = {}
+        self.ends: dict[int, int] = {}
+        self.refers: dict[int, int] = {}  # client → the last clock that something refers to
+        self.deletes: dict[int, list[tuple[int, int]]] = {}
+        self.roots: dict[str, str] = {}
+
+    def structs(self, data: bytes, subdocuments: bool) -> int:
+        clients, position = read_count(data, 0)
+        for _ in range(clients):
+            count, position = read_count(data, position)
+            client, position = read_uint(data, position)
+            clock, position = read_uint(data, position)
+            if client >= _MAX_CLIENT or client in self.starts or not count:
+                raise MalformedUpdate("the update names a client twice, without structs, or beyond 32 bits")
+            self.starts[client] = clock
+            position, self.ends[client] = self._structs_of(client, clock, count, data, position, subdocuments)
+        return position
+
+    def _structs_of(
+        self, client: int, clock: int, count: int, data: bytes, position: int, subdocuments: bool
+    ) -> tuple[int, int]:
+        """The position and the clock behind them. The loop that everything waits for: hence long, and inlined."""
+        refers = self.refers
+        for _ in range(count):
+            info = data[position]
+            position += 1
+            content = info & _CONTENT
+            if content > _DOC or (content == _GC and info) or (content == _DOC and not subdocuments):
+                raise MalformedUpdate(f"the update holds a struct that cannot be held (info {info:#x})")
+            start = position
+            if info & _ORIGIN:
+                other, position = read_uint(data, position)
+                at, position = read_uint(data, position)
+                if at > refers.get(other, -1):
+                    refers[other] = at
+                if other == client and at >= clock:
+                    raise MalformedUpdate("a struct of the update refers to itself or a later one")
+            if info & _RIGHT_ORIGIN:
+                other, position = read_uint(data, position)
+                at, position = read_uint(data, position)
+                if at > refers.get(other, -1):
+                    refers[other] = at
+                if other == client and at >= clock:
+                    raise MalformedUpdate("a struct of the update refers to itself or a later one")
+            if position == start and content:
+                position = self._parent(client, clock, info, data, position)
+            length, position = _CONTENTS[content](data, position)
+            if not length:
+                raise MalformedUpdate("the update holds an empty struct")
+            if content <= _DELETED:
+                self.deletes.setdefault(client, []).append((clock, length))
+            clock += length
+            if clock >= _MAX_CLOCK:
+                raise MalformedUpdate("a clock in the update is beyond 2^31")
+        return position, clock
+
+    def _parent(self, client: int, clock: int, info: int, data: bytes, position: int) -> int:
+        """A struct without neighbours names its parent: a root, or the struct that holds a nested type."""
+        is_root, position = read_uint(data, position)
+        name = None
+        if is_root == 1:
+            name, position = read_string(data, position)
+        elif is_root == 0:
+            other, position = read_uint(data, position)
+            at, position = read_uint(data, position)
+            self.refers[other] = max(at, self.refers.get(other, -1))
+            if other == client and at >= clock:
+                raise MalformedUpdate("a struct of the update refers to itself or a later one")
+        else:
+            raise MalformedUpdate("a struct of the update has no parent")
+        if info & _KEYED:
+            _, position = read_string(data, position)
+        if name is not None:
+            kind = _kind(info, data, position)
+            self.roots[name] = surer_kind(self.roots.get(name, kind), kind)
+        return position
+
+    def delete_set(self, data: bytes, position: int) -> int:
+        clients, position = read_count(data, position)
+        for _ in range(clients):
+            client, position = read_uint(data, position)
+            count, position = read_count(data, position)
+            if client >= _MAX_CLIENT:
+                raise MalformedUpdate("the update names a client beyond 32 bits")
+            ranges = self.deletes.setdefault(client, [])
+            for _ in range(count):
+                clock, position = read_uint(data, position)
+                length, position = read_uint(data, position)
+                if not length or clock + length >= _MAX_CLOCK:
+                    raise MalformedUpdate("the update deletes nothing, or beyond clock 2^31")
+                ranges.append((clock, length))
+        return position
+
+    def content(self) -> Content:
+        if any(client >= _MAX_CLIENT or clock >= _MAX_CLOCK for client, clock in self.refers.items()):
+            raise MalformedUpdate("a struct of the update refers to a client beyond 32 bits or a clock beyond 2^31")
+        ends = self.ends
+        # What lies before `starts` is needed anyway, so only what lies behind `ends` is left.
+        needs = {client: at + 1 for client, at in self.refers.items() if at >= ends.get(client, 0)}
+        deletes = {client: merge_ranges(ranges) for client, ranges in self.deletes.items() if ranges}
+        return Content(self.starts, ends, needs, deletes, self.roots)
+
+
+def _kind(info: int, data: bytes, position: int) -> str:
+    """What the root of a struct is, as far as one struct's content (at `position`) tells."""
+    if info & _KEYED:
+        return "map"
+    match info & _CONTENT:
+        case 1:
+            return "unknown"
+        case 4 | 5 | 6:
+            return "text"
+        case 7 if data[position] in _XML_TYPES:
+            return "xml"
+    return "array"
+
+
+_XML_TYPES = (3, 5, 6)
+"""XmlElement, XmlHook, XmlText. A fragment holds these; nothing but an array can hold an XmlFragment (4)."""
+
+
+def _json(data: bytes, position: int) -> tuple[int, int]:
+    count, position = read_count(data, position)
+    for _ in range(count):
+        position = _json_or_undefined(data, position)
+    return count, position
+
+
+def _json_or_undefined(data: bytes, position: int) -> int:
+    return position + 10 if data[position : position + 10] == b"\x09undefined" else read_json(data, position)
+
+
+def _binary(data: bytes, position: int) -> tuple[int, int]:
+    return 1, read_bytes(data, position)[1]
+
+
+def _string(data: bytes, position: int) -> tuple[int, int]:
+    text, position = read_string(data, position)
+    # Yjs counts UTF-16 code units, as JavaScript does.
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2, position
+
+
+def _embed(data: bytes, position: int) -> tuple[int, int]:
+    return 1, read_json(data, position)
+
+
+def _format(data: bytes, position: int) -> tuple[int, int]:
+    return 1, read_json(data, read_string(data, position)[1])
+
+
+def _type(data: bytes, position: int) -> tuple[int, int]:
+    kind = data[position]
+    if kind > 6:
+        raise MalformedUpdate(f"the update holds the unknown type {kind}")
+    has_name = kind in (3, 5)  # XmlElement, XmlHook
+    return 1, read_string(data, position + 1)[1] if has_name else position + 1
+
+
+def _any(data: bytes, position: int) -> tuple[int, int]:
+    count, position = read_count(data, position)
+    for _ in range(count):
+        position = skip_any(data, position)
+    return count, position
+
+
+def _doc(data: bytes, position: int) -> tuple[int, int]:
+    return 1, skip_any(data, read_string(data, position)[1])
+
+
+_CONTENTS: tuple[Callable[[bytes, int], tuple[int, int]], ...] = (
+    read_uint,  # GC: its length
+    read_uint,  # Deleted: its length
+    _json,
+    _binary,
+    _string,
+    _embed,
+    _format,
+    _type,
+    _any,
+    _doc,
+)

@@ -82,6 +82,20 @@ class Address:
         return cls(host, int(port))
 
 
+@dataclass(frozen=True, slots=True)
+class StaticPeer:
+    """A peer that the operator has listed.
+
+    Attributes:
+        name: the node id it goes by; without one it is called by its `HOST:PORT` until its first link.
+        relay_url: where a relay for it listens.
+    """
+
+    name: str | None
+    address: Address
+    relay_url: str | None = None
+
+
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?")
 
 

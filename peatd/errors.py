@@ -18,10 +18,12 @@ PeatError
 │   └── StoreSchemaError      written by a newer peatd                             (exit 2)
 ├── PeerError                 the other node's
 │   ├── WireError             bytes that are not our protocol
+│   ├── Unreachable           no connection: refused, no such host, no answer
 │   ├── HandshakeError        it is not of our formation, or did not prove it in time
 │   └── LinkClosed            it ended or was cut
 └── DiscoveryError            a source of peers cannot work
-    └── EventStreamConsumed   its events were taken already
+    ├── EventStreamConsumed   its events were taken already
+    └── MalformedSlice        not of the shape of an EndpointSlice
 """
 
 
@@ -113,8 +115,20 @@ class WireError(PeerError):
     """The peer sent bytes that are not our protocol."""
 
 
+class Unreachable(PeerError):
+    """No connection came about: refused, no such host, or no answer in time."""
+
+
 class HandshakeError(PeerError):
-    """The other side is not of our formation, or did not prove it in time."""
+    """The other side is not of our formation, or did not prove it in time.
+
+    Attributes:
+        code: what went wrong, for programs: a word of `transport/establish.py`, or that of the peer's GOAWAY.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class LinkClosed(PeerError):
@@ -127,3 +141,7 @@ class DiscoveryError(PeatError):
 
 class EventStreamConsumed(DiscoveryError):
     """The event stream of a strategy can be taken once."""
+
+
+class MalformedSlice(DiscoveryError, ValueError):
+    """The object does not have the shape of a Kubernetes EndpointSlice."""

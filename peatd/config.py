@@ -1,0 +1,250 @@
+"""The settings of this node, from flags, environment, file and defaults. The only reader of the environment.
+
+The table of all settings is `peatd/settings/table.py`; here they are put together, and what contradicts itself or
+asks for what this version does not do is refused: a setting is never silently without effect.
+"""
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peatd import surroundings
+from peatd.errors import ConfigError
+from peatd.names import Address, NodeId
+from peatd.settings import table, values
+from peatd.settings.flags import Flags, parse_flags
+from peatd.settings.show import as_toml
+from peatd.settings.sources import BUILT_IN, File, Sources, parse
+from peatd.settings.values import StaticPeer as StaticPeer
+
+DEFAULT_FILE = Path("/etc/peat/config.toml")
+
+_SECRET_VARIABLE = "PEAT_FORMATION_SECRET"
+_FIELDS = {table.PEER.name: "peers", table.RELAY.name: "relays"}
+"""Fields of Config that are not called like their setting: they hold several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings, parsed. What each means is said in `settings/table.py`.
+
+    Attributes:
+        discovery: the sources to run; `auto` is resolved, `none` is empty.
+        kubeconfig: the files that are there; empty where there is none.
+        formation_secret: the text of PEAT_FORMATION_SECRET, as it came. Where it is None, `formation_secret_file`
+            names the file; where that is None too, the data directory holds one, or will.
+        in_cluster: we run in a Kubernetes pod.
+        api_server: where the pod's API server is, if Kubernetes says so.
+        origins: where each value comes from, by its name.
+    """
+
+    node_id: NodeId
+    data_dir: Path
+    formation: str
+    formation_secret_file: Path | None
+    formation_secret: str | None = field(repr=False)
+    key_file: Path | None
+    bind: Address
+    api: Address
+    clients: Address | None
+    discovery: tuple[str, ...]
+    peers: tuple[StaticPeer, ...]
+    relays: tuple[str, ...]
+    namespace: str
+    label_selector: str
+    annotation_prefix: str
+    poll_interval: float
+    service_account_dir: Path
+    kubeconfig: tuple[Path, ...]
+    api_server: Address | None
+    engine: str
+    engine_workers: int
+    log_level: str
+    log_format: str
+    in_cluster: bool
+    origins: Mapping[str, str] = field(repr=False)
+
+
+def load(
+    arguments: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    default_file: Path = DEFAULT_FILE,
+) -> Config:
+    """Reads every setting.
+
+    Args:
+        arguments: without the program's name; those of this process by default.
+        environ: that of this process by default.
+        default_file: is read where no other is named, if it is there.
+
+    Raises:
+        ConfigError: one line that names the origin, what was found and what to do.
+        SystemExit: with 0, after printing for `--help`, `--version` and `--print-config`.
+    """
+    environ = os.environ if environ is None else environ
+    flags = parse_flags(sys.argv[1:] if arguments is None else arguments)
+    sources = Sources(flags.texts, environ, _file(flags, environ, default_file))
+    config = _resolve(sources, flags, environ)
+    _refuse_what_is_not_built(config)
+    if flags.print_config:
+        shown = {setting.name: getattr(config, _FIELDS.get(setting.name, setting.name)) for setting in table.SETTINGS}
+        sys.stdout.write(as_toml(shown, config.origins))
+        raise SystemExit(0)
+    return config
+
+
+def data_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """The data directory of a node that was started like us, without flags or file: how `peat` finds it.
+
+    Raises:
+        ConfigError: if a variable is wrong, or there is no home directory to put it in.
+    """
+    environ = os.environ if environ is None else environ
+    sources = Sources({}, environ, File(DEFAULT_FILE, {}))
+    return _data_dir(sources, environ, in_cluster=_is_in_cluster(sources, environ))
+
+
+def _file(flags: Flags, environ: Mapping[str, str], default_file: Path) -> File:
+    named, origin = flags.config, "--config"
+    if named is None:
+        named, origin = environ.get("PEAT_CONFIG") or None, "PEAT_CONFIG (environment)"
+    path = default_file if named is None else Path(named)
+    try:
+        return File(path, tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as exc:
+        if named is None:
+            return File(path, {})
+        raise ConfigError(f"{origin}: {named!r} is not there: name a TOML file") from exc
+    except (OSError, ValueError, RecursionError) as exc:
+        # ValueError: not UTF-8, not TOML, or a path with a NUL in it.
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        where = str(path) if named is None else f"{origin}: {named!r}"
+        raise ConfigError(f"{where} cannot be read as TOML: {reason}") from exc
+
+
+def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Config:
+    # First what other settings depend on.
+    in_cluster = _is_in_cluster(sources, environ)
+    service_account_dir = sources.take(table.SERVICE_ACCOUNT_DIR)
+    kubeconfig = _kubeconfig(sources, environ)
+    peers = sources.take_peers()
+    secret_file, secret = _formation_secret(sources, flags, environ)
+    return Config(
+        node_id=sources.take(table.NODE_ID, surroundings.host_name),
+        data_dir=_data_dir(sources, environ, in_cluster=in_cluster),
+        formation=sources.take(table.FORMATION),
+        formation_secret_file=secret_file,
+        formation_secret=secret,
+        key_file=_path(sources, table.KEY_FILE),
+        bind=sources.take_address(table.BIND),
+        api=sources.take_address(table.API, lambda: surroundings.api(in_cluster=in_cluster)),
+        clients=sources.take_optional(table.CLIENTS),
+        discovery=_discovery(sources, peers, has_kubernetes=in_cluster or bool(kubeconfig)),
+        peers=peers,
+        relays=sources.take_all(table.RELAY),
+        namespace=sources.take(table.NAMESPACE, lambda: _namespace(service_account_dir)),
+        label_selector=sources.take(table.LABEL_SELECTOR),
+        annotation_prefix=sources.take(table.ANNOTATION_PREFIX),
+        poll_interval=sources.take(table.POLL_INTERVAL),
+        service_account_dir=service_account_dir,
+        kubeconfig=kubeconfig,
+        api_server=_api_server(environ),
+        engine=_engine(sources),
+        engine_workers=sources.take(table.ENGINE_WORKERS),
+        log_level=sources.take(table.LOG_LEVEL),
+        log_format=sources.take(table.LOG_FORMAT, surroundings.log_format),
+        in_cluster=in_cluster,
+        origins=sources.origins,
+    )
+
+
+def _is_in_cluster(sources: Sources, environ: Mapping[str, str]) -> bool:
+    return surroundings.is_pod(environ, sources.take(table.SERVICE_ACCOUNT_DIR))
+
+
+def _data_dir(sources: Sources, environ: Mapping[str, str], *, in_cluster: bool) -> Path:
+    return sources.take(table.DATA_DIR, lambda: surroundings.data_dir(environ, in_cluster=in_cluster)).absolute()
+
+
+def _path(sources: Sources, setting: table.Setting[Path]) -> Path | None:
+    path = sources.take_optional(setting)
+    return None if path is None else path.absolute()
+
+
+def _namespace(service_account_dir: Path) -> tuple[str, str]:
+    text, origin = surroundings.namespace(service_account_dir)
+    return parse(values.parse_namespace, text, origin), origin
+
+
+def _api_server(environ: Mapping[str, str]) -> Address | None:
+    """What Kubernetes tells every pod: the host without brackets, and a port."""
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+    if not host or not port:
+        return None
+    origin = "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT (environment)"
+    return parse(Address.parse, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", origin)
+
+
+def _kubeconfig(sources: Sources, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The files that are there: of a list some may be missing, as for kubectl."""
+    named = sources.take(table.KUBECONFIG, lambda: surroundings.kubeconfig(environ))
+    there = tuple(path.absolute() for path in named if surroundings.is_there(path))
+    origin = sources.origins[table.KUBECONFIG.name]
+    if (
+        origin != BUILT_IN
+        and not there
+        and not {values.AUTO, values.KUBERNETES}.isdisjoint(sources.take(table.DISCOVERY))
+    ):
+        raise ConfigError(f"{origin}: {str(named[0])!r} is not there: name the file, or choose another --discovery")
+    return there
+
+
+def _formation_secret(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> tuple[Path | None, str | None]:
+    """The secret's file or its text. The text can only come from the environment: a flag would show it to `ps`."""
+    text = environ.get(_SECRET_VARIABLE)
+    if not text or table.FORMATION_SECRET_FILE.name in flags.texts:
+        return _path(sources, table.FORMATION_SECRET_FILE), None
+    origin = f"{_SECRET_VARIABLE} (environment)"
+    for variable in table.FORMATION_SECRET_FILE.variables:
+        if environ.get(variable):
+            raise ConfigError(f"{origin} and {variable} are both set: keep one of the two")
+    sources.origins[table.FORMATION_SECRET_FILE.name] = origin
+    return None, text
+
+
+def _discovery(sources: Sources, peers: Sequence[StaticPeer], *, has_kubernetes: bool) -> tuple[str, ...]:
+    """The sources to run. `auto` is Kubernetes where there is one, and the list where there is one or nothing else."""
+    modes = sources.take(table.DISCOVERY)
+    origin = sources.origins[table.DISCOVERY.name]
+    if values.MDNS in modes:
+        raise ConfigError(f"{origin}: mdns is not built into this version yet: leave it out")
+    automatic = [values.KUBERNETES] if has_kubernetes else []
+    if peers or not automatic:
+        automatic.append(values.STATIC)
+    resolved: list[str] = []
+    for mode in modes:
+        resolved += automatic if mode == values.AUTO else [] if mode == values.NONE else [mode]
+    if values.AUTO in modes:
+        sources.origins[table.DISCOVERY.name] = f"{origin}, found by auto"
+    if peers and values.STATIC not in resolved:
+        listed = sources.origins[table.PEER.name]
+        raise ConfigError(f"{listed} lists peers, but {origin} leaves out static: add it, or remove the peers")
+    return tuple(dict.fromkeys(resolved))
+
+
+def _engine(sources: Sources) -> str:
+    engine = sources.take(table.ENGINE, surroundings.engine)
+    if not surroundings.is_installed(engine):
+        origin = sources.origins[table.ENGINE.name]
+        raise ConfigError(f"{origin}: the engine {engine!r} is not installed: pip install {engine}, or name the other")
+    return engine
+
+
+def _refuse_what_is_not_built(config: Config) -> None:
+    for setting, value in ((table.CLIENTS, config.clients), (table.RELAY, config.relays)):
+        if value:
+            raise ConfigError(f"{config.origins[setting.name]}: this version has no {setting.flag} yet: remove it")

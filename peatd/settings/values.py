@@ -1,0 +1,172 @@
+"""From the text of a setting to its value. Sans-IO.
+
+Every parser raises ValueError with what was found and what to write instead; who set it is added by `sources.py`.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from peatd.names import Address, NodeId
+
+AUTO = "auto"
+KUBERNETES = "kubernetes"
+MDNS = "mdns"
+STATIC = "static"
+NONE = "none"
+DISCOVERY_MODES = (AUTO, KUBERNETES, MDNS, STATIC, NONE)
+
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ANNOTATION_PREFIX = re.compile(r"[A-Za-z0-9._/-]{1,253}")
+_LINE = re.compile(r"[^\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class StaticPeer:
+    """A peer from a list. Without a name it is called by its address until it says its own."""
+
+    name: NodeId | None
+    address: Address
+    relay_url: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.address}" if self.name else str(self.address)
+
+
+def parse_name(text: str) -> str:
+    """A node's or a formation's name: 253 characters is what HELLO carries, and a DNS name's bound."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not a name: use 1 to 253 letters, digits, '.', '_', '-' or ':'")
+    return text
+
+
+def parse_node_id(text: str) -> NodeId:
+    return NodeId(parse_name(text))
+
+
+def parse_namespace(text: str) -> str:
+    """A Kubernetes namespace: an RFC 1123 label."""
+    if not _NAMESPACE.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not a Kubernetes namespace: use 1 to 63 lower-case letters, digits or '-'")
+    return text
+
+
+def parse_label_selector(text: str) -> str:
+    """Passed on as it is: the API server knows the grammar better than we do."""
+    if not _LINE.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not a label selector: write one as app=peat-mesh")
+    return text
+
+
+def parse_annotation_prefix(text: str) -> str:
+    if not _ANNOTATION_PREFIX.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not the beginning of an annotation's key: write one as peat.")
+    return text
+
+
+def parse_address(text: str) -> Address:
+    return Address.parse(text)
+
+
+def parse_port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+        raise ValueError(f"{_shown(text)} is not a port: it is a number from 0 to 65535")
+    return int(text)
+
+
+def parse_path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError(f"{_shown(text)} is not a path: name a file or a directory")
+    if text.startswith("~"):
+        # No shell stands between a service and its settings: it would become a directory called `~`.
+        raise ValueError(f"{_shown(text)} begins with '~', which only a shell understands: write the whole path")
+    return Path(text)
+
+
+def parse_paths(text: str) -> tuple[Path, ...]:
+    """Several files joined by `:`, as KUBECONFIG has them."""
+    paths = tuple(parse_path(part) for part in text.split(":") if part)
+    if not paths:
+        raise ValueError(f"{_shown(text)} names no file: name one")
+    return paths
+
+
+def parse_peer(text: str) -> StaticPeer:
+    """`[NAME@]HOST:PORT`."""
+    name, at, address = text.rpartition("@")
+    parsed = Address.parse(address)
+    if parsed.port == 0:
+        raise ValueError(f"{_shown(text)} has port 0, where nobody listens: write the peer's port")
+    return StaticPeer(parse_node_id(name) if at else None, parsed)
+
+
+def parse_url(text: str) -> str:
+    """The URL of a relay. User and password are refused: this URL is shown to whoever asks for the peers."""
+    if not _LINE.fullmatch(text) or " " in text:
+        raise ValueError(f"{_shown(text)} is not a URL: write https://HOST[:PORT]")
+    try:
+        url = urlsplit(text)
+        is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError(f"{_shown(text)} is not a URL: write https://HOST[:PORT]")
+    if url.username is not None or url.password is not None:
+        raise ValueError("the URL holds a user or a password, which would be shown: leave them out")
+    return text
+
+
+def parse_discovery(text: str) -> tuple[str, ...]:
+    """One mode or several joined by commas, each once, in their order."""
+    modes = tuple(dict.fromkeys(mode.strip() for mode in text.split(",")))
+    for mode in modes:
+        if mode not in DISCOVERY_MODES:
+            raise ValueError(f"{_shown(mode)} is not a way to find peers: use {_alternatives(DISCOVERY_MODES)}")
+    if NONE in modes and len(modes) > 1:
+        raise ValueError(f"{_shown(text)} joins 'none' with others: leave 'none' out, or the others")
+    return modes
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in options:
+            raise ValueError(f"{_shown(text)} is not known here: use {_alternatives(options)}")
+        return text.lower()
+
+    return parse
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        # Digits only, and few: `int` would also take "1_0" and "٣", and a million digits slowly.
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and lowest <= int(text) <= highest):
+            raise ValueError(f"{_shown(text)} will not do: it is a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return parse
+
+
+def seconds(lowest: float, highest: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not lowest <= number <= highest:  # not a number is in no range
+            raise ValueError(f"{_shown(text)} will not do: it is a number of seconds from {lowest:g} to {highest:g}")
+        return number
+
+    return parse
+
+
+def _alternatives(options: tuple[str, ...]) -> str:
+    return f"{', '.join(options[:-1])} or {options[-1]}"
+
+
+def _shown(text: str) -> str:
+    """Quoted, on one line, and no longer than a reader needs to recognise it."""
+    return repr(text if len(text) <= 80 else text[:80] + "…")

@@ -1,0 +1,313 @@
+"""What a peer has, and so what we owe it. Sans-IO: one `PeerSync` per link, gone with the link.
+
+Rules:
+1. A received update is never forwarded. A peer is owed what *our* copy has beyond what the peer is known to have:
+   our latest changes in order while it is in step, else a diff against its state vector.
+2. What is owed is a set of documents, not a queue of messages: a slow peer costs a set, and catches up in one diff.
+3. Nothing is assumed of a document that the peer may hold from before the link: we ask for its state first. (One
+   round trip, once per document and link; `digest.py` finds those that differ without waiting for a change.)
+4. While a diff is under way in pieces, later changes of that document wait behind it.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.pieces import PIECE_BYTES, Outgoing
+from peatd.table import Change, DocumentTable, Entry
+from peatd.wire.messages import Message, Piece, State, Tombstone, Updates
+
+_STATES_PER_BATCH = 256
+"""So that a first sync of very many documents does not become one huge batch."""
+
+_OVERHEAD_BYTES = 16
+"""About what msgpack adds to one update in a message."""
+
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """What we know of the peer's copy of one document.
+
+    Attributes:
+        sent: the peer has, or was sent, all changes through this version of ours.
+        durable: it has said that it has them on its disk through this one.
+        asked: we asked for its state, and wait for it.
+        vector: the state it told: it is owed a diff against that.
+        underway: a diff is being made, or its pieces are being sent.
+        round: of the last state that it told; echoed in updates.
+    """
+
+    incarnation: int
+    sent: int = 0
+    durable: int = 0
+    asked: bool = False
+    vector: bytes | None = None
+    underway: bool = False
+    round: int = 0
+
+    @property
+    def is_in_step(self) -> bool:
+        return not (self.asked or self.underway or self.vector is not None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwedDiff:
+    """A diff to be made: of this document, for this state vector."""
+
+    key: DocumentKey
+    vector: bytes
+    known: _Known
+
+
+class PeerSync:
+    """Decides what to send to one peer.
+
+    Invariants:
+        1. A document is in `_live` only while the peer is in step with it (rule 4).
+        2. `_Known.durable` <= `_Known.sent` <= the entry's version.
+    """
+
+    def __init__(self, device_id: DeviceId, table: DocumentTable) -> None:
+        self.device_id = device_id
+        self._table = table
+        self._base = table.clock
+        self._known: dict[DocumentName, _Known] = {}
+        self._said: deque[Message] = deque()
+        self._states: dict[DocumentName, bool] = {}
+        self._live: dict[DocumentName, None] = {}
+        self._owed_diffs: dict[DocumentName, None] = {}
+        self._streams: deque[tuple[_Known, Outgoing]] = deque()
+        self._rounds: dict[DocumentName, int] = {}
+
+    # What happened here ----------------------------------------------------------------------------------------
+
+    def changed(self, entry: Entry) -> None:
+        """The document has news, or has begun."""
+        known = self._known.get(entry.name)
+        if known is None or known.incarnation != entry.incarnation:
+            if entry.begun <= self._base:
+                self.ask(entry)
+                return
+            known = self._known[entry.name] = _Known(entry.incarnation, sent=entry.begun - 1)
+        if known.is_in_step and known.sent < entry.version:
+            self._live[entry.name] = None
+
+    def ended(self, entry: Entry, origin: DeviceId | None) -> None:
+        """The document was deleted, here or (`origin`) by a peer."""
+        self._forget(entry.name)
+        if origin != self.device_id:
+            self.tell(entry.name)
+
+    # What the peer said ----------------------------------------------------------------------------------------
+
+    def heard_state(self, entry: Entry, state: State) -> bool:
+        """The peer's state of a living document of the same incarnation. True when it equals ours."""
+        known = self._known[entry.name] = _Known(entry.incarnation, round=state.round)
+        self._live.pop(entry.name, None)
+        self._owed_diffs.pop(entry.name, None)
+        if entry.name in self._states:
+            self._states[entry.name] = False  # no need to ask any more
+        if state.digest == entry.reach.digest():
+            known.sent = entry.version
+            return True
+        known.vector = state.state_vector
+        self._owed_diffs[entry.name] = None
+        return False
+
+    def heard_durable(self, key: DocumentKey, version: int) -> None:
+        known = self._known.get(key.name)
+        if known is not None and known.incarnation == key.incarnation:
+            known.durable = max(known.durable, min(version, known.sent))  # Invariant 2.
+
+    # What we want to say ---------------------------------------------------------------------------------------
+
+    def say(self, message: Message) -> None:
+        self._said.append(message)
+
+    def ask(self, entry: Entry) -> None:
+        """Tell it our state, and have it tell its own."""
+        known = self._known.get(entry.name)
+        if known is None or known.incarnation != entry.incarnation:
+            known = self._known[entry.name] = _Known(entry.incarnation)
+        if not known.asked:
+            known.asked = True
+            self._live.pop(entry.name, None)
+            self._states[entry.name] = True
+
+    @property
+    def unsaid(self) -> int:
+        return len(self._said)
+
+    def tell(self, name: DocumentName) -> None:
+        """Tell it our state: it owes us the rest. Of a deleted document that is its tombstone."""
+        self._states.setdefault(name, False)
+
+    def owe_all(self, entry: Entry, empty_vector: bytes) -> None:
+        """The peer has nothing of this document."""
+        known = self._known.get(entry.name)
+        if known is None or known.incarnation != entry.incarnation:
+            self._known[entry.name] = _Known(entry.incarnation, vector=empty_vector)
+            self._owed_diffs[entry.name] = None
+
+    def lost_step(self, name: DocumentName) -> None:
+        """Something from the peer could not be merged: nothing that it sent before our next state is confirmed."""
+        self._rounds[name] = self.round(name) + 1
+
+    def round(self, name: DocumentName) -> int:
+        return self._rounds.get(name, 0)
+
+    # Diffs -----------------------------------------------------------------------------------------------------
+
+    def next_diff(self) -> OwedDiff | None:
+        """The next diff to make."""
+        while self._owed_diffs:
+            name = next(iter(self._owed_diffs))
+            del self._owed_diffs[name]
+            known = self._known.get(name)
+            if known is None or known.vector is None or self._entry(name, known) is None:
+                continue
+            vector, known.vector, known.underway = known.vector, None, True
+            return OwedDiff(DocumentKey(name, known.incarnation), vector, known)
+        return None
+
+    def diff_made(self, owed: OwedDiff, update: bytes) -> None:
+        """It brings the peer to our state of this very moment: nothing was merged since it was made."""
+        entry = self._entry(owed.key.name, owed.known)
+        if entry is not None:
+            owed.known.sent = entry.version
+            outgoing = Outgoing(entry.name, entry.incarnation, entry.version, owed.known.round, update)
+            self._streams.append((owed.known, outgoing))
+
+    @property
+    def ready_bytes(self) -> int:
+        """What is made and not yet taken."""
+        return sum(outgoing.remaining_bytes for _, outgoing in self._streams)
+
+    def diff_failed(self, owed: OwedDiff) -> None:
+        """It could not be made; the next comparison tries again."""
+        if self._known.get(owed.key.name) is owed.known:
+            self._forget(owed.key.name)
+
+    # What to send ----------------------------------------------------------------------------------------------
+
+    def take(self) -> list[Message]:
+        """The next batch: what there is to say, then live changes, then one piece of a large diff."""
+        batch: list[Message] = list(self._said)
+        self._said.clear()
+        budget = PIECE_BYTES
+        while self._live and budget > 0:
+            name = next(iter(self._live))
+            del self._live[name]
+            message = self._take_live(name, budget)
+            if message is not None:
+                budget -= _size_bytes(message)
+                batch.append(message)
+        batch.extend(self._take_states())
+        batch.extend(self._take_streams())
+        return batch
+
+    def is_durable(self, key: DocumentKey, version: int) -> bool:
+        known = self._known.get(key.name)
+        return known is not None and known.incarnation == key.incarnation and known.durable >= version
+
+    def owed_documents(self) -> int:
+        """How many documents the peer is not known to have in full, on its disk."""
+        return sum(1 for name, known in self._known.items() if self._is_owed(name, known))
+
+    def needs_changes_after(self, entry: Entry) -> int:
+        """Changes of the entry up to this version are of no more use to this peer."""
+        known = self._known.get(entry.name)
+        if known is None or known.asked or known.vector is not None:
+            return entry.version  # it will be owed a diff
+        return known.sent
+
+    def _is_owed(self, name: DocumentName, known: _Known) -> bool:
+        entry = self._table.get(name)
+        return entry is not None and not entry.deleted and known.durable < entry.version
+
+    def _take_states(self) -> Iterator[Message]:
+        budget = _STATES_PER_BATCH
+        while self._states and budget > 0:
+            name, answer = next(iter(self._states.items()))
+            del self._states[name]
+            entry = self._table.get(name)
+            if entry is None:
+                continue
+            if entry.deleted:
+                yield Tombstone(name, entry.incarnation)
+                continue
+            budget -= 1
+            reach = entry.reach
+            vector, digest, counted = reach.state_vector(), reach.digest(), self.round(name)
+            yield State(name, entry.incarnation, vector, digest, entry.version, counted, answer)
+
+    def _take_live(self, name: DocumentName, budget: int) -> Message | None:
+        known = self._known[name]  # Invariant 1.
+        entry = self._entry(name, known)
+        if entry is None:
+            return None
+        changes = entry.changes_after(known.sent)
+        if changes is None:
+            self.ask(entry)
+            return None
+        updates, through = _fill(changes, budget, self.device_id, entry.version)
+        before, known.sent = known.sent, through
+        if through < entry.version:
+            self._live[name] = None
+        if not updates and before >= entry.begun:
+            # It brought all of this itself: nothing is owed.
+            known.durable = through if known.durable == before else known.durable
+            return None
+        return Updates(name, entry.incarnation, through, known.round, updates)
+
+    def _take_streams(self) -> Iterator[Message]:
+        """About one piece's worth; documents take turns."""
+        budget = PIECE_BYTES
+        while self._streams and budget > 0:
+            known, outgoing = self._streams.popleft()
+            entry = self._entry(outgoing.name, known)
+            if entry is None:
+                continue
+            message = outgoing.next_message()
+            budget -= _size_bytes(message)
+            if outgoing.remaining_bytes:
+                self._streams.append((known, outgoing))
+            else:
+                known.underway = False
+                self.changed(entry)
+            yield message
+
+    def _entry(self, name: DocumentName, known: _Known) -> Entry | None:
+        """The living entry, if this is still what we know of the peer's copy."""
+        if self._known.get(name) is not known:
+            return None
+        return self._table.alive(DocumentKey(name, known.incarnation))
+
+    def _forget(self, name: DocumentName) -> None:
+        self._known.pop(name, None)
+        self._live.pop(name, None)
+        self._owed_diffs.pop(name, None)
+        self._states.pop(name, None)
+
+
+def _fill(changes: list[Change], budget: int, receiver: DeviceId, version: int) -> tuple[list[bytes], int]:
+    """As many updates as fit, without those that the receiver brought; and the version that they lead to."""
+    updates: list[bytes] = []
+    for change in changes:
+        if budget <= 0:
+            return updates, change.version - 1
+        if change.origin != receiver:
+            updates.append(change.update)
+            budget -= len(change.update) + _OVERHEAD_BYTES
+    return updates, version
+
+
+def _size_bytes(message: Message) -> int:
+    match message:
+        case Updates():
+            return sum(len(update) + _OVERHEAD_BYTES for update in message.updates) + _OVERHEAD_BYTES
+        case Piece():
+            return len(message.part)
+        case _:
+            return _OVERHEAD_BYTES

@@ -1,0 +1,161 @@
+"""The documents of this node: which there are, what each holds, and its latest changes. Sans-IO.
+
+One clock counts the changes of all documents, in the order in which they were merged; a document's *version* is the
+clock at its latest change. Versions mean nothing on another node, and nothing after a restart.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from peatd.digest import DigestTree
+from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.update import Content, Reach
+from peatd.wire.messages import Offered
+
+RECENT_UPDATES = 256
+RECENT_BYTES = 128 * 1024
+"""How many of a document's latest changes are kept for peers that are nearly up to date: a few round trips' worth.
+Whoever lags further is sent a diff, which the engine makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One piece of news, and the peer that brought it (None: made here)."""
+
+    version: int
+    update: bytes
+    origin: DeviceId | None
+
+
+@dataclass(slots=True)
+class Entry:
+    """A document as this node has it. A deleted one stays, as a tombstone, so that it cannot come back.
+
+    Invariants:
+        1. `reach` is what the store's records of this incarnation add up to.
+        2. `recent` holds all changes with a version greater than `recent_after`, oldest first.
+    """
+
+    name: DocumentName
+    incarnation: int
+    deleted: bool
+    reach: Reach
+    version: int
+    begun: int
+    """The clock when this incarnation was first seen since the start; 0 when it was loaded from the store."""
+    recent: deque[Change] = field(default_factory=deque)
+    recent_after: int = 0
+    recent_bytes: int = 0
+    size_bytes: int = 0
+
+    @property
+    def key(self) -> DocumentKey:
+        return DocumentKey(self.name, self.incarnation)
+
+    @property
+    def etag(self) -> str:
+        """Names this content: equal on all nodes that have the same."""
+        return blake2b(b"%d" % self.incarnation + self.reach.digest(), digest_size=16).hexdigest()
+
+    def offered(self) -> Offered:
+        digest = bytes(16) if self.deleted else self.reach.digest()
+        return Offered(self.name, self.incarnation, self.deleted, digest)
+
+    def changes_after(self, version: int) -> list[Change] | None:
+        """The changes that followed `version`; None when some of them are no longer kept."""
+        if version < self.recent_after:
+            return None
+        return [change for change in self.recent if change.version > version]
+
+    def forget_changes(self, through: int) -> None:
+        """Lets go of changes that nobody needs any more."""
+        while self.recent and self.recent[0].version <= through:
+            oldest = self.recent.popleft()
+            self.recent_after = oldest.version
+            self.recent_bytes -= len(oldest.update)
+
+
+class DocumentTable:
+    """All entries, and the digest tree over them.
+
+    Invariants:
+        1. An entry's (incarnation, deleted) only ever grows, in that order: a higher incarnation wins, and in one
+           incarnation deleted wins.
+    """
+
+    def __init__(self) -> None:
+        self.clock = 0
+        self._entries: dict[DocumentName, Entry] = {}
+        self._tree = DigestTree()
+        self._undigested: set[DocumentName] = set()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def get(self, name: DocumentName) -> Entry | None:
+        """The entry, a tombstone too."""
+        return self._entries.get(name)
+
+    def alive(self, key: DocumentKey) -> Entry | None:
+        """The entry, if this is its present, living incarnation."""
+        entry = self._entries.get(key.name)
+        if entry is None or entry.deleted or entry.incarnation != key.incarnation:
+            return None
+        return entry
+
+    def has_ended(self, key: DocumentKey) -> bool:
+        """Whether this incarnation is over: deleted, or followed by another."""
+        entry = self._entries.get(key.name)
+        return entry is not None and (entry.incarnation, entry.deleted) > (key.incarnation, False)
+
+    def load(self, entry: Entry) -> None:
+        """Takes in an entry as the store had it."""
+        self._entries[entry.name] = entry
+        self._undigested.add(entry.name)
+
+    def begin(self, key: DocumentKey) -> Entry:
+        """A new incarnation, empty; any earlier one is over."""
+        return self._set(key, deleted=False)
+
+    def end(self, key: DocumentKey) -> Entry:
+        """A tombstone for this incarnation and all before it."""
+        return self._set(key, deleted=True)
+
+    def changed(self, entry: Entry, update: bytes, content: Content, origin: DeviceId | None) -> Change:
+        """Takes in news of a living document."""
+        entry.reach.absorb(content)
+        self.clock += 1
+        entry.version = self.clock
+        entry.size_bytes += len(update)
+        change = Change(self.clock, update, origin)
+        entry.recent.append(change)
+        entry.recent_bytes += len(update)
+        while len(entry.recent) > RECENT_UPDATES or entry.recent_bytes > RECENT_BYTES:
+            entry.forget_changes(entry.recent[0].version)
+        self._undigested.add(entry.name)
+        return change
+
+    @property
+    def tree(self) -> DigestTree:
+        """The digest tree, up to date: digests are computed when asked for, not per change."""
+        for name in self._undigested:
+            self._tree.put(self._entries[name].offered())
+        self._undigested.clear()
+        return self._tree
+
+    def offered(self, name: DocumentName) -> Offered:
+        return self._entries[name].offered()
+
+    def _set(self, key: DocumentKey, *, deleted: bool) -> Entry:
+        old = self._entries.get(key.name)
+        # Invariant 1.
+        assert old is None or (old.incarnation, old.deleted) < (key.incarnation, deleted)
+        self.clock += 1
+        # Its beginning counts as a change, so that an empty document replicates too.
+        clock = self.clock
+        entry = Entry(key.name, key.incarnation, deleted, Reach(), clock, begun=clock, recent_after=clock - 1)
+        self._entries[key.name] = entry
+        self._undigested.add(key.name)
+        return entry

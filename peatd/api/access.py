@@ -1,0 +1,135 @@
+"""Who may ask: the unix socket's owner, or whoever has the token.
+
+1. Probes are for everyone: the kubelet has no credentials, and they tell nothing that an open port does not.
+2. A browser must not be made to ask for someone else's page. Its `Origin` has to be this very host; and a name that an
+   attacker points at 127.0.0.1 (DNS rebinding) is not a name of a loopback listener.
+3. A client of the unix socket is let in: the file's mode (0600) has judged it. Any other needs the bearer token.
+"""
+
+import hmac
+import ipaddress
+from collections.abc import Collection
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from quart import request
+from quart_trio import QuartTrio
+
+from peatd.api.refusal import Refusal
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """By which listener a request came.
+
+    Attributes:
+        private: the unix socket, which only its owner can open.
+        loopback: bound to a loopback address.
+    """
+
+    private: bool
+    loopback: bool
+
+
+PUBLIC = Entrance(private=False, loopback=False)
+
+ENTRANCE = "peatd.entrance"
+"""Where in a connection's ASGI state its entrance stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request shows, as it stands in its headers; None where there is no such header."""
+
+    host: str | None
+    origin: str | None
+    authorization: str | None
+
+
+def guard_routes(app: QuartTrio, token: str, *, open_endpoints: Collection[str]) -> None:
+    """Lets nobody in to any but the open endpoints without looking. Unknown routes are not open."""
+
+    async def look() -> None:
+        if request.endpoint in open_endpoints:
+            return
+        state: dict[str, Any] = request.scope.get("state") or {}
+        headers = request.headers
+        shown = Credentials(headers.get("Host"), headers.get("Origin"), headers.get("Authorization"))
+        admit(shown, state.get(ENTRANCE, PUBLIC), token)
+
+    app.before_request(look)
+
+
+def admit(shown: Credentials, entrance: Entrance, token: str) -> None:
+    """Returns for a request that may proceed.
+
+    Raises:
+        Refusal: 403 for a wrong host or origin, 401 for a missing or wrong token.
+    """
+    if entrance.loopback and not _is_loopback_name(shown.host):
+        raise _forbidden(
+            f"{(shown.host or '')[:80]!r} is not a name of this machine's loopback",
+            "ask for localhost, 127.0.0.1 or [::1]; for other names, bind --api to an address that has them",
+        )
+    if shown.origin is not None and not _is_same_host(shown.origin, shown.host):
+        raise _forbidden(
+            f"a page of {shown.origin[:80]!r} may not ask this node",
+            "the API is for programs; a page can ask a server of its own, which holds the token",
+        )
+    if not entrance.private and not _has_token(shown.authorization, token):
+        raise Refusal(
+            HTTPStatus.UNAUTHORIZED,
+            "unauthorized",
+            "the token is wrong" if shown.authorization else "there is no token",
+            "send `Authorization: Bearer` with what is in api.token in the data directory, or use api.sock beside it",
+            {"WWW-Authenticate": 'Bearer realm="peat"'},
+        )
+
+
+def _forbidden(message: str, hint: str) -> Refusal:
+    return Refusal(HTTPStatus.FORBIDDEN, "forbidden", message, hint)
+
+
+def _has_token(authorization: str | None, token: str) -> bool:
+    scheme, _, given = (authorization or "").partition(" ")
+    # As bytes, for compare_digest takes no text beyond ASCII; and in a time that tells nothing of the token.
+    same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), token.encode())
+    return same and scheme.lower() == "bearer"
+
+
+def _is_loopback_name(host: str | None) -> bool:
+    parts = _host_and_port(host or "", 80)
+    return parts is not None and parts[0] in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_same_host(origin: str, host: str | None) -> bool:
+    """Whether a page from this origin (RFC 6454; `null` where the browser hides it) is one of ours."""
+    scheme, separator, authority = origin.partition("://")
+    port = _DEFAULT_PORTS.get(scheme.lower())
+    if not separator or port is None:
+        return False
+    ours = _host_and_port(host or "", port)
+    return ours is not None and ours == _host_and_port(authority, port)
+
+
+def _host_and_port(authority: str, default_port: int) -> tuple[str, int] | None:
+    """`HOST[:PORT]`, the host in lower case and without brackets; None if it is anything else."""
+    try:
+        parts = urlsplit(f"//{authority}")
+        if parts.netloc != authority or "@" in authority or parts.hostname is None:
+            return None
+        port = default_port if parts.port is None else parts.port
+    except ValueError:  # brackets that do not close, a port that is no number
+        return None
+    return parts.hostname, port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an IP address, as a socket names it, can be reached from this machine only."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

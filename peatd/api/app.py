@@ -1,0 +1,52 @@
+"""The HTTP API: every route of `/api/v1` but the streams, as one app. Start reading here.
+
+probes.py, nodes.py, documents.py and updates.py answer · access.py lets in · decode.py parses · errors.py refuses ·
+views.py has the shapes · server.py serves it.
+"""
+
+import structlog
+from quart import request
+from quart.wrappers import Response
+from quart_trio import QuartTrio
+
+from peatd.api.access import guard_routes
+from peatd.api.documents import add_document_routes
+from peatd.api.errors import answer_errors
+from peatd.api.nodes import add_node_routes
+from peatd.api.probes import ENDPOINTS, add_probes
+from peatd.api.updates import add_update_routes
+from peatd.api.views import Mesh
+
+log = structlog.get_logger("peatd.api")
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Of JSON and of a raw update: the same 1 MiB that an update from a client has."""
+
+BODY_TIMEOUT = 30
+"""Seconds for a whole body: 1 MiB at 35 KB/s. A body that drips in longer is 408."""
+
+
+def create_app(mesh: Mesh, token: str) -> QuartTrio:
+    """The app that answers for this node, to those who show this token (or came by the unix socket)."""
+    app = QuartTrio("peatd.api", static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
+    # The server's own deadline on each piece of a response stands in: 60 s for a whole one would cut streams short.
+    app.config["RESPONSE_TIMEOUT"] = None
+    app.url_map.merge_slashes = False  # else `//` is a redirect
+    answer_errors(app)
+    guard_routes(app, token, open_endpoints=ENDPOINTS)
+    add_probes(app, mesh)
+    add_node_routes(app, mesh)
+    add_document_routes(app, mesh.documents)
+    add_update_routes(app, mesh.documents)
+    app.after_request(_finish)
+    return app
+
+
+async def _finish(response: Response) -> Response:
+    """Every answer is of this moment, and is what it says it is."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    log.debug("api.request", method=request.method, path=request.path, status=response.status_code)
+    return response

@@ -1,0 +1,162 @@
+"""Errors as answers: one JSON shape, a status that fits, and a hint that says what to do about it.
+
+`{"error": {"code", "message", "hint"}}`, whatever went wrong; see `views.ErrorBody` for what may stand beside it.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from msgspec import UNSET
+from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioResponse
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from peatd import errors
+from peatd.api.answers import json_answer
+from peatd.api.refusal import Refusal
+from peatd.api.views import ErrorBody, ErrorView
+from peatd.errors import PeatError
+
+log = structlog.get_logger("peatd.api")
+
+RETRY_AFTER = 1
+"""Seconds that `Retry-After` names with a 503: what we lack for now (the engine, the disk) is tried again every second
+or so."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: HTTPStatus
+    code: str
+    hint: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matches: subclasses stand above their bases
+    (errors.InvalidName, _Answer(HTTPStatus.BAD_REQUEST, "invalid_name", None)),
+    (
+        errors.NoSuchDocument,
+        _Answer(
+            HTTPStatus.NOT_FOUND, "no_such_document", "GET /api/v1/documents lists those that are here; PUT makes one"
+        ),
+    ),
+    (
+        errors.PreconditionFailed,
+        _Answer(
+            HTTPStatus.PRECONDITION_FAILED,
+            "precondition_failed",
+            "someone changed it: GET it again, make your change to that version and name its ETag in If-Match",
+        ),
+    ),
+    (
+        errors.MalformedUpdate,
+        _Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "malformed_update",
+            "send the bytes of one Yjs update in format v1, as Y.encodeStateAsUpdate makes them",
+        ),
+    ),
+    (
+        errors.MissingUpdates,
+        _Answer(
+            HTTPStatus.CONFLICT,
+            "missing_updates",
+            "send an update made for state_vector, as Y.encodeStateAsUpdate(doc, stateVector) makes it",
+        ),
+    ),
+    (
+        errors.InvalidEdit,
+        _Answer(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_edit", "change the value that the message names"),
+    ),
+    (
+        errors.TooLarge,
+        _Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "split the change into smaller ones"),
+    ),
+    (
+        errors.Quarantined,
+        _Answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "quarantined",
+            "the engine could not survive this update, so it was set aside; make the change again as a new update",
+        ),
+    ),
+    (
+        errors.AckTimeout,
+        _Answer(
+            HTTPStatus.GATEWAY_TIMEOUT,
+            "ack_timeout",
+            "the change is made and stays; wait longer with ?timeout=, or ask for a lower rung with ?ack=",
+        ),
+    ),
+    (
+        errors.Unavailable,
+        _Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "unavailable",
+            "try again soon; GET /api/v1/ready says which part is not ready",
+            {"Retry-After": str(RETRY_AFTER)},
+        ),
+    ),
+)
+
+_HTTP_HINTS = {
+    HTTPStatus.NOT_FOUND: "the routes are /api/v1/node, /peers, /topology, /documents and the probes; "
+    "Yjs clients connect to the listener that --clients names",
+    HTTPStatus.METHOD_NOT_ALLOWED: "the Allow header names the methods of this route",
+    HTTPStatus.REQUEST_TIMEOUT: "send the whole body at once, or over a better connection",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "a body has at most 1 MiB: split the change into smaller ones",
+}
+
+
+def answer_errors(app: QuartTrio) -> None:
+    """Makes every error of the app's routes an answer in the one shape."""
+    app.register_error_handler(PeatError, _answer_ours)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unexpected)
+
+
+def error_body(code: str, message: str, hint: str | None) -> bytes:
+    """The JSON of an error, for answers that are made below the app."""
+    return msgspec.json.encode(ErrorBody(ErrorView(code, message, hint)))
+
+
+async def _answer_ours(exc: PeatError) -> TrioResponse:
+    if isinstance(exc, Refusal):
+        answer = _Answer(exc.status, exc.code, exc.hint, exc.headers)
+    else:
+        found = next((answer for kind, answer in _ANSWERS if isinstance(exc, kind)), None)
+        if found is None:
+            return await _answer_unexpected(exc)
+        answer = found
+    body = ErrorBody(
+        ErrorView(answer.code, str(exc), answer.hint),
+        state_vector=_base64url(exc.state_vector) if isinstance(exc, errors.MissingUpdates) else UNSET,
+        reached=exc.reached if isinstance(exc, errors.AckTimeout) else UNSET,
+    )
+    return json_answer(body, answer.status, answer.headers)
+
+
+async def _answer_http(exc: HTTPException) -> TrioResponse:
+    """What the framework refuses by itself: an unknown route or method, a body that is too large or too slow."""
+    status = HTTPStatus(exc.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {}
+    if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
+        headers["Allow"] = ", ".join(sorted(exc.valid_methods))
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    message = exc.description or status.phrase
+    return json_answer(ErrorBody(ErrorView(code, message, _HTTP_HINTS.get(status))), status, headers)
+
+
+async def _answer_unexpected(exc: Exception) -> TrioResponse:
+    """A fault of ours. The log has all of it; the answer has nothing, for it may hold what the client must not see."""
+    log.error("api.request_failed", exc_info=exc)
+    view = ErrorView("internal", "the request failed inside the daemon", "its log says why, with a traceback")
+    return json_answer(ErrorBody(view), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _base64url(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).decode("ascii").rstrip("=")

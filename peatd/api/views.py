@@ -1,0 +1,173 @@
+"""The JSON of the HTTP API, and what the API needs of a node.
+
+Field names are the interface contract's: scripts, dashboards and probes read them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from peatd.library import Library
+from peatd.readiness import Report
+
+PeerState = Literal["linked", "dialing", "backing-off", "lost"]
+
+
+class HealthView(msgspec.Struct, frozen=True):
+    """`message` says what is stuck, when something is."""
+
+    status: Literal["healthy", "unhealthy"]
+    node_id: str
+    message: str | UnsetType = UNSET
+
+
+class CheckView(msgspec.Struct, frozen=True):
+    name: str
+    ready: bool
+    message: str | None
+
+
+class ReadyView(msgspec.Struct, frozen=True):
+    ready: bool
+    node_id: str
+    checks: Sequence[CheckView]
+
+
+class NodeView(msgspec.Struct, frozen=True):
+    """`public_key` in hex; `uptime_secs` whole, as upstream has it; `documents` counts them."""
+
+    node_id: str
+    device_id: str
+    public_key: str
+    formation: str
+    uptime_secs: int
+    version: str
+    addresses: Mapping[str, str | None]
+    documents: int
+
+
+class PeerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer. What is not known, or never happened, is null."""
+
+    id: str
+    device_id: str | None
+    connected: bool
+    state: PeerState
+    rtt_ms: float | None
+    source: str | None
+    addresses: Sequence[str]
+    relay_url: str | None
+    metadata: Mapping[str, str]
+    last_seen_secs: float | None
+    last_sync_secs: float | None
+    owed_documents: int
+    error: str | None
+
+
+class PeersView(msgspec.Struct, frozen=True):
+    peers: Sequence[PeerView]
+    count: int
+
+
+class TopologyLink(msgspec.Struct, frozen=True, rename={"from_id": "from", "to_id": "to"}):
+    from_id: str
+    to_id: str
+    rtt_ms: float | None
+
+
+class TopologyView(msgspec.Struct, frozen=True):
+    peer_count: int
+    role: str
+    hierarchy_level: int
+    links: Sequence[TopologyLink]
+
+
+class ListingView(msgspec.Struct, frozen=True):
+    name: str
+    collection: str
+    id: str
+    incarnation: int
+    size_bytes: int
+
+
+class ListingsView(msgspec.Struct, frozen=True):
+    """`next` is what to give as `?after=` for the rest; it is there when there is a rest."""
+
+    documents: Sequence[ListingView]
+    next: str | UnsetType = UNSET
+
+
+class DocumentBody(msgspec.Struct, frozen=True):
+    """`roots` is there when the document has roots beside `data`."""
+
+    collection: str
+    id: str
+    incarnation: int
+    document: Mapping[str, Any]
+    roots: Mapping[str, Any] | UnsetType = UNSET
+
+
+class WrittenView(msgspec.Struct, frozen=True):
+    """`ack` is the rung that the change has reached, at least the one that was asked for."""
+
+    collection: str
+    id: str
+    incarnation: int
+    ack: str
+
+
+class ErrorView(msgspec.Struct, frozen=True):
+    code: str
+    message: str
+    hint: str | None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Beside the error stand the two facts that a program goes on with: `state_vector` (409: what we have, base64url:
+    make the update for this one) and `reached` (504: the rung that the change is on)."""
+
+    error: ErrorView
+    state_vector: str | UnsetType = UNSET
+    reached: str | UnsetType = UNSET
+
+
+class Mesh(Protocol):
+    """What the API needs of a node. None of it blocks."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    @property
+    def device_id(self) -> str: ...
+
+    @property
+    def public_key(self) -> str:
+        """In hex."""
+
+    @property
+    def formation(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def documents(self) -> Library: ...
+
+    def uptime(self) -> float: ...
+
+    def addresses(self) -> Mapping[str, str | None]:
+        """Where it listens: `api`, `mesh` and `clients`, as `IP:port`; None where off."""
+
+    def health(self) -> str | None:
+        """What is stuck, in a sentence; None when nothing is."""
+
+    def readiness(self) -> Report: ...
+
+    def peers(self) -> Sequence[PeerView]: ...
+
+    def peer(self, peer_id: str) -> PeerView | None:
+        """The peer with this node id or device id."""
+
+    def topology(self) -> TopologyView: ...

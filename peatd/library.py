@@ -1,0 +1,145 @@
+"""What one can do with this node's documents: the seam between those who serve them and replication. Sans-IO.
+
+A *rung* is how far a change has come: applied (in this node's memory) → durable (fsynced here) → replicated to k peers
+(durable there as well). Each rung includes those below it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from peatd.names import DocumentName
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ack:
+    """The rung that a writer waits for. Ordered by height; reads and prints as in a URL.
+
+    Attributes:
+        durable: fsynced here.
+        peers: the number of peers on which it is durable as well.
+    """
+
+    durable: bool
+    peers: int = 0
+
+    def __str__(self) -> str:
+        if self.peers:
+            return f"replicated:{self.peers}"
+        return "durable" if self.durable else "applied"
+
+
+APPLIED = Ack(durable=False)
+DURABLE = Ack(durable=True)
+
+
+def replicated(peers: int) -> Ack:
+    """Durable here and on this many peers."""
+    return Ack(durable=True, peers=peers)
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """The versions that a writer is ready to change (RFC 9110 §13.1.1).
+
+    Attributes:
+        any_version: `If-Match: *`, any version that exists.
+        etags: the strong ones that were named, without their quotes. A weak one never matches.
+    """
+
+    any_version: bool = False
+    etags: frozenset[str] = frozenset()
+
+    def holds(self, etag: str | None) -> bool:
+        """Whether the document, whose version is `etag` (None: there is no such document), may be changed."""
+        return etag is not None and (self.any_version or etag in self.etags)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A change that was applied.
+
+    Attributes:
+        created: it began a new life of the document.
+        etag: the version that it led to, without quotes; empty after a deletion.
+        mark: by which the library finds this change again, for `acknowledged`; nobody else's business.
+    """
+
+    created: bool
+    incarnation: int
+    etag: str
+    mark: object
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentListing:
+    """A document in a list."""
+
+    name: DocumentName
+    incarnation: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentView:
+    """A document as JSON.
+
+    Attributes:
+        etag: of this version, without quotes: visible ASCII, no `"`.
+        document: the root map `data`.
+        roots: the other roots by name: text and XML as strings, arrays as lists, maps as objects.
+    """
+
+    incarnation: int
+    etag: str
+    document: Mapping[str, Any]
+    roots: Mapping[str, Any]
+
+
+class Library(Protocol):
+    """All documents of this node. Every write is applied when the call returns, and `acknowledged` waits for more.
+
+    A condition that does not hold raises PreconditionFailed and changes nothing. All may raise Unavailable.
+    """
+
+    def count(self) -> int:
+        """How many documents there are (deleted ones are not)."""
+
+    def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
+        """At most `limit` documents, of one collection or of all, in the order of their names, behind `after`."""
+
+    async def read(self, name: DocumentName) -> DocumentView:
+        """Raises: NoSuchDocument."""
+
+    async def put(self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+        """Makes the root map `data` equal to `value`; other roots stay. Creates what is not there.
+
+        Raises: PreconditionFailed, InvalidEdit, TooLarge.
+        """
+
+    async def patch(self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+        """Applies a JSON Merge Patch (RFC 7396) to the root map `data`; to `{}` where there is no document.
+
+        Raises: PreconditionFailed, InvalidEdit, TooLarge.
+        """
+
+    async def delete(self, name: DocumentName, *, if_match: IfMatch | None) -> Written:
+        """Raises: NoSuchDocument (whatever the condition), PreconditionFailed."""
+
+    async def diff(self, name: DocumentName, state_vector: bytes) -> bytes:
+        """An update that holds what a copy with this state vector lacks.
+
+        Raises: NoSuchDocument, MalformedUpdate (the state vector).
+        """
+
+    async def apply(self, name: DocumentName, update: bytes) -> Written:
+        """Merges a Yjs v1 update. Creates what is not there.
+
+        Raises: MalformedUpdate, MissingUpdates, TooLarge, Quarantined; nothing is changed then.
+        """
+
+    async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:
+        """Waits until the change has reached `ack`, and says which rung it is on.
+
+        Raises: AckTimeout (the change stays).
+        """

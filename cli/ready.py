@@ -1,0 +1,94 @@
+"""`peat ready`: the long way, which also says why not. The short way to a yes is `probe.py`."""
+
+import random
+import time
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli import render
+from cli.client import Answer, Daemon
+from cli.options import daemon, options, refusal
+from cli.outcome import Exit, Stop
+
+_PATIENCE = 5.0
+"""Seconds that one question may take; a daemon that is well answers within milliseconds."""
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.25
+"""Seconds between two questions, at random: pods that start together do not ask together."""
+
+_READY, _NOT_READY = 200, 503
+
+
+class _Check(msgspec.Struct):
+    name: str
+    ready: bool
+    message: str | None = None
+
+
+class _Report(msgspec.Struct):
+    ready: bool
+    node_id: str
+    checks: list[_Check]
+
+
+def ready(
+    ctx: typer.Context,
+    wait: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Ask again until it is ready or time is up.")
+    ] = None,
+) -> None:
+    """Whether the daemon is ready: 0 it is, 1 it is not (and why), 3 nobody answers. Meant for probes."""
+    if wait is not None and wait != wait:  # NaN, which is neither less nor more than 0
+        raise Stop(Exit.USAGE, "--wait takes a number of seconds, as in `peat ready --wait 30`")
+    answer = _ask(daemon(ctx), wait)
+    report = _parse(answer)
+    if options(ctx).as_json:
+        render.say_body(answer.body)
+    if not report.ready:
+        raise Stop(Exit.NO, _why_not(report, waited=wait is not None))
+    if not options(ctx).as_json:
+        render.say("ready")
+
+
+def _ask(asked: Daemon, wait: float | None) -> Answer:
+    """The first yes, or the last answer before time was up.
+
+    Raises:
+        Stop: if the last question had no answer.
+    """
+    end = time.monotonic() + (wait or 0)
+    while True:
+        left = end - time.monotonic()
+        is_last = left <= 0
+        try:
+            answer = asked.ask("GET", "/ready", timeout=_PATIENCE if is_last else min(_PATIENCE, left))
+        except Stop as stop:
+            # A daemon that starts does not answer at first; one that answers nonsense will not mend.
+            if is_last or stop.code is not Exit.NO_ANSWER:
+                raise
+        else:
+            if is_last or answer.status == _READY:
+                return answer
+        time.sleep(min(max(end - time.monotonic(), 0), random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE)))
+
+
+def _parse(answer: Answer) -> _Report:
+    if answer.status not in (_READY, _NOT_READY):
+        raise refusal(answer)
+    report = answer.parse(_Report)
+    if report.ready != (answer.status == _READY):
+        raise Stop(
+            Exit.API_FAILED,
+            f"status {answer.status} and ready={report.ready} contradict each other; is that peatd? Name it with --api",
+        )
+    return report
+
+
+def _why_not(report: _Report, *, waited: bool) -> str:
+    for check in report.checks:
+        if not check.ready:
+            render.note(f"{check.name}: {check.message or 'not ready'}")
+    what_next = "the daemon's log says more" if waited else "`peat ready --wait 30` gives it time"
+    return f"{report.node_id} is not ready; {what_next}"

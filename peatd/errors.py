@@ -20,6 +20,7 @@ PeatError
 │   ├── WireError             bytes that are not our protocol
 │   ├── Unreachable           no connection: refused, no such host, no answer
 │   ├── HandshakeError        it is not of our formation, or did not prove it in time
+│   │   └── CertificateRefused   it accepts another of our formation's secrets
 │   └── LinkClosed            it ended or was cut
 └── DiscoveryError            a source of peers cannot work
     ├── EventStreamConsumed   its events were taken already
@@ -116,7 +117,15 @@ class WireError(PeerError):
 
 
 class Unreachable(PeerError):
-    """No connection came about: refused, no such host, or no answer in time."""
+    """No connection came about.
+
+    Attributes:
+        code: `refused`, `no-answer`, `no-such-host` or `no-route`.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class HandshakeError(PeerError):
@@ -129,6 +138,18 @@ class HandshakeError(PeerError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class CertificateRefused(HandshakeError):
+    """The receiver refused our certificate.
+
+    Attributes:
+        accepts: index of the accepted secret whose CA signed the receiver's own leaf: one that it does accept.
+    """
+
+    def __init__(self, message: str, code: str, accepts: int) -> None:
+        super().__init__(message, code)
+        self.accepts = accepts
 
 
 class LinkClosed(PeerError):

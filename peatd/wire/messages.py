@@ -12,12 +12,22 @@ import msgspec
 
 from peatd.errors import WireError
 
+PROTOCOL = 1
+"""What HELLO says of these rules and messages. Another number is another protocol."""
+
 MAX_FRAME_BYTES = 1024 * 1024
 """No message is longer. Declared lengths beyond it end the link before anything is allocated."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=511)]
 Digest = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+_MAX_LISTED = 65_536
+"""Entries of one list: far beyond what one frame of real ones holds, so that a frame of empty ones stays small in
+memory too."""
+
+# Shown to operators and logged as it is, so it holds nothing that moves a cursor. msgspec searches, hence the anchors.
+_Printable = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f]*\Z")]
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -32,11 +42,11 @@ class Hello(_Message, frozen=True, tag=1):
     """
 
     protocol: Count
-    node_id: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    node_id: Annotated[_Printable, msgspec.Meta(min_length=1, max_length=253)]
     formation: Annotated[str, msgspec.Meta(max_length=253)]
     instance: Digest
     max_frame_bytes: Count
-    version: Annotated[str, msgspec.Meta(max_length=64)]
+    version: Annotated[_Printable, msgspec.Meta(max_length=64)]
 
 
 class Ping(_Message, frozen=True, tag=2):
@@ -50,8 +60,8 @@ class Pong(_Message, frozen=True, tag=3):
 class Goaway(_Message, frozen=True, tag=4):
     """We end this link on purpose. `code` is for programs, `message` for people."""
 
-    code: Annotated[str, msgspec.Meta(max_length=64)]
-    message: Annotated[str, msgspec.Meta(max_length=1024)]
+    code: Annotated[_Printable, msgspec.Meta(max_length=64)]
+    message: Annotated[_Printable, msgspec.Meta(max_length=1024)]
 
 
 class Compare(_Message, frozen=True, tag=10):
@@ -107,7 +117,7 @@ class Updates(_Message, frozen=True, tag=13):
     incarnation: Count
     version: Count
     round: Count
-    updates: list[bytes]
+    updates: Annotated[list[bytes], msgspec.Meta(max_length=_MAX_LISTED)]
 
 
 class Piece(_Message, frozen=True, tag=14):
@@ -138,7 +148,7 @@ class Reached(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Durable(_Message, frozen=True, tag=16):
     """All that the receiver sent of these documents, up to these versions of its, is on the sender's disk."""
 
-    documents: list[Reached]
+    documents: Annotated[list[Reached], msgspec.Meta(max_length=_MAX_LISTED)]
 
 
 Message = Hello | Ping | Pong | Goaway | Compare | Offer | State | Updates | Piece | Tombstone | Durable | Equal
@@ -149,6 +159,11 @@ _decoder = msgspec.msgpack.Decoder(Message)
 
 def encode(message: Message) -> bytes:
     return _encoder.encode(message)
+
+
+def encode_into(message: Message, buffer: bytearray) -> None:
+    """Appends the encoded message to `buffer`, without a copy of its own."""
+    _encoder.encode_into(message, buffer, -1)
 
 
 def decode(frame: bytes | memoryview) -> Message:

@@ -1,0 +1,106 @@
+"""The initiating side: from the addresses of a peer to a link, or the reason why not."""
+
+import errno
+import socket
+from collections.abc import Sequence
+
+import trio
+
+from peatd.errors import CertificateRefused, HandshakeError, Unreachable
+from peatd.names import Address
+from peatd.transport import establish
+from peatd.transport.link import Link
+from peatd.transport.tls import Credentials
+from peatd.wire.messages import Hello
+
+CONNECT_DEADLINE = 5.0
+"""Seconds for DNS and TCP, per address: a node that answers needs one, a firewall that drops never answers."""
+DIAL_DEADLINE = 30.0
+"""Seconds for all addresses of a peer."""
+
+REFUSED = "refused"
+NO_ANSWER = "no-answer"
+NO_SUCH_HOST = "no-such-host"
+NO_ROUTE = "no-route"
+
+_TELLING = (NO_SUCH_HOST, NO_ROUTE, NO_ANSWER, REFUSED)
+_TELLING_HANDSHAKES = (establish.CLOSED, establish.TIMEOUT, establish.NOT_PEAT, establish.NOT_OUR_FORMATION)
+"""From the least telling to the most. What is not listed tells more: it was a node of a formation that said no."""
+
+
+async def dial(addresses: Sequence[Address], credentials: Credentials, hello: Hello) -> Link:
+    """Tries the addresses in turn; a DNS name is resolved anew each time, and all that it stands for is tried.
+
+    Raises:
+        Unreachable: if no address took the connection.
+        HandshakeError: if one did, but no link came of it.
+    """
+    failures: list[Unreachable | HandshakeError] = []
+    with trio.move_on_after(DIAL_DEADLINE):
+        for address in addresses:
+            try:
+                return await _dial(address, credentials, hello)
+            except (Unreachable, HandshakeError) as exc:
+                failures.append(exc)
+    if not failures:
+        raise Unreachable("no address of it is known", code=NO_SUCH_HOST)
+    raise max(failures, key=_telling)
+
+
+async def _dial(address: Address, credentials: Credentials, hello: Hello) -> Link:
+    try:
+        return await _initiate(address, credentials, hello)
+    except HandshakeError as exc:
+        raise HandshakeError(f"{address}: {exc}", code=exc.code) from exc
+
+
+async def _initiate(address: Address, credentials: Credentials, hello: Hello) -> Link:
+    try:
+        return await establish.initiate(await _connect(address), credentials, hello, address)
+    except CertificateRefused as exc:
+        if not exc.accepts:
+            raise
+        # A secret is being rotated, and the peer does not know our first one yet. It does know this one.
+        stream = await _connect(address)
+        return await establish.initiate(stream, credentials, hello, address, secret_index=exc.accepts)
+
+
+async def _connect(address: Address) -> trio.SocketStream:
+    try:
+        with trio.move_on_after(CONNECT_DEADLINE):
+            return await trio.open_tcp_stream(address.host, address.port)
+    except socket.gaierror as exc:
+        raise Unreachable(f"{address}: no such host ({exc.strerror})", code=NO_SUCH_HOST) from exc
+    except OSError as exc:
+        raise _unreachable(address, exc) from exc
+    raise Unreachable(f"{address}: no answer within {CONNECT_DEADLINE:.0f} s", code=NO_ANSWER)
+
+
+def _unreachable(address: Address, exc: OSError) -> Unreachable:
+    """trio says that all attempts failed; the reason of each is its cause, or a group of them."""
+    causes = exc.__cause__.exceptions if isinstance(exc.__cause__, BaseExceptionGroup) else [exc.__cause__ or exc]
+    codes = {_code(cause): cause for cause in causes}
+    code = max(codes, key=_TELLING.index)
+    return Unreachable(f"{address}: {_reason(codes[code])}", code=code)
+
+
+def _code(cause: BaseException) -> str:
+    match cause:
+        case ConnectionRefusedError():
+            return REFUSED
+        case OSError(errno=errno.ETIMEDOUT):
+            return NO_ANSWER
+        case _:
+            return NO_ROUTE
+
+
+def _reason(cause: BaseException) -> str:
+    reason = cause.strerror if isinstance(cause, OSError) else None
+    return (reason or str(cause)).lower()
+
+
+def _telling(failure: Unreachable | HandshakeError) -> tuple[bool, int]:
+    if isinstance(failure, Unreachable):
+        return False, _TELLING.index(failure.code)
+    rank = _TELLING_HANDSHAKES
+    return True, rank.index(failure.code) if failure.code in rank else len(rank)

@@ -1,0 +1,219 @@
+"""From a fresh stream to a link: TLS, the proof, HELLO. All of it within `HANDSHAKE_DEADLINE`, or the stream is closed.
+
+The codes of `HandshakeError`:
+    timeout             not done in time
+    closed              the other side closed without a word
+    not-peat            it does not speak TLS 1.3 with our ALPN, or nonsense behind it
+    not-our-formation   its certificate is not signed by a CA of our formation
+    refused             it refused our certificate
+    proof               it did not prove that it knows the secret, or did not accept our proof
+    unsupported         HELLO names another protocol, formation or limit
+    else                that of its GOAWAY
+
+TLS 1.3 lets an initiator finish before the receiver has judged its certificate. A refusal then arrives, as an alert,
+where the initiator expects the receiver's first bytes.
+"""
+
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from peatd.errors import CertificateRefused, HandshakeError, WireError
+from peatd.names import Address, NodeId
+from peatd.transport.link import Link, LinkPeer
+from peatd.transport.tls import ALPN, Credentials, Vouched
+from peatd.transport.tls_stream import TlsStream
+from peatd.wire import handshake
+from peatd.wire.connection import Connection, frame
+from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Goaway, Hello, Message
+
+HANDSHAKE_DEADLINE = 10.0
+_GOAWAY_DEADLINE = 1.0
+
+TIMEOUT = "timeout"
+CLOSED = "closed"
+NOT_PEAT = "not-peat"
+NOT_OUR_FORMATION = "not-our-formation"
+REFUSED = "refused"
+UNSUPPORTED = "unsupported"
+
+_SAME_SECRET = "are the formation secret and --formation the same on both nodes?"
+
+
+async def initiate(
+    stream: trio.abc.Stream, credentials: Credentials, hello: Hello, address: Address, *, secret_index: int = 0
+) -> Link:
+    """Makes a link of a stream that we opened; closes the stream if that fails.
+
+    Args:
+        secret_index: whose secret's CA signed the leaf that we show.
+
+    Raises:
+        HandshakeError: if it fails, with a code of this module. A `CertificateRefused` says which leaf would do.
+    """
+    context = credentials.initiating_contexts[secret_index]
+    tls = TlsStream(stream, context, server_side=False, server_name=credentials.server_name)
+
+    async def prove() -> Vouched:
+        vouched = credentials.identify(tls.peer_leaf)
+        parties = handshake.Parties(credentials.formation.name, credentials.keypair.device_id, vouched.device_id)
+        key = credentials.formation.proof_key(secret_index)
+        end = handshake.Initiator(parties, key, secrets.token_bytes(handshake.NONCE_BYTES))
+        try:
+            await _send(tls, end.opening)
+            await _exchange_proof(tls, end)
+        except HandshakeError as exc:
+            if exc.code == REFUSED:
+                raise CertificateRefused(str(exc), REFUSED, accepts=vouched.secret_index) from exc
+            raise
+        return vouched
+
+    return await _bounded(tls, lambda: _establish(tls, prove, hello, address, initiating=True))
+
+
+async def receive(stream: trio.abc.Stream, credentials: Credentials, hello: Hello, address: Address) -> Link:
+    """Makes a link of a stream that was opened to us; closes the stream if that fails.
+
+    Raises:
+        HandshakeError: if it fails, with a code of this module.
+    """
+    tls = TlsStream(stream, credentials.receiving_context, server_side=True)
+
+    async def prove() -> Vouched:
+        vouched = credentials.identify(tls.peer_leaf)
+        parties = handshake.Parties(credentials.formation.name, vouched.device_id, credentials.keypair.device_id)
+        key = credentials.formation.proof_key(vouched.secret_index)
+        await _exchange_proof(tls, handshake.Receiver(parties, key, secrets.token_bytes(handshake.NONCE_BYTES)))
+        return vouched
+
+    return await _bounded(tls, lambda: _establish(tls, prove, hello, address, initiating=False))
+
+
+async def _bounded(tls: TlsStream, establish: Callable[[], Awaitable[Link]]) -> Link:
+    link = None
+    try:
+        with trio.move_on_after(HANDSHAKE_DEADLINE):
+            link = await establish()
+    finally:
+        if link is None:
+            await trio.aclose_forcefully(tls)
+    if link is None:
+        raise HandshakeError(f"the handshake was not done within {HANDSHAKE_DEADLINE:.0f} s", code=TIMEOUT)
+    return link
+
+
+async def _establish(
+    tls: TlsStream, prove: Callable[[], Awaitable[Vouched]], hello: Hello, address: Address, *, initiating: bool
+) -> Link:
+    try:
+        await tls.handshake()
+    except trio.BrokenResourceError as exc:
+        raise _explained(exc) from exc
+    if tls.alpn != ALPN:
+        raise HandshakeError(f"it speaks TLS, but not {ALPN}", code=NOT_PEAT)
+    vouched = await prove()
+    await _send(tls, frame([hello]))
+    connection = Connection()
+    first, *early = await _first_messages(tls, connection)
+    theirs = await _checked_hello(tls, first, hello)
+    peer = LinkPeer(
+        node_id=NodeId(theirs.node_id),
+        device_id=vouched.device_id,
+        public_key=vouched.public_key,
+        instance=theirs.instance,
+        version=theirs.version,
+        initiating=initiating,
+    )
+    return Link(tls, peer, address, connection=connection, early=early)
+
+
+async def _exchange_proof(tls: TlsStream, end: handshake.Initiator | handshake.Receiver) -> None:
+    while end.wants:
+        received = bytearray()
+        while len(received) < end.wants:
+            received += await _receive_some(tls, end.wants - len(received))
+        answer = end.receive(bytes(received))
+        if answer:
+            await _send(tls, answer)
+
+
+async def _first_messages(tls: TlsStream, connection: Connection) -> list[Message]:
+    try:
+        while True:
+            messages = connection.receive(await _receive_some(tls))
+            if messages:
+                return messages
+    except WireError as exc:
+        raise HandshakeError(str(exc), code=NOT_PEAT) from exc
+
+
+async def _checked_hello(tls: TlsStream, first: Message, ours: Hello) -> Hello:
+    if isinstance(first, Goaway):
+        raise HandshakeError(f"the peer ended the link ({first.code}): {first.message}", code=first.code)
+    if not isinstance(first, Hello):
+        raise HandshakeError(f"it began with {type(first).__name__} instead of HELLO", code=NOT_PEAT)
+    fault = _fault(first, ours)
+    if fault is None:
+        return first
+    # Best effort: the peer's operator should read it too.
+    with trio.move_on_after(_GOAWAY_DEADLINE):
+        await _send(tls, frame([Goaway(UNSUPPORTED, fault)]))
+        await tls.aclose()
+    raise HandshakeError(fault, code=UNSUPPORTED)
+
+
+def _fault(theirs: Hello, ours: Hello) -> str | None:
+    if theirs.protocol != PROTOCOL:
+        return f"node {theirs.node_id} speaks protocol {theirs.protocol}, {ours.node_id} speaks {PROTOCOL}: update one"
+    if theirs.formation != ours.formation:
+        return f"node {theirs.node_id} is of another formation than {ours.node_id}: is --formation the same?"
+    if theirs.max_frame_bytes < MAX_FRAME_BYTES:
+        return (
+            f"node {theirs.node_id} takes no frame beyond {theirs.max_frame_bytes} bytes, ours have {MAX_FRAME_BYTES}"
+        )
+    return None
+
+
+async def _send(tls: TlsStream, sent: bytes | bytearray) -> None:
+    try:
+        await tls.send_all(sent)
+    except trio.BrokenResourceError:
+        # The peer has closed, and may have said why: what we read next tells.
+        return
+
+
+async def _receive_some(tls: TlsStream, max_bytes: int | None = None) -> bytes:
+    try:
+        received = await tls.receive_some(max_bytes)
+    except trio.BrokenResourceError as exc:
+        raise _explained(exc) from exc
+    if not received:
+        raise HandshakeError(f"the peer closed the connection in the handshake: {_SAME_SECRET}", code=CLOSED)
+    return received
+
+
+_REFUSALS = {
+    "TLSV1_ALERT_UNKNOWN_CA",
+    "TLSV1_ALERT_DECRYPT_ERROR",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    "SSLV3_ALERT_BAD_CERTIFICATE",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+}
+"""OpenSSL's names of the alerts (RFC 8446, 6.2) that are about a certificate."""
+
+
+def _explained(exc: trio.BrokenResourceError) -> HandshakeError:
+    cause = exc.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return HandshakeError(
+            f"its certificate is not of our formation ({cause.verify_message}): {_SAME_SECRET}", code=NOT_OUR_FORMATION
+        )
+    if not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError):
+        return HandshakeError("the connection was closed in the handshake", code=CLOSED)
+    if cause.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return HandshakeError("it showed no certificate: it is not a node of our formation", code=NOT_OUR_FORMATION)
+    if cause.reason in _REFUSALS:
+        return HandshakeError(f"refused by the peer: {_SAME_SECRET}", code=REFUSED)
+    return HandshakeError(f"it does not speak TLS as peat does ({cause.reason})", code=NOT_PEAT)

@@ -1,0 +1,109 @@
+"""A link: an authenticated connection to a peer, and what is known of it.
+
+A link's seam is an authenticated `trio.abc.Stream` and a `LinkPeer`: TLS on TCP, a relay circuit and a memory stream
+are the same to everything above. `establish.py` makes links, `converse.py` runs them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from peatd.names import Address, DeviceId, NodeId
+from peatd.wire.connection import Connection
+from peatd.wire.messages import Goaway, Message
+
+MAX_GOAWAY_MESSAGE = 1024
+"""Characters; the wire's bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPeer:
+    """The node at the other end. The key is proven; `node_id`, `instance` and `version` are what it says of itself.
+
+    Attributes:
+        instance: 16 random bytes of its process. Our own device id with another instance is a twin, with ours it is
+            ourselves.
+        initiating: we dialled it.
+    """
+
+    node_id: NodeId
+    device_id: DeviceId
+    public_key: bytes
+    instance: bytes
+    version: str
+    initiating: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnd:
+    """Why a link ended.
+
+    Attributes:
+        code: that of the GOAWAY, whoever sent it; else `eof` (closed in order, without a word), `cut`, or `silence`.
+        message: a sentence for people.
+        by_peer: the peer ended it on purpose: by GOAWAY, or by closing it.
+    """
+
+    code: str
+    message: str
+    by_peer: bool
+
+
+class Exchange(Protocol):
+    """What replication gives to a link: where messages go, and where they come from."""
+
+    async def received(self, message: Message) -> None:
+        """Takes one message, in order; called by the link's one reader. Waiting here is backpressure on the peer.
+
+        PING, PONG, GOAWAY and HELLO never arrive here. A `PeerError` ends the link, as the peer's fault.
+        """
+
+    async def next_batch(self) -> Sequence[Message]:
+        """Waits until there is something to send. Called again once the last batch was handed to the socket."""
+
+
+class Link:
+    """One authenticated connection to a peer. `converse` owns it; others read it and may call `goaway`.
+
+    Attributes:
+        rtt: seconds from the last ping to its pong; None before the first.
+        opened_at: on trio's clock, as is `last_heard`: when bytes came last.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        peer: LinkPeer,
+        address: Address,
+        *,
+        connection: Connection | None = None,
+        early: Sequence[Message] = (),
+    ) -> None:
+        """Takes over an authenticated stream.
+
+        Args:
+            connection: where the stream's framing stands, if bytes were received already.
+            early: messages that came right behind HELLO, in the same read.
+        """
+        self.stream = stream
+        self.peer = peer
+        self.address = address
+        self.connection = connection or Connection()
+        self.early = tuple(early)
+        self.rtt: float | None = None
+        self.opened_at = self.last_heard = trio.current_time()
+        self.received_bytes = self.received_messages = 0
+        self.sent_bytes = self.sent_messages = 0
+        self.farewell: Goaway | None = None
+        self.leaving = trio.Event()
+
+    def goaway(self, code: str, message: str) -> None:
+        """Asks the link to tell the peer why, and end; only the first call counts.
+
+        What is being sent is finished first. Before `converse` runs, it is what `converse` then does at once.
+        """
+        if not self.leaving.is_set():
+            self.farewell = Goaway(code, message[:MAX_GOAWAY_MESSAGE])
+            self.leaving.set()

@@ -1,0 +1,105 @@
+"""The receiving side: bound sockets, a bounded number of handshakes, and a task for each link.
+
+listen
+└─ _accept, per socket
+   └─ _admit, per connection   handshake, then `on_link` with the link
+"""
+
+import errno
+from collections.abc import Awaitable, Callable
+
+import structlog
+import trio
+
+from peatd.errors import HandshakeError
+from peatd.names import Address
+from peatd.transport.admission import Admission, Repetitions
+from peatd.transport.binding import bind_sockets, peer_address
+from peatd.transport.establish import receive
+from peatd.transport.link import Link
+from peatd.transport.tls import Credentials
+from peatd.wire.messages import Hello
+
+log = structlog.get_logger()
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_EXHAUSTED_PAUSE = 0.1
+"""Seconds until `accept` is tried again when there are no descriptors: trio's own number."""
+
+
+async def listen(
+    bind: Address,
+    credentials: Credentials,
+    hello: Hello,
+    on_link: Callable[[Link], Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listens until cancelled; reports the bound addresses once connections can come. Failed handshakes are logged.
+
+    Args:
+        on_link: runs in the link's own task, which is cancelled with the listener.
+
+    Raises:
+        ConfigError: if the address cannot be bound.
+    """
+    door = _Door(credentials, hello, on_link)
+    listeners = await bind_sockets(bind)
+    async with trio.open_nursery() as nursery:
+        for listener in listeners:
+            nursery.start_soon(_accept, listener, door, nursery)
+        task_status.started([peer_address(listener.socket.getsockname()) for listener in listeners])
+
+
+async def _accept(listener: trio.SocketListener, door: "_Door", nursery: trio.Nursery) -> None:
+    async with listener:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as exc:
+                if exc.errno not in _EXHAUSTED:
+                    raise
+                door.complain("", "exhausted", exc.strerror or str(exc))
+                await trio.sleep(_EXHAUSTED_PAUSE)
+            else:
+                nursery.start_soon(door.admit, stream)
+
+
+class _Door:
+    """What the connections of one `listen` share."""
+
+    def __init__(self, credentials: Credentials, hello: Hello, on_link: Callable[[Link], Awaitable[None]]) -> None:
+        self._credentials = credentials
+        self._hello = hello
+        self._on_link = on_link
+        self._admission = Admission()
+        self._repetitions = Repetitions()
+
+    async def admit(self, stream: trio.SocketStream) -> None:
+        link = await self._handshake(stream)
+        if link is not None:
+            await self._on_link(link)
+
+    async def _handshake(self, stream: trio.SocketStream) -> Link | None:
+        try:
+            address = peer_address(stream.socket.getpeername())
+        except OSError:
+            # It is gone already.
+            await trio.aclose_forcefully(stream)
+            return None
+        if not self._admission.admit(address.host):
+            self.complain(address.host, "busy", f"{self._admission.turned_away} connections turned away so far")
+            await trio.aclose_forcefully(stream)
+            return None
+        try:
+            return await receive(stream, self._credentials, self._hello, address)
+        except HandshakeError as exc:
+            self.complain(address.host, exc.code, str(exc))
+            return None
+        finally:
+            self._admission.release(address.host)
+
+    def complain(self, host: str, code: str, reason: str) -> None:
+        unsaid = self._repetitions.count(host, code, trio.current_time())
+        if unsaid is not None:
+            log.warning("handshake_failed", host=host or None, code=code, reason=reason, repeated=unsaid)

@@ -1,0 +1,116 @@
+"""What this node brings to TLS: its leaves and the authorities that it trusts; and whom the peer's leaf names.
+
+TLS 1.3 only, no tickets (a resumed session would skip the certificates), ALPN `peat/1`. Names are not checked: the key
+in the leaf is the identity, and a CA derived from the formation secret is the reason to trust it.
+
+Rotation: a node signs its leaf with its first secret and accepts all. So that two nodes link whenever they share *any*
+secret, the initiator names the authorities it accepts (their tags, as the server name of its ClientHello: public, they
+stand in the certificates anyway) and the receiver shows a leaf of the first of its own among them. An initiator whose
+first leaf was refused learns from the receiver's leaf which one is accepted (`dial.py`).
+"""
+
+import os
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptography import x509
+
+from peatd.errors import HandshakeError
+from peatd.formation import Formation
+from peatd.identity import Keypair, device_id
+from peatd.names import DeviceId
+from peatd.transport.certificates import Authority, Leaf, raw_public_key
+
+ALPN = "peat/1"
+
+_SERVER_NAME_SUFFIX = "peat"
+_MAX_NAMED_AUTHORITIES = 8
+"""A server name has 253 characters at most; a tag and its dot have 21. A rotation accepts two or three."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Who the peer is, as its leaf says it; `secret_index`: the accepted secret whose CA signed that leaf."""
+
+    public_key: bytes
+    device_id: DeviceId
+    secret_index: int
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who we are and what we are a member of. Contexts are made once, when first asked for."""
+
+    keypair: Keypair
+    formation: Formation
+
+    @cached_property
+    def _authorities(self) -> tuple[Authority, ...]:
+        return tuple(Authority(self.formation.ca_secret(i)) for i in range(len(self.formation.secrets)))
+
+    @cached_property
+    def initiating_contexts(self) -> tuple[ssl.SSLContext, ...]:
+        """For an initiator: one per accepted secret, with the leaf which that secret's CA signed."""
+        return tuple(self._context(ssl.PROTOCOL_TLS_CLIENT, authority) for authority in self._authorities)
+
+    @cached_property
+    def receiving_context(self) -> ssl.SSLContext:
+        """For a receiver: shows the first leaf, or the one that the initiator's server name asks for."""
+        contexts = [self._context(ssl.PROTOCOL_TLS_SERVER, authority) for authority in self._authorities]
+        tags = [authority.tag for authority in self._authorities]
+
+        def choose_leaf(tls: ssl.SSLObject, server_name: str | None, _initial: ssl.SSLContext) -> None:
+            accepted = (server_name or "").split(".")
+            tls.context = next(
+                (context for tag, context in zip(tags, contexts, strict=True) if tag in accepted), contexts[0]
+            )
+
+        contexts[0].sni_callback = choose_leaf
+        return contexts[0]
+
+    @property
+    def server_name(self) -> str:
+        """What an initiator's ClientHello names: the tags of the authorities that it accepts."""
+        tags = [authority.tag for authority in self._authorities[:_MAX_NAMED_AUTHORITIES]]
+        return ".".join([*tags, _SERVER_NAME_SUFFIX])
+
+    def identify(self, leaf: bytes | None) -> Vouched:
+        """Reads the peer's leaf (DER), after TLS has verified it.
+
+        Raises:
+            HandshakeError: if it is none of ours after all.
+        """
+        if leaf is not None:
+            certificate = x509.load_der_x509_certificate(leaf)
+            public_key = raw_public_key(certificate)
+            for index, authority in enumerate(self._authorities):
+                if public_key is not None and authority.has_signed(certificate):
+                    return Vouched(public_key, device_id(public_key), index)
+        raise HandshakeError("the peer's certificate is not of our formation", code="not-our-formation")
+
+    def _context(self, protocol: ssl._SSLMethod, authority: Authority) -> ssl.SSLContext:
+        context = ssl.SSLContext(protocol)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols([ALPN])
+        if protocol == ssl.PROTOCOL_TLS_SERVER:
+            context.num_tickets = 0
+        _trust(context, self._authorities)
+        _load_leaf(context, authority.mint_leaf(self.keypair.secret, self.keypair.device_id))
+        return context
+
+
+def _trust(context: ssl.SSLContext, authorities: Sequence[Authority]) -> None:
+    context.load_verify_locations(cadata="\n".join(authority.certificate_pem.decode() for authority in authorities))
+
+
+def _load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
+    """`load_cert_chain` takes nothing but a path, and a key has no business on a disk: memory gets a path."""
+    descriptor = os.memfd_create("peatd leaf", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as memory:
+        memory.write(leaf.certificate_pem + leaf.key_pem)
+        memory.flush()
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")

@@ -1,0 +1,36 @@
+"""What went wrong with the disk, as a sentence that ends with what to do. Sans-IO."""
+
+import sqlite3
+from pathlib import Path
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "free space on its volume",
+    sqlite3.SQLITE_IOERR: "look at the kernel's log for errors of its disk, and at the space left on its volume",
+    sqlite3.SQLITE_READONLY: "make the file and its directory writable for peatd, and its volume mounted read-write",
+    sqlite3.SQLITE_PERM: "make the file and its directory writable for peatd",
+    sqlite3.SQLITE_AUTH: "make the file and its directory writable for peatd",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its directory readable and writable for peatd, and its volume mounted",
+    sqlite3.SQLITE_BUSY: "end the other program that has it open",
+    sqlite3.SQLITE_LOCKED: "end the other program that has it open",
+    sqlite3.SQLITE_CORRUPT: "stop peatd and move the file away: the node fetches its documents from its peers again; "
+    "`sqlite3 FILE .recover` shows what can be read of it",
+    sqlite3.SQLITE_NOTADB: "move the file away, or choose another --data-dir",
+}
+_OTHERWISE = "look at its disk, then restart peatd"
+
+
+def is_of_the_disk(exc: sqlite3.Error) -> bool:
+    """Whether the disk or the file is at fault, so that trying again may help, and not our use of SQLite."""
+    return isinstance(exc, sqlite3.OperationalError) or type(exc) is sqlite3.DatabaseError
+
+
+def explain(what: str, path: Path, exc: sqlite3.Error) -> str:
+    """The sentence for one error of SQLite.
+
+    Args:
+        what: what we could not do to the file: "write to".
+    """
+    name = getattr(exc, "sqlite_errorname", "")
+    # The low byte is the error, the rest its variety: SQLITE_IOERR_FSYNC is a SQLITE_IOERR.
+    advice = _ADVICE.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF, _OTHERWISE)
+    return f"cannot {what} {path}: {exc}{f' ({name})' if name else ''}: {advice}"

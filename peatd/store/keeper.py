@@ -1,0 +1,182 @@
+"""The task that keeps the writer's thread busy, waits out a failing disk, and tells the waiters.
+
+The thread is one of trio's, one at a time: a hop costs 80 µs, an fsync many times that.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+import trio
+
+from peatd.errors import StoreError, Unavailable
+from peatd.store.files import Files
+from peatd.store.operations import Operation, Pending
+from peatd.store.records import Remainder
+from peatd.store.writing import Written
+
+Outcome = TypeVar("Outcome")
+
+PENDING_BYTES = 64 * 2**20
+"""`room` waits beyond this: one largest diff. More would only be more to lose, if the disk stays full."""
+
+FINAL_SYNC = 5.0
+"""Seconds for the last batch at exit. Kubernetes gives a pod 30 in all."""
+
+_CLOSING = 1.0
+"""Seconds to close the files once nothing is written any more."""
+
+_RETRY_FIRST, _RETRY_LAST = 0.2, 5.0
+"""Seconds, doubling, with full jitter. A volume that is grown or cleaned is noticed within seconds."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """Owns what is pending and the numbers of the records.
+
+    Attributes:
+        failure: why the last write failed and what to do, or None.
+    """
+
+    def __init__(self, files: Files, last_seq: int, fold_left: Callable[[Remainder], object]) -> None:
+        self.pending = Pending()
+        self.failure: str | None = None
+        self.last_seq = last_seq
+        self.durable_seq = last_seq
+        self._files = files
+        self._fold_left = fold_left
+        self._writing = trio.CapacityLimiter(1)
+        self._is_busy = False
+        self._work = trio.Event()  # there is something pending, or we are closing
+        self._attempt = trio.Event()  # replaced after every attempt, when its outcome is known
+        self._is_closing = False
+        self._hurry = trio.Event()
+        self._drained = trio.Event()
+        self._scope = trio.CancelScope(shield=True)
+
+    @property
+    def heartbeat(self) -> float | None:
+        return self._files.writer.progressed_at if self._is_busy else None
+
+    def next_seq(self) -> int:
+        self.last_seq += 1
+        return self.last_seq
+
+    def add(self, operation: Operation) -> None:
+        self.pending.add(operation)
+        self._work.set()
+
+    async def synced(self, seq: int) -> None:
+        await trio.lowlevel.checkpoint()
+        while self.durable_seq < seq:
+            self._refuse_while_failing()
+            await self._attempt.wait()
+
+    async def wait_synced_past(self, seq: int) -> int:
+        await trio.lowlevel.checkpoint()
+        while self.durable_seq <= seq:
+            await self._attempt.wait()
+        return self.durable_seq
+
+    async def room(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._refuse_while_failing()
+        while self.pending.size_bytes > PENDING_BYTES:
+            await self._attempt.wait()
+            self._refuse_while_failing()
+
+    async def run(self) -> None:
+        """Writes until `close`. Shielded: what is cancelled around us still has to be written."""
+        retry = _RETRY_FIRST
+        with self._scope:
+            while await self._is_wanted():
+                untidy = await self._write()
+                if self.failure is None:
+                    retry = _RETRY_FIRST
+                    await self._tidy(owed=untidy)
+                else:
+                    await self._pause(random.uniform(0, retry))
+                    retry = min(2 * retry, _RETRY_LAST)
+            self._drained.set()
+
+    async def close(self, reading: trio.CapacityLimiter) -> None:
+        """The final sync, and the end of `run`. Within its deadlines, whatever is cancelled or hangs.
+
+        Args:
+            reading: the limiter under which the reader is used, so as not to close it under a thread.
+        """
+        self._is_closing = True
+        self._work.set()
+        self._hurry.set()
+        with trio.move_on_after(FINAL_SYNC, shield=True):
+            await self._drained.wait()
+        self._scope.cancel()
+        if self.pending:
+            _log.error("store_final_sync_failed", lost=len(self.pending), message=self.failure or "the disk hangs")
+        # A thread that hangs in the disk keeps its limiter. Then the lock stays with us, too, as it may still write.
+        with trio.move_on_after(_CLOSING, shield=True):
+            async with reading:
+                await trio.to_thread.run_sync(self._files.close, limiter=self._writing, abandon_on_cancel=True)
+
+    async def _is_wanted(self) -> bool:
+        if not self.pending and not self._is_closing:
+            self._work = trio.Event()
+            await self._work.wait()
+        return bool(self.pending)
+
+    async def _write(self) -> bool:
+        operations, last_seq = self.pending.take(), self.last_seq
+        try:
+            written = await self._in_thread(partial(self._files.writer.write, operations))
+        except StoreError as exc:
+            self._failed(str(exc))
+            is_untidy = False
+        else:
+            self._succeeded(written, last_seq)
+            is_untidy = written.is_untidy
+        attempt, self._attempt = self._attempt, trio.Event()
+        attempt.set()
+        return is_untidy
+
+    def _succeeded(self, written: Written, last_seq: int) -> None:
+        self.pending.forget_taken()
+        self.durable_seq = last_seq
+        for remainder in written.remainders:
+            self._fold_left(remainder)
+        if self.failure is not None:
+            self.failure = None
+            _log.info("store_recovered")
+
+    def _failed(self, message: str) -> None:
+        if message != self.failure:
+            _log.error("store_failing", message=message)
+        self.failure = message
+
+    async def _tidy(self, *, owed: bool) -> None:
+        """In steps, and only while nobody waits for the thread."""
+        while owed and not self.pending and not self._is_closing:
+            owed = await self._in_thread(self._files.writer.tidy)
+
+    async def _in_thread(self, work: Callable[[], Outcome]) -> Outcome:
+        self._files.writer.progressed_at = time.monotonic()
+        self._is_busy = True
+        try:
+            # Abandoned at the end of `close` only, when the disk hangs.
+            return await trio.to_thread.run_sync(work, limiter=self._writing, abandon_on_cancel=True)
+        finally:
+            self._is_busy = False
+
+    async def _pause(self, delay: float) -> None:
+        if self._is_closing:
+            await trio.sleep(min(delay, _RETRY_FIRST))
+            return
+        with trio.move_on_after(delay):
+            await self._hurry.wait()
+
+    def _refuse_while_failing(self) -> None:
+        if self.failure is not None:
+            raise Unavailable(self.failure)

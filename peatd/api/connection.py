@@ -1,0 +1,136 @@
+"""One client's connection to the API, from its acceptance to its end."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
+from hypercorn.utils import parse_socket_addr
+
+from peatd.api.access import ENTRANCE, Entrance
+from peatd.api.guard import GuardedProtocol
+from peatd.api.stream import BoundedStream
+
+log = structlog.get_logger("peatd.api")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one listener and its connections. Times in seconds.
+
+    Attributes:
+        connections: open at once. Each costs a file descriptor and about 50 KB.
+        idle: from opening, or from the last answer, to the end of the next request's headers; slow headers end here.
+        send: for the client to take 64 KiB of an answer.
+        half_closed: for an answer to a client that has closed its own side already, as `nc -N` does.
+        grace: for requests in flight to be answered once the server stops.
+    """
+
+    connections: int = 256
+    idle: float = 15.0
+    send: float = 10.0
+    half_closed: float = 5.0
+    grace: float = 1.0
+
+
+class Connection(TCPServer):
+    """hypercorn's connection on our stream and with our protocol.
+
+    Whatever a client makes hypercorn raise ends this connection and nothing else.
+    """
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        limits: Limits,
+        entrance: Entrance,
+        stream: trio.SocketStream,
+    ) -> None:
+        self._bounded = BoundedStream(stream, limits.send)
+        super().__init__(app, config, context, cast(LifespanState, {ENTRANCE: entrance}), self._bounded)  # type: ignore[arg-type]  # it reads and sends, closes, and has a socket
+        self._limits = limits
+        self._scope = trio.CancelScope(shield=True)
+        self._answered = trio.Event()
+        self.idle_since: float | None = trio.current_time()
+        """When it began to wait for a request; None while one is being answered."""
+
+    async def converse(self) -> None:
+        """Runs until the connection has ended. Cancelling from outside does not reach it: see `abort`."""
+        try:
+            with self._scope:
+                await self.run()
+        except Exception:
+            # hypercorn's parsing and quart's answering of what a stranger sent. It must not end the daemon (fault 1).
+            log.exception("api.connection_failed")
+        finally:
+            self._bounded.abort()
+
+    def abort(self) -> None:
+        """Ends it now, whatever it is doing."""
+        self._bounded.abort()  # hypercorn shields its sends: this reaches them
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """`TCPServer.run` without TLS, HTTP/2 and WebSockets; and at its end no task is left waiting."""
+        try:
+            family = self._bounded.socket.family
+            client = parse_socket_addr(family, self._bounded.socket.getpeername())
+            server = parse_socket_addr(family, self._bounded.socket.getsockname())
+        except OSError:
+            return  # gone already
+        async with TaskGroup() as self._task_group:
+            self._http = GuardedProtocol(
+                self.app,
+                self.config,
+                self.context,
+                self._task_group,
+                ConnectionState(self.state),
+                False,
+                client,
+                server,
+                self.protocol_send,
+            )
+            self.protocol = self._http  # type: ignore[assignment]  # in place of the wrapper that also speaks HTTP/2
+            await self.idle_task.restart(self._task_group, self._idle_timeout)
+            await self._read()
+            await self.idle_task.stop()
+        await self._close()
+        self.idle_since = trio.current_time()  # nobody waits for anything more: it may make room
+        await self._bounded.finish(linger=self._http.may_be_sent_more)
+
+    async def protocol_send(self, event: Event) -> None:
+        match event:
+            case Updated() if self._http.is_over:
+                return  # it would wait for another request on a connection that has ended
+            case Updated(idle=True):
+                self.idle_since = trio.current_time()
+                self._answered.set()
+            case Updated():
+                self.idle_since = None
+                self._answered = trio.Event()
+            case Closed():
+                self._answered.set()
+        await super().protocol_send(event)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                octets = await self._bounded.receive_some(MAX_RECV)
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            if not octets and self._http.has_whole_request:
+                # hypercorn takes the end of the requests for the end of the connection, and would not answer.
+                with trio.move_on_after(self._limits.half_closed):
+                    await self._answered.wait()
+            await self.protocol.handle(RawData(bytes(octets)))
+            if not octets:
+                break
+        await self.protocol.handle(Closed())

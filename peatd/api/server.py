@@ -1,0 +1,156 @@
+"""Serves the API on its sockets: accepts, bounds, and stops in time.
+
+Ours: the sockets, the accept loop, the deadlines and the end. hypercorn's: what happens on one connection.
+"""
+
+import errno
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper
+from quart_trio import QuartTrio
+
+from peatd.api.connection import Connection, Limits
+from peatd.api.guard import MAX_HEADER_BYTES, GuardedApp, HypercornLog
+from peatd.api.sockets import Bound, Door, open_doors
+from peatd.names import Address
+
+log = structlog.get_logger("peatd.api")
+
+DEFAULT_LIMITS = Limits()
+
+_OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_ROOM_INTERVAL = 0.1
+"""Seconds until accepting is tried again when the process has no file descriptor left; trio's own choice."""
+
+
+async def serve(
+    app: QuartTrio,
+    *,
+    tcp: Address | None,
+    unix: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves until cancelled; `started()` tells where, once every socket listens.
+
+    Cancelled, it closes its sockets at once, lets what is in flight be answered for `limits.grace`, and aborts the
+    rest.
+
+    Args:
+        tcp: port 0 takes a free one; None is off.
+        unix: the socket's path, of any length.
+
+    Raises:
+        ConfigError: if an address cannot be had, or a live daemon has the unix socket.
+    """
+    config, context = _hypercorn_config(limits), WorkerContext(max_requests=None)
+    with ExitStack() as sockets:
+        doors, bound = await open_doors(sockets, tcp, unix)
+        async with trio.open_nursery() as nursery:
+            lobbies = [_Lobby(GuardedApp(app), config, context, limits, door, nursery) for door in doors]
+            try:
+                async with trio.open_nursery() as accepting:
+                    for lobby in lobbies:
+                        accepting.start_soon(lobby.receive)
+                    task_status.started(bound)
+            finally:
+                sockets.close()
+                await context.terminated.set()  # idle connections close, and no other is kept for another request
+                await _see_off(lobbies, limits.grace)
+
+
+class _Lobby:
+    """The connections that came in by one door.
+
+    Invariants:
+        1. There are never more than `limits.connections`.
+        2. An idle connection makes room for a new one: whoever holds many open in silence keeps no probe out.
+    """
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        limits: Limits,
+        door: Door,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._context = context
+        self._limits = limits
+        self._door = door
+        self._nursery = nursery
+        self._is_full = False
+        self.open: set[Connection] = set()
+        self.emptied = trio.Event()
+
+    async def receive(self) -> None:
+        """Accepts for ever."""
+        while True:
+            try:
+                stream = await self._door.listener.accept()
+            except OSError as exc:
+                if exc.errno not in _OUT_OF_ROOM:
+                    raise
+                log.warning("api.cannot_accept", reason=exc.strerror)
+                await trio.sleep(_ROOM_INTERVAL)
+                continue
+            if self._has_room():
+                self._nursery.start_soon(self._converse, self._connection(stream))
+            else:
+                await trio.aclose_forcefully(stream)
+
+    def _connection(self, stream: trio.SocketStream) -> Connection:
+        connection = Connection(self._app, self._config, self._context, self._limits, self._door.entrance, stream)
+        self.open.add(connection)
+        return connection
+
+    async def _converse(self, connection: Connection) -> None:
+        try:
+            await connection.converse()
+        finally:
+            self.open.discard(connection)
+            if not self.open:
+                self.emptied.set()
+
+    def _has_room(self) -> bool:
+        was_full, self._is_full = self._is_full, len(self.open) >= self._limits.connections
+        if self._is_full and not was_full:
+            log.warning("api.full", connections=len(self.open), private=self._door.entrance.private)
+        if not self._is_full:
+            return True
+        idle = [(since, connection) for connection in self.open if (since := connection.idle_since) is not None]
+        if not idle:
+            return False
+        _, longest = min(idle, key=lambda one: one[0])
+        longest.abort()
+        self.open.discard(longest)  # Invariant 1: it is as good as gone
+        return True
+
+
+async def _see_off(lobbies: list[_Lobby], grace: float) -> None:
+    """Waits for what is in flight, then ends what is left."""
+    with trio.CancelScope(shield=True), trio.move_on_after(grace):
+        for lobby in lobbies:
+            while lobby.open:
+                lobby.emptied = trio.Event()
+                await lobby.emptied.wait()
+    for lobby in lobbies:
+        for connection in lobby.open:
+            connection.abort()
+
+
+def _hypercorn_config(limits: Limits) -> Config:
+    config = Config()
+    config.h11_max_incomplete_size = MAX_HEADER_BYTES
+    config.keep_alive_timeout = limits.idle
+    config.include_server_header = False
+    config.logger_class = HypercornLog  # type: ignore[assignment]  # it has the two methods that our part calls
+    return config

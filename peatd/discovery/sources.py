@@ -1,0 +1,28 @@
+"""The sources of peers that the settings ask for."""
+
+from collections.abc import Sequence
+
+from peatd.config import Config
+from peatd.discovery.events import DiscoveryStrategy
+from peatd.discovery.kubernetes import KubernetesDiscovery, KubernetesDiscoveryConfig
+from peatd.discovery.static import StaticDiscovery
+from peatd.settings.values import KUBERNETES, STATIC
+
+
+def open_sources(config: Config) -> Sequence[DiscoveryStrategy]:
+    """One strategy for each source, in the order of the setting."""
+    return [_source(name, config) for name in config.discovery]
+
+
+def _source(name: str, config: Config) -> DiscoveryStrategy:
+    if name == STATIC:
+        return StaticDiscovery(config.peers)
+    assert name == KUBERNETES
+    return KubernetesDiscovery(
+        KubernetesDiscoveryConfig(
+            namespace=config.namespace,
+            label_selector=config.label_selector,
+            annotation_prefix=config.annotation_prefix,
+            poll_interval=config.poll_interval,
+        )
+    )

@@ -207,6 +207,11 @@ class PeerSync:
         batch.extend(self._take_streams())
         return batch
 
+    def knows(self, key: DocumentKey) -> bool:
+        """Whether we know what the peer has of it, or have asked."""
+        known = self._known.get(key.name)
+        return known is not None and known.incarnation == key.incarnation
+
     def is_durable(self, key: DocumentKey, version: int) -> bool:
         known = self._known.get(key.name)
         return known is not None and known.incarnation == key.incarnation and known.durable >= version

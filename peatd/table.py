@@ -48,7 +48,6 @@ class Entry:
     recent: deque[Change] = field(default_factory=deque)
     recent_after: int = 0
     recent_bytes: int = 0
-    size_bytes: int = 0
 
     @property
     def key(self) -> DocumentKey:
@@ -128,7 +127,6 @@ class DocumentTable:
         entry.reach.absorb(content)
         self.clock += 1
         entry.version = self.clock
-        entry.size_bytes += len(update)
         change = Change(self.clock, update, origin)
         entry.recent.append(change)
         entry.recent_bytes += len(update)
@@ -136,6 +134,12 @@ class DocumentTable:
             entry.forget_changes(entry.recent[0].version)
         self._undigested.add(entry.name)
         return change
+
+    def replace_reach(self, entry: Entry, reach: Reach) -> None:
+        """Takes back what was claimed: parts of the document were lost on disk."""
+        entry.reach = reach
+        entry.forget_changes(entry.version)
+        self._undigested.add(entry.name)
 
     @property
     def tree(self) -> DigestTree:

@@ -1,0 +1,138 @@
+"""Keeps a link to everyone that discovery knows: dials, dials again, for ever."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+import trio
+
+from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpdated
+from peatd.errors import PeerError
+from peatd.links import Links
+from peatd.names import Address, NodeId
+from peatd.peers import Backoff, PeerTable, Verdict
+from peatd.transport.link import Link, LinkEnd
+
+log = structlog.get_logger()
+
+_LIVED = 10.0
+"""Seconds after which a link is taken for a good one: its loss is dialled from the shortest pause again."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pursuit:
+    """Of one sighting. `stop` cancels waiting and dialling, but never a link that is up: a peer that discovery has
+    lost may well be there. `nudge`: what discovery knows of it has changed, dial at once."""
+
+    node_id: NodeId
+    backoff: Backoff = field(default_factory=Backoff)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    nudge: trio.Event = field(default_factory=trio.Event)
+    is_lost: bool = False
+
+    def stop(self) -> None:
+        self.is_lost = True
+        self.scope.cancel()
+
+    def stoppable(self) -> trio.CancelScope:
+        """A scope for one stretch of waiting; each can be used once."""
+        self.scope = trio.CancelScope()
+        if self.is_lost:
+            self.scope.cancel()
+        return self.scope
+
+
+class Dialer:
+    """Turns discovery's events into links."""
+
+    def __init__(
+        self,
+        peers: PeerTable,
+        links: Links,
+        dial: Callable[[Sequence[Address]], Awaitable[Link]],
+        sources_of: Callable[[NodeId], tuple[str, ...]],
+    ) -> None:
+        self._peers = peers
+        self._links = links
+        self._dial = dial
+        self._sources_of = sources_of
+        self._pursuits: dict[NodeId, _Pursuit] = {}
+
+    async def run(self, events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> None:
+        async with trio.open_nursery() as nursery, events:
+            async for event in events:
+                match event:
+                    case PeerFound(info):
+                        self._peers.sighted(info, self._sources_of(info.node_id))
+                        pursuit = self._pursuits[info.node_id] = _Pursuit(info.node_id)
+                        nursery.start_soon(self._pursue, pursuit)
+                    case PeerUpdated(info):
+                        self._peers.sighted(info, self._sources_of(info.node_id))
+                        self._pursuits[info.node_id].nudge.set()
+                    case PeerLost(node_id):
+                        self._peers.lost(node_id, trio.current_time())
+                        self._pursuits.pop(node_id).stop()
+
+    async def _pursue(self, pursuit: _Pursuit) -> None:
+        while not pursuit.is_lost:
+            link = None
+            with pursuit.stoppable():
+                link = await self._next_link(pursuit)
+            if link is None:
+                continue
+            end = await self._links.keep(link)
+            self._learn(pursuit, link, end)
+            with pursuit.stoppable():
+                await self._pause(pursuit, longest=end.code == Verdict.TWIN.value)
+
+    async def _next_link(self, pursuit: _Pursuit) -> Link | None:
+        """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
+        while self._peers.is_linked(pursuit.node_id):
+            await self._either(self._links.changed.wait, pursuit.nudge.wait)
+            pursuit.nudge = trio.Event()
+        sighting = self._peers.sighting(pursuit.node_id)
+        assert sighting is not None
+        sighting.dialing = True
+        try:
+            link = await self._dial(sighting.info.addresses)
+        except PeerError as error:
+            if str(error) != sighting.error:
+                log.warning("cannot link", peer=pursuit.node_id, error=str(error))
+            sighting.error = str(error)
+            await self._pause(pursuit, longest=False)
+            return None
+        sighting.device_id, sighting.error = link.peer.device_id, None
+        if link.peer.node_id != pursuit.node_id != str(link.address):
+            log.info("peer answers to another name", sighted=pursuit.node_id, peer=link.peer.node_id)
+        return link
+
+    def _learn(self, pursuit: _Pursuit, link: Link, end: LinkEnd) -> None:
+        """What the end of a link says about the next dial."""
+        if trio.current_time() - link.opened_at >= _LIVED:
+            pursuit.backoff.reset()
+        sighting = self._peers.sighting(pursuit.node_id)
+        if sighting is not None and end.code == Verdict.TWIN.value:
+            sighting.error = end.message
+            sighting.device_id = None
+
+    async def _pause(self, pursuit: _Pursuit, *, longest: bool) -> None:
+        sighting = self._peers.sighting(pursuit.node_id)
+        if sighting is not None:
+            sighting.dialing = False
+        backoff = pursuit.backoff
+        pause = backoff.longest(random.random()) if longest else backoff.pause(random.random())
+        with trio.move_on_after(pause):
+            await pursuit.nudge.wait()
+            pursuit.nudge = trio.Event()
+            backoff.reset()
+
+    async def _either(self, *waits: Callable[[], Awaitable[None]]) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def first(wait: Callable[[], Awaitable[None]]) -> None:
+                await wait()
+                nursery.cancel_scope.cancel()
+
+            for wait in waits:
+                nursery.start_soon(first, wait)

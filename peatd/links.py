@@ -1,0 +1,97 @@
+"""All links that are up: which are let in, and what runs on each."""
+
+import structlog
+import trio
+
+from peatd.exchange import PeerExchange
+from peatd.names import DeviceId
+from peatd.peers import Claim, PeerTable, Verdict, judge
+from peatd.replication import Replication
+from peatd.transport.converse import converse, dismiss
+from peatd.transport.link import Link, LinkEnd, LinkPeer
+
+log = structlog.get_logger()
+
+_REFUSALS = {
+    Verdict.SELF: "this is myself",
+    Verdict.DUPLICATE: "we are linked already",
+    Verdict.TWIN: "another node of this formation goes by this node id: give each its own --node-id",
+}
+
+
+class Links:
+    """The registry of links.
+
+    Invariants:
+        1. Of one device at most one link is registered; the one that was registered last.
+    """
+
+    def __init__(self, own: Claim, peers: PeerTable, replication: Replication) -> None:
+        self.changed = trio.Event()
+        """Set, and replaced by another, whenever a link has come up or ended."""
+        self._own = own
+        self._peers = peers
+        self._replication = replication
+        self._live: dict[DeviceId, tuple[Link, PeerExchange]] = {}
+
+    def get(self, device_id: DeviceId) -> tuple[Link, PeerExchange] | None:
+        return self._live.get(device_id)
+
+    def owed_documents(self) -> int:
+        """The most that any linked peer is owed."""
+        return max((exchange.sync.owed_documents() for _, exchange in self._live.values()), default=0)
+
+    async def welcome(self, link: Link) -> None:
+        """`keep`, for a link that a peer has dialled."""
+        await self.keep(link)
+
+    async def keep(self, link: Link) -> LinkEnd:
+        """Runs a link that has just proved itself until it ends, or dismisses it."""
+        verdict = judge(_claim(link.peer), [_claim(old.peer) for old, _ in self._live.values()], self._own)
+        if verdict in _REFUSALS:
+            return await self._refuse(link, verdict)
+        if verdict is Verdict.REPLACE:
+            self._live[link.peer.device_id][0].goaway(Verdict.DUPLICATE.value, "a newer link takes its place")
+        return await self._run(link)
+
+    async def _refuse(self, link: Link, verdict: Verdict) -> LinkEnd:
+        if verdict is Verdict.TWIN:
+            log.error(
+                "two nodes with one node id",
+                node_id=link.peer.node_id,
+                address=str(link.address),
+                ours=link.peer.node_id == self._own.node_id,
+                hint="give each node its own --node-id",
+            )
+        await dismiss(link, verdict.value, _REFUSALS[verdict])
+        return LinkEnd(verdict.value, _REFUSALS[verdict], by_peer=False)
+
+    async def _run(self, link: Link) -> LinkEnd:
+        peer = link.peer
+        exchange = PeerExchange(self._replication, peer.device_id, compares=peer.initiating)
+        self._live[peer.device_id] = (link, exchange)
+        self._peers.met(peer.node_id, peer.device_id, link.address, trio.current_time())
+        self._announce()
+        log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
+        end = LinkEnd("shutdown", "the node is going away", by_peer=False)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(exchange.run)
+                end = await converse(link, exchange)
+                nursery.cancel_scope.cancel()
+        finally:
+            if self._live.get(peer.device_id) == (link, exchange):
+                del self._live[peer.device_id]
+                error = exchange.error or (None if end.code == "shutdown" else end.message)
+                self._peers.parted(peer.device_id, link.last_heard, trio.current_time(), error)
+                log.info("peer unlinked", peer=peer.node_id, device_id=peer.device_id, code=end.code, why=end.message)
+            self._announce()
+        return end
+
+    def _announce(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()
+
+
+def _claim(peer: LinkPeer) -> Claim:
+    return Claim(peer.node_id, peer.device_id, peer.instance, peer.initiating)

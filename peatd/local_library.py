@@ -1,0 +1,150 @@
+"""The documents of this node as their readers and writers see them: implements `library.Library`."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from peatd.documents import Documents, Edit, JsonView, Patch, Put
+from peatd.errors import AckTimeout, NoSuchDocument, PreconditionFailed, TooLarge, Unavailable
+from peatd.library import APPLIED, DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written, replicated
+from peatd.names import DocumentKey, DocumentName
+from peatd.replication import Merged, Replication
+from peatd.table import Entry
+from peatd.update import MAX_UPDATE_BYTES
+
+_FIRST_INCARNATION = 1
+
+
+class LocalLibrary:
+    """Reads from and writes to this node's copies.
+
+    Invariants:
+        1. The writes of one document are made one after another, so that a condition holds until its write is merged.
+           (A peer's change may still come between: it is merged with, never lost.)
+    """
+
+    def __init__(self, replication: Replication, *, accepts_writes: Callable[[], bool] = lambda: True) -> None:
+        self._replication = replication
+        self._table = replication.table
+        self._documents: Documents = replication.documents
+        self._accepts_writes = accepts_writes
+        self._locks: dict[DocumentName, trio.Lock] = {}
+
+    def count(self) -> int:
+        return sum(1 for entry in self._table if not entry.deleted)
+
+    def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
+        prefix = "" if collection is None else f"{collection}/"
+        living = (e for e in self._table if not e.deleted and e.name.startswith(prefix))
+        chosen = sorted((e for e in living if after is None or e.name > after), key=lambda e: e.name)
+        size_bytes = self._replication.store.size_bytes
+        return [DocumentListing(e.name, e.incarnation, size_bytes(e.name)) for e in chosen[:limit]]
+
+    async def read(self, name: DocumentName) -> DocumentView:
+        entry = self._living(name)
+
+        def view(json: JsonView) -> DocumentView:
+            # Called in the order of merging, so that the ETag is that of this very content.
+            return DocumentView(entry.incarnation, entry.etag, json.document, json.roots)
+
+        return await self._documents.read(entry.key, entry.reach.roots, view)
+
+    async def put(self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+        return await self._edit(name, Put(value), if_match)
+
+    async def patch(self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+        return await self._edit(name, Patch(patch), if_match)
+
+    async def delete(self, name: DocumentName, *, if_match: IfMatch | None) -> Written:
+        async with self._writing(name):
+            entry = self._living(name)
+            self._check(name, if_match)
+            merged = self._replication.end(entry.key, None)
+            assert merged is not None
+            return Written(created=False, incarnation=entry.incarnation, etag="", mark=merged)
+
+    async def diff(self, name: DocumentName, state_vector: bytes) -> bytes:
+        return await self._documents.diff(self._living(name).key, state_vector, lambda update: update)
+
+    async def apply(self, name: DocumentName, update: bytes) -> Written:
+        if len(update) > MAX_UPDATE_BYTES:
+            raise TooLarge(
+                f"an update of {len(update)} bytes: the limit is {MAX_UPDATE_BYTES}; make it of smaller parts"
+            )
+        async with self._writing(name):
+            while True:
+                key = self._key_to_write(name)
+                merged = await self._documents.apply(
+                    key, update, origin="api", then=lambda news, key=key: self._replication.merge(key, news, None)
+                )
+                if merged is not None:
+                    return self._written(merged)
+
+    async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:
+        mark = written.mark
+        assert isinstance(mark, Merged)
+        replication = self._replication
+        reached = APPLIED
+        with trio.move_on_after(timeout):
+            if ack.durable:
+                await replication.store.synced(mark.seq)
+                reached = DURABLE
+            while reached.peers < ack.peers:
+                changed = replication.confirmations
+                reached = replicated(replication.durable_on(mark.key, mark.version))
+                if reached.peers < ack.peers:
+                    await changed.wait()
+            return ack if reached >= ack else reached
+        raise AckTimeout(f"the change is {reached}, but did not become {ack} within {timeout:g} s", str(reached))
+
+    async def _edit(self, name: DocumentName, edit: Edit, if_match: IfMatch | None) -> Written:
+        async with self._writing(name):
+            while True:
+                self._check(name, if_match)
+                key = self._key_to_write(name)
+                merged = await self._documents.edit(
+                    key, edit, origin="api", then=lambda news, key=key: self._replication.merge(key, news, None)
+                )
+                if merged is not None:
+                    return self._written(merged)
+                # A peer's tombstone ended this incarnation while we edited it: the edit begins the next one.
+
+    @asynccontextmanager
+    async def _writing(self, name: DocumentName) -> AsyncIterator[None]:
+        if not self._accepts_writes():
+            raise Unavailable("the node is shutting down: write to another")
+        await self._replication.store.room()
+        lock = self._locks.setdefault(name, trio.Lock())
+        try:
+            async with lock:  # Invariant 1.
+                yield
+        finally:
+            if not lock.statistics().tasks_waiting and not lock.locked():
+                self._locks.pop(name, None)
+
+    def _living(self, name: DocumentName) -> Entry:
+        entry = self._table.get(name)
+        if entry is None or entry.deleted:
+            raise NoSuchDocument(f"there is no document {name} on this node")
+        return entry
+
+    def _key_to_write(self, name: DocumentName) -> DocumentKey:
+        entry = self._table.get(name)
+        if entry is None:
+            return DocumentKey(name, _FIRST_INCARNATION)
+        return DocumentKey(name, entry.incarnation + 1) if entry.deleted else entry.key
+
+    def _check(self, name: DocumentName, if_match: IfMatch | None) -> None:
+        if if_match is None:
+            return
+        entry = self._table.get(name)
+        etag = None if entry is None or entry.deleted else entry.etag
+        if not if_match.holds(etag):
+            raise PreconditionFailed(f"{name} is at version {etag!r}" if etag else f"there is no document {name}")
+
+    def _written(self, merged: Merged) -> Written:
+        entry = self._table.alive(merged.key)
+        etag = entry.etag if entry is not None else ""
+        return Written(created=merged.begun, incarnation=merged.key.incarnation, etag=etag, mark=merged)

@@ -1,0 +1,183 @@
+"""A node, put together: what is opened, in which order it starts, and how it stops. The file to read first.
+
+    store ................ opened first, closed last, after its final sync
+    └─ serving ........... engine, API, upkeep, watchdog: up first, down last; answers 503 while the rest winds down
+       └─ mesh ........... listener, discovery, dialer: cancelled first, when the node is asked to stop
+
+Leaving these blocks in order, each in bounded time, is the shutdown. Whatever fails here ends the process: an
+orchestrator restarts it with a clean mind.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+import structlog
+import trio
+
+import peatd
+from peatd.api.app import create_app
+from peatd.api.server import serve
+from peatd.api.token import create_token, remove_token
+from peatd.config import Config
+from peatd.dialer import Dialer
+from peatd.discovery.hybrid import HybridDiscovery
+from peatd.discovery.sources import open_sources
+from peatd.documents import Documents
+from peatd.formation import Formation, parse_formation_secret
+from peatd.formation_secret import ensure_formation_secret
+from peatd.identity import Keypair
+from peatd.keyfile import load_keypair
+from peatd.links import Links
+from peatd.local_library import LocalLibrary
+from peatd.names import Address, NodeId
+from peatd.peers import Claim, PeerTable
+from peatd.readiness import Readiness
+from peatd.replication import Replication
+from peatd.status import NodeStatus
+from peatd.store import Store
+from peatd.transport.dial import dial
+from peatd.transport.link import Link
+from peatd.transport.listener import listen
+from peatd.transport.tls import Credentials
+from peatd.upkeep import Upkeep
+from peatd.watchdog import Watchdog
+from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
+
+log = structlog.get_logger()
+
+_FLUSH = 1.0
+"""Seconds for peers to confirm what they are owed before we leave. What they do not get now, they get when we are
+back, or from another node."""
+_STORE_STUCK = 30.0
+"""Seconds without progress of a store thread that has work. Slow disks take one or two; then it is stuck."""
+
+
+async def run(config: Config, *, stopping: trio.Event, readiness: Readiness | None = None) -> None:
+    """Runs a node until `stopping` is set.
+
+    Args:
+        readiness: checks of an embedding program; the node's own are added to it.
+
+    Raises:
+        ConfigError, StoreError, DiscoveryError: in exception groups, when it cannot start as configured.
+    """
+    credentials = _credentials(config)
+    async with Store.open(config.data_dir) as store:
+        await _Node(config, credentials, store, readiness or Readiness()).run(stopping)
+
+
+def _credentials(config: Config) -> Credentials:
+    text, origin, created = ensure_formation_secret(config)
+    formation = Formation(config.formation, parse_formation_secret(text, origin))
+    if created:
+        log.info(
+            "formation secret made",
+            file=origin,
+            hint="a node with a copy of this file joins: peatd --formation-secret-file FILE --peer THIS_HOST:PORT",
+        )
+    if config.key_file is not None:
+        return Credentials(load_keypair(config.key_file), formation)
+    return Credentials(Keypair.from_seed(formation.secrets[0], config.node_id), formation)
+
+
+class _Node:
+    """The parts of one node, wired."""
+
+    def __init__(self, config: Config, credentials: Credentials, store: Store, readiness: Readiness) -> None:
+        instance = secrets.token_bytes(16)
+        own_device = credentials.keypair.device_id
+        self._config = config
+        self._credentials = credentials
+        self._store = store
+        self._hello = Hello(PROTOCOL, config.node_id, config.formation, instance, MAX_FRAME_BYTES, peatd.__version__)
+        self._is_draining = False
+        self._discovery = HybridDiscovery(open_sources(config))
+        self._documents = Documents(store, engine=config.engine, workers=config.engine_workers)
+        self._replication = Replication(store, self._documents)
+        self._upkeep = Upkeep(self._replication)
+        self._peers = PeerTable(own_device)
+        own = Claim(NodeId(config.node_id), own_device, instance, initiating=False)
+        self._links = Links(own, self._peers, self._replication)
+        library = LocalLibrary(self._replication, accepts_writes=lambda: not self._is_draining)
+        self._watchdog = Watchdog()
+        keypair = credentials.keypair
+        self._status = NodeStatus(config, keypair, library, self._peers, self._links, readiness, self._stuck)
+        self._add_checks(readiness)
+
+    async def run(self, stopping: trio.Event) -> None:
+        config = self._config
+        token_file = config.data_dir / "api.token"
+        token = create_token(token_file)
+        try:
+            async with trio.open_nursery() as serving:
+                serving.start_soon(self._watchdog.beat)
+                await serving.start(self._documents.run)
+                serving.start_soon(self._upkeep.run)
+                app = create_app(self._status, token)
+                unix = config.data_dir / "api.sock"
+                bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix))
+                self._status.listening["api"] = bound.tcp[0]
+                await self._mesh(stopping)
+                self._upkeep.save()
+                serving.cancel_scope.cancel()
+        finally:
+            remove_token(token_file)
+
+    async def _mesh(self, stopping: trio.Event) -> None:
+        node_file = self._config.data_dir / "node.json"
+        on_link = self._links.welcome
+        async with trio.open_nursery() as mesh:
+            listening = partial(listen, self._config.bind, self._credentials, self._hello, on_link)
+            self._status.listening["mesh"] = (await mesh.start(listening))[0]
+            dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
+            mesh.start_soon(dialer.run, self._discovery.event_stream())
+            await mesh.start(self._discovery.start)
+            self._write_node_file()
+            try:
+                log.info("node up", node_id=self._config.node_id, **self._status.addresses())
+                await stopping.wait()
+                log.info("node stopping")
+                self._is_draining = True
+                await self._flush()
+            finally:
+                node_file.unlink(missing_ok=True)
+            mesh.cancel_scope.cancel()
+
+    async def _flush(self) -> None:
+        """Waits, bounded, until the linked peers have what they are owed."""
+        with trio.move_on_after(_FLUSH):
+            while self._links.owed_documents():
+                await self._replication.confirmations.wait()
+
+    async def _dial(self, addresses: Sequence[Address]) -> Link:
+        return await dial(addresses, self._credentials, self._hello)
+
+    def _write_node_file(self) -> None:
+        stated = {
+            "node_id": self._config.node_id,
+            "device_id": self._credentials.keypair.device_id,
+            **self._status.addresses(),
+            "pid": os.getpid(),
+        }
+        path = self._config.data_dir / "node.json"
+        draft = path.with_suffix(".json.new")
+        draft.write_bytes(msgspec.json.encode(stated) + b"\n")
+        draft.chmod(0o644)
+        draft.replace(path)
+
+    def _add_checks(self, readiness: Readiness) -> None:
+        readiness.add("identity", lambda: None)
+        readiness.add("store", self._store.status)
+        readiness.add("transport", lambda: None if self._status.listening["mesh"] else "not listening yet")
+        readiness.add("discovery", self._discovery.status)
+        readiness.add("drain", lambda: "shutting down" if self._is_draining else None)
+
+    def _stuck(self) -> str | None:
+        heartbeat = self._store.heartbeat
+        if heartbeat is not None and time.monotonic() - heartbeat > _STORE_STUCK:
+            return f"the store has made no progress for {time.monotonic() - heartbeat:.0f} s: is its disk hanging?"
+        return None

@@ -1,0 +1,249 @@
+"""The peers of this node: who is known, who is linked, and which of two links stays. Sans-IO.
+
+Two things are kept apart, because they come and go apart:
+
+* a *sighting*: what discovery says, under the name that discovery has for it (`HOST:PORT` for an unnamed static peer);
+* an *acquaintance*: a node that has proved its device id to us over a link.
+
+Once a sighting has been dialled we know which acquaintance answers there, and they are shown as one peer.
+"""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from peatd.discovery.events import PeerInfo
+from peatd.names import Address, DeviceId, NodeId
+
+LOST_FOR = 600.0
+"""Seconds that a peer stays listed after every source and the link have lost it: long enough for an operator to see."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+"""Seconds. The longest is the heartbeat of most cluster machinery: a peer that is back is linked within that."""
+
+
+class PeerState(enum.Enum):
+    LINKED = "linked"
+    DIALING = "dialing"
+    BACKING_OFF = "backing-off"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Sighting:
+    """A peer as discovery knows it, and how dialling it goes. `device_id`: who answered there last."""
+
+    info: PeerInfo
+    sources: tuple[str, ...]
+    device_id: DeviceId | None = None
+    dialing: bool = True
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Acquaintance:
+    """A node that we have been linked with. `last_heard` and `parted` are trio times; `parted` None while linked."""
+
+    node_id: NodeId
+    device_id: DeviceId
+    address: Address
+    last_heard: float
+    parted: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One peer as it is shown: an acquaintance with the sightings of it, or a sighting that nobody has answered at."""
+
+    node_id: NodeId
+    device_id: DeviceId | None
+    state: PeerState
+    sources: tuple[str, ...]
+    addresses: tuple[Address, ...]
+    relay_url: str | None
+    metadata: dict[str, str]
+    last_heard: float | None
+    error: str | None
+
+
+class PeerTable:
+    """All sightings and acquaintances.
+
+    Invariants:
+        1. Of one device there is one acquaintance.
+        2. An acquaintance without link and sighting is forgotten after `LOST_FOR`.
+    """
+
+    def __init__(self, own_device: DeviceId) -> None:
+        self._own_device = own_device
+        self._sightings: dict[NodeId, Sighting] = {}
+        self._acquaintances: dict[DeviceId, Acquaintance] = {}
+
+    def sighted(self, info: PeerInfo, sources: tuple[str, ...]) -> None:
+        """Discovery found the peer, or knows something new of it."""
+        known = self._sightings.get(info.node_id)
+        if known is None:
+            self._sightings[info.node_id] = Sighting(info, sources)
+            return
+        if known.info.addresses != info.addresses:
+            known.device_id = None  # whoever answered at the old address need not answer at the new one
+        known.info, known.sources = info, sources
+
+    def lost(self, node_id: NodeId, now: float) -> None:
+        """No source has it any more."""
+        sighting = self._sightings.pop(node_id, None)
+        acquaintance = self._acquaintance_of(node_id, sighting)
+        if acquaintance is not None and acquaintance.parted is not None:
+            acquaintance.parted = now
+
+    def sighting(self, node_id: NodeId) -> Sighting | None:
+        return self._sightings.get(node_id)
+
+    def met(self, node_id: NodeId, device_id: DeviceId, address: Address, now: float) -> None:
+        """A link with it has come up."""
+        self._acquaintances[device_id] = Acquaintance(node_id, device_id, address, last_heard=now)
+
+    def parted(self, device_id: DeviceId, last_heard: float, now: float, error: str | None) -> None:
+        """Its link has ended."""
+        acquaintance = self._acquaintances[device_id]
+        acquaintance.parted, acquaintance.last_heard, acquaintance.error = now, last_heard, error
+
+    def is_linked(self, node_id: NodeId) -> bool:
+        """Whether whom discovery calls so is linked (or is ourselves: there is nobody to dial)."""
+        sighting = self._sightings.get(node_id)
+        if sighting is not None and sighting.device_id == self._own_device:
+            return True
+        acquaintance = self._acquaintance_of(node_id, sighting)
+        return acquaintance is not None and acquaintance.parted is None
+
+    def all(self, now: float) -> list[Peer]:
+        """Everyone worth showing, by node id."""
+        self._forget_long_lost(now)
+        peers = [self._met_peer(a, list(self._sightings_of(a))) for a in self._acquaintances.values()]
+        for node_id, sighting in self._sightings.items():
+            if sighting.device_id != self._own_device and self._acquaintance_of(node_id, sighting) is None:
+                peers.append(_sighted_peer(sighting))
+        return sorted(peers, key=lambda peer: (peer.node_id, peer.device_id or ""))
+
+    def _met_peer(self, acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:
+        infos = [sighting.info for sighting in sightings]
+        linked = acquaintance.parted is None
+        state = PeerState.LINKED if linked else _dialing_state(sightings)
+        errors = [s.error for s in sightings if s.error and not linked]
+        return Peer(
+            node_id=acquaintance.node_id,
+            device_id=acquaintance.device_id,
+            state=state,
+            sources=tuple(dict.fromkeys(source for s in sightings for source in s.sources)) or ("inbound",),
+            addresses=tuple(dict.fromkeys(a for info in infos for a in info.addresses)) or (acquaintance.address,),
+            relay_url=next((info.relay_url for info in infos if info.relay_url), None),
+            metadata={key: value for info in reversed(infos) for key, value in info.metadata.items()},
+            last_heard=acquaintance.last_heard,
+            error=next(iter(errors), acquaintance.error),
+        )
+
+    def _acquaintance_of(self, node_id: NodeId, sighting: Sighting | None) -> Acquaintance | None:
+        if sighting is not None and sighting.device_id is not None:
+            return self._acquaintances.get(sighting.device_id)
+        return next((a for a in self._acquaintances.values() if a.node_id == node_id), None)
+
+    def _sightings_of(self, acquaintance: Acquaintance) -> Iterator[Sighting]:
+        for node_id, sighting in self._sightings.items():
+            if self._acquaintance_of(node_id, sighting) is acquaintance:
+                yield sighting
+
+    def _forget_long_lost(self, now: float) -> None:
+        for device_id, acquaintance in list(self._acquaintances.items()):
+            gone = acquaintance.parted is not None and now - acquaintance.parted > LOST_FOR
+            if gone and not any(self._sightings_of(acquaintance)):
+                del self._acquaintances[device_id]  # Invariant 2.
+
+
+class Verdict(enum.Enum):
+    """What to do with a new link."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    """Keep it, and end the link that we have with this peer."""
+    DUPLICATE = "duplicate-link"
+    SELF = "self"
+    TWIN = "duplicate-node-id"
+    """Another node goes by the same node id, or runs with the same key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who the other end of a link is. `initiating`: we dialled it."""
+
+    node_id: NodeId
+    device_id: DeviceId
+    instance: bytes
+    initiating: bool
+
+
+def judge(new: Claim, present: list[Claim], own: Claim) -> Verdict:
+    """Which link stays. Both ends come to the same answer, each on its own.
+
+    Args:
+        new: the other end of a link that has just proved itself.
+        present: the other ends of all links that are up.
+        own: ourselves (`initiating` has no meaning here).
+    """
+    if new.device_id == own.device_id or new.node_id == own.node_id:
+        return Verdict.SELF if new.instance == own.instance else Verdict.TWIN
+    for old in present:
+        if old.device_id == new.device_id and old.instance == new.instance:
+            return Verdict.REPLACE if _newer_stays(new, old, own.device_id) else Verdict.DUPLICATE
+        if old.device_id == new.device_id or old.node_id == new.node_id:
+            # Its first holder may have died without a word; then that link ends soon, and the next dial gets in.
+            return Verdict.TWIN
+    return Verdict.KEEP
+
+
+def _newer_stays(new: Claim, old: Claim, own_device: DeviceId) -> bool:
+    if new.initiating == old.initiating:
+        return True  # its end has dialled again: it has given up the old one
+    return new.initiating == (own_device < new.device_id)
+
+
+class Backoff:
+    """Pauses between dials: full jitter, 0.5 s doubling to 30 s (AWS, "Exponential Backoff And Jitter")."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def pause(self, fraction: float) -> float:
+        """The next pause; `fraction` is uniform in [0, 1)."""
+        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        return ceiling * fraction
+
+    def longest(self, fraction: float) -> float:
+        """A pause for what only an operator can mend: between half and all of the longest."""
+        self._failures += 1
+        return _LONGEST_PAUSE * (0.5 + fraction / 2)
+
+    def reset(self) -> None:
+        self._failures = 0
+
+
+def _dialing_state(sightings: list[Sighting]) -> PeerState:
+    if not sightings:
+        return PeerState.LOST
+    return PeerState.DIALING if any(s.dialing for s in sightings) else PeerState.BACKING_OFF
+
+
+def _sighted_peer(sighting: Sighting) -> Peer:
+    info = sighting.info
+    return Peer(
+        node_id=info.node_id,
+        device_id=None,
+        state=_dialing_state([sighting]),
+        sources=sighting.sources,
+        addresses=info.addresses,
+        relay_url=info.relay_url,
+        metadata=dict(info.metadata),
+        last_heard=None,
+        error=sighting.error,
+    )

@@ -1,0 +1,152 @@
+"""Documents ↔ disk ↔ links: merge, record, owe. The heart of a node, and small.
+
+Every change takes one path, wherever it comes from:
+
+    a peer (exchange.py) or a writer (library.py)
+      → the engine merges it (documents.py), and answers, in order, with the *news* in it
+      → `merge`: recorded in the store, counted in the table, owed to every other peer
+
+Rules:
+1. `merge`, `begin` and `end` have no `await`: memory, log and debts change together, so the order of the log is the
+   order of merging. (With an `await` in between, 10 of 200 runs no longer replayed from disk.)
+2. What came from a peer is never forwarded; the news is owed, see sync.py.
+3. An incarnation that has ended takes no more changes, on any path.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from peatd.documents import Documents, News
+from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.reach import Reach
+from peatd.store import Store
+from peatd.sync import PeerSync
+from peatd.table import DocumentTable, Entry
+from peatd.update import check
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A change that was taken in.
+
+    Attributes:
+        version: the document's, with it.
+        seq: of the store's record: durable once the store has synced it.
+        begun: the change began the document, or a new incarnation of it.
+    """
+
+    key: DocumentKey
+    version: int
+    seq: int
+    begun: bool
+
+
+@dataclass(slots=True, eq=False)
+class Subscriber:
+    """One link's share: what it owes, and how to wake its writer."""
+
+    sync: PeerSync
+    wake: Callable[[], None]
+
+
+class Replication:
+    """All documents of this node, and who is to hear of their changes."""
+
+    def __init__(self, store: Store, documents: Documents) -> None:
+        self.store = store
+        self.documents = documents
+        self.table = DocumentTable()
+        self.confirmations = trio.Event()
+        """Set, and replaced by another, whenever a peer has confirmed something, or a peer came or went."""
+        self.unsaved: set[DocumentName] = set()
+        """Documents that have changed since their reach was last saved (upkeep.py)."""
+        self._subscribers: set[Subscriber] = set()
+        self._load()
+
+    def merge(self, key: DocumentKey, news: News, origin: DeviceId | None) -> Merged | None:
+        """Takes in what the engine found to be new. None if this incarnation is over: nothing is changed then."""
+        if self.table.has_ended(key):
+            return None  # rule 3
+        entry = self.table.alive(key)
+        begun = entry is None
+        if entry is None:
+            entry = self.begin(key)
+        if not news.content.is_empty:
+            self.store.record(key, news.update)
+            self.table.changed(entry, news.update, news.content, origin)
+            self.unsaved.add(key.name)
+            self._owe(entry)
+        return Merged(key, entry.version, self.store.last_seq, begun)
+
+    def begin(self, key: DocumentKey) -> Entry:
+        """A new document, or a new incarnation of one; still empty."""
+        self._close(key.name)
+        self.store.set_incarnation(key.name, key.incarnation, deleted=False)
+        entry = self.table.begin(key)
+        self._owe(entry)
+        return entry
+
+    def end(self, key: DocumentKey, origin: DeviceId | None) -> Merged | None:
+        """Deletes this incarnation and all before it. None if it is over already."""
+        if self.table.has_ended(key):
+            return None
+        self._close(key.name)
+        seq = self.store.set_incarnation(key.name, key.incarnation, deleted=True)
+        entry = self.table.end(key)
+        for subscriber in self._subscribers:
+            subscriber.sync.ended(entry, origin)
+            subscriber.wake()
+        return Merged(key, entry.version, seq, begun=False)
+
+    @contextmanager
+    def subscribed(self, subscriber: Subscriber) -> Iterator[None]:
+        """While it lasts, every change is owed to this subscriber too."""
+        self._subscribers.add(subscriber)
+        self.confirmed()
+        try:
+            yield
+        finally:
+            self._subscribers.discard(subscriber)
+            self.confirmed()
+
+    def forget_changes(self, names: set[DocumentName]) -> None:
+        """Lets go of the changes that all links have been sent."""
+        for name in names:
+            entry = self.table.get(name)
+            if entry is not None and entry.recent:
+                needed = (s.sync.needs_changes_after(entry) for s in self._subscribers)
+                entry.forget_changes(min(needed, default=entry.version))
+
+    def durable_on(self, key: DocumentKey, version: int) -> int:
+        """How many peers have said that they have this version on their disk. Whoever was not asked yet is asked."""
+        entry = self.table.alive(key)
+        for subscriber in self._subscribers:
+            if entry is not None and not subscriber.sync.knows(key):
+                subscriber.sync.ask(entry)
+                subscriber.wake()
+        return len({s.sync.device_id for s in self._subscribers if s.sync.is_durable(key, version)})
+
+    def confirmed(self) -> None:
+        """A peer has confirmed something."""
+        self.confirmations.set()
+        self.confirmations = trio.Event()
+
+    def _owe(self, entry: Entry) -> None:
+        for subscriber in self._subscribers:
+            subscriber.sync.changed(entry)
+            subscriber.wake()
+
+    def _close(self, name: DocumentName) -> None:
+        old = self.table.get(name)
+        if old is not None and not old.deleted:
+            self.documents.close(old.key)
+
+    def _load(self) -> None:
+        for stored in self.store.documents():
+            reach = Reach.decode(stored.reach) if stored.reach else Reach()
+            for update in stored.tail:
+                reach.absorb(check(update, subdocuments=True))
+            self.table.load(Entry(stored.name, stored.incarnation, stored.deleted, reach, version=0, begun=0))

@@ -1,0 +1,96 @@
+"""What a node tells of itself: implements `api.views.Mesh`."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import trio
+
+import peatd
+from peatd.api.views import PeerView, TopologyLink, TopologyView
+from peatd.config import Config
+from peatd.identity import Keypair
+from peatd.links import Links
+from peatd.local_library import LocalLibrary
+from peatd.names import Address
+from peatd.peers import Peer, PeerState, PeerTable
+from peatd.readiness import Readiness, Report
+
+
+class NodeStatus:
+    """A view of the node's parts; it owns none of them.
+
+    Attributes:
+        listening: where it listens, by `api`, `mesh`, `clients`; filled in while the node starts.
+    """
+
+    version = peatd.__version__
+
+    def __init__(
+        self,
+        config: Config,
+        keypair: Keypair,
+        library: LocalLibrary,
+        peers: PeerTable,
+        links: Links,
+        readiness: Readiness,
+        stuck: Callable[[], str | None],
+    ) -> None:
+        self.node_id: str = config.node_id
+        self.device_id: str = keypair.device_id
+        self.public_key = keypair.public_key.hex()
+        self.formation = config.formation
+        self.documents = library
+        self.listening: dict[str, Address | None] = {"api": None, "mesh": None, "clients": None}
+        self._peers = peers
+        self._links = links
+        self._readiness = readiness
+        self._stuck = stuck
+        self._started = trio.current_time()
+
+    def uptime(self) -> float:
+        return trio.current_time() - self._started
+
+    def addresses(self) -> Mapping[str, str | None]:
+        return {name: str(address) if address else None for name, address in self.listening.items()}
+
+    def health(self) -> str | None:
+        return self._stuck()
+
+    def readiness(self) -> Report:
+        return self._readiness.report()
+
+    def peers(self) -> Sequence[PeerView]:
+        now = trio.current_time()
+        return [self._peer_view(peer, now) for peer in self._peers.all(now)]
+
+    def peer(self, peer_id: str) -> PeerView | None:
+        return next((view for view in self.peers() if peer_id in (view.id, view.device_id)), None)
+
+    def topology(self) -> TopologyView:
+        """The mesh as this node sees it: its own links. All nodes are of one kind and level."""
+        peers = [view for view in self.peers() if view.connected]
+        links = [TopologyLink(self.node_id, view.id, view.rtt_ms) for view in peers]
+        return TopologyView(peer_count=len(peers), role="member", hierarchy_level=0, links=links)
+
+    def _peer_view(self, peer: Peer, now: float) -> PeerView:
+        link, exchange = (peer.device_id and self._links.get(peer.device_id)) or (None, None)
+        last_heard = link.last_heard if link else peer.last_heard
+        last_sync = exchange.last_sync if exchange else None
+        return PeerView(
+            id=peer.node_id,
+            device_id=peer.device_id,
+            connected=peer.state is PeerState.LINKED,
+            state=peer.state.value,
+            rtt_ms=round(link.rtt * 1000, 3) if link and link.rtt is not None else None,
+            source=",".join(peer.sources),
+            addresses=[str(address) for address in peer.addresses],
+            relay_url=peer.relay_url,
+            metadata=peer.metadata,
+            last_seen_secs=_ago(last_heard, now),
+            last_sync_secs=_ago(last_sync, now),
+            owed_documents=exchange.sync.owed_documents() if exchange else 0,
+            error=exchange.error if exchange else peer.error,
+        )
+
+
+def _ago(moment: float | None, now: float) -> float | None:
+    return None if moment is None else round(max(0.0, now - moment), 3)

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from peatd import surroundings
 from peatd.errors import ConfigError
-from peatd.names import Address, NodeId
+from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings import table, values
 from peatd.settings.flags import Flags, parse_flags
 from peatd.settings.show import as_toml
 from peatd.settings.sources import BUILT_IN, File, Sources, parse
-from peatd.settings.values import StaticPeer as StaticPeer
 
 DEFAULT_FILE = Path("/etc/peat/config.toml")
 
@@ -37,7 +36,6 @@ class Config:
         formation_secret: the text of PEAT_FORMATION_SECRET, as it came. Where it is None, `formation_secret_file`
             names the file; where that is None too, the data directory holds one, or will.
         in_cluster: we run in a Kubernetes pod.
-        api_server: where the pod's API server is, if Kubernetes says so.
         origins: where each value comes from, by its name.
     """
 
@@ -59,7 +57,6 @@ class Config:
     poll_interval: float
     service_account_dir: Path
     kubeconfig: tuple[Path, ...]
-    api_server: Address | None
     engine: str
     engine_workers: int
     log_level: str
@@ -97,17 +94,6 @@ def load(
     return config
 
 
-def data_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """The data directory of a node that was started like us, without flags or file: how `peat` finds it.
-
-    Raises:
-        ConfigError: if a variable is wrong, or there is no home directory to put it in.
-    """
-    environ = os.environ if environ is None else environ
-    sources = Sources({}, environ, File(DEFAULT_FILE, {}))
-    return _data_dir(sources, environ, in_cluster=_is_in_cluster(sources, environ))
-
-
 def _file(flags: Flags, environ: Mapping[str, str], default_file: Path) -> File:
     named, origin = flags.config, "--config"
     if named is None:
@@ -128,14 +114,14 @@ def _file(flags: Flags, environ: Mapping[str, str], default_file: Path) -> File:
 
 def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Config:
     # First what other settings depend on.
-    in_cluster = _is_in_cluster(sources, environ)
     service_account_dir = sources.take(table.SERVICE_ACCOUNT_DIR)
+    in_cluster = surroundings.is_pod(environ, service_account_dir)
     kubeconfig = _kubeconfig(sources, environ)
     peers = sources.take_peers()
     secret_file, secret = _formation_secret(sources, flags, environ)
     return Config(
         node_id=sources.take(table.NODE_ID, surroundings.host_name),
-        data_dir=_data_dir(sources, environ, in_cluster=in_cluster),
+        data_dir=sources.take(table.DATA_DIR, lambda: surroundings.data_dir(environ, in_cluster=in_cluster)).absolute(),
         formation=sources.take(table.FORMATION),
         formation_secret_file=secret_file,
         formation_secret=secret,
@@ -152,7 +138,6 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         poll_interval=sources.take(table.POLL_INTERVAL),
         service_account_dir=service_account_dir,
         kubeconfig=kubeconfig,
-        api_server=_api_server(environ),
         engine=_engine(sources),
         engine_workers=sources.take(table.ENGINE_WORKERS),
         log_level=sources.take(table.LOG_LEVEL),
@@ -160,14 +145,6 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         in_cluster=in_cluster,
         origins=sources.origins,
     )
-
-
-def _is_in_cluster(sources: Sources, environ: Mapping[str, str]) -> bool:
-    return surroundings.is_pod(environ, sources.take(table.SERVICE_ACCOUNT_DIR))
-
-
-def _data_dir(sources: Sources, environ: Mapping[str, str], *, in_cluster: bool) -> Path:
-    return sources.take(table.DATA_DIR, lambda: surroundings.data_dir(environ, in_cluster=in_cluster)).absolute()
 
 
 def _path(sources: Sources, setting: table.Setting[Path]) -> Path | None:
@@ -180,25 +157,13 @@ def _namespace(service_account_dir: Path) -> tuple[str, str]:
     return parse(values.parse_namespace, text, origin), origin
 
 
-def _api_server(environ: Mapping[str, str]) -> Address | None:
-    """What Kubernetes tells every pod: the host without brackets, and a port."""
-    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
-    if not host or not port:
-        return None
-    origin = "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT (environment)"
-    return parse(Address.parse, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", origin)
-
-
 def _kubeconfig(sources: Sources, environ: Mapping[str, str]) -> tuple[Path, ...]:
     """The files that are there: of a list some may be missing, as for kubectl."""
     named = sources.take(table.KUBECONFIG, lambda: surroundings.kubeconfig(environ))
     there = tuple(path.absolute() for path in named if surroundings.is_there(path))
     origin = sources.origins[table.KUBECONFIG.name]
-    if (
-        origin != BUILT_IN
-        and not there
-        and not {values.AUTO, values.KUBERNETES}.isdisjoint(sources.take(table.DISCOVERY))
-    ):
+    is_wanted = not {values.AUTO, values.KUBERNETES}.isdisjoint(sources.take(table.DISCOVERY))
+    if is_wanted and origin != BUILT_IN and not there:
         raise ConfigError(f"{origin}: {str(named[0])!r} is not there: name the file, or choose another --discovery")
     return there
 

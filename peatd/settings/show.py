@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from peatd.names import StaticPeer
 from peatd.settings.table import FORMATION_SECRET_FILE, GROUPS, PEER
-from peatd.settings.values import NONE, StaticPeer
+from peatd.settings.values import NONE
 
 
 def as_toml(values: Mapping[str, object], origins: Mapping[str, str]) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from peatd.errors import ConfigError
-from peatd.names import Address, NodeId
+from peatd.names import Address, StaticPeer
 from peatd.settings.table import PEER, SETTINGS, Setting
-from peatd.settings.values import StaticPeer, parse_node_id, parse_peer, parse_port, parse_url
+from peatd.settings.values import parse_node_id, parse_peer, parse_port, parse_url
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class File:
     keys: Mapping[str, object]
 
     def origin(self, key: str) -> str:
-        return f"{self.path}: {key}"
+        return f"{self.path}: {key if key.isprintable() else repr(key)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Sources:
         known = {setting.name for setting in SETTINGS} | {_PEERS_TABLE}
         for key in file.keys:
             if key not in known:
-                raise ConfigError(f"{file.origin(key)!s} is no setting: remove it; `peatd --help` lists all")
+                raise ConfigError(f"{file.origin(key)} is no setting: remove it; `peatd --help` lists all")
 
     def take(self, setting: Setting[T], otherwise: Callable[[], tuple[T, str]] | None = None) -> T:
         """The value of a setting that has one value, given or by default.
@@ -186,13 +186,13 @@ def _peer(table: object, origin: str) -> StaticPeer:
         raise ConfigError(f"{origin} is not a table: write [[{_PEERS_TABLE}]] before each peer")
     for key in table:
         if key not in _PEER_KEYS:
-            raise ConfigError(f"{origin}.{key} is no setting: a peer has {', '.join(_PEER_KEYS)}")
+            raise ConfigError(f"{origin}.{key!r} is no setting: a peer has {', '.join(_PEER_KEYS)}")
     if "address" not in table:
         raise ConfigError(f'{origin} has no address: write address = "HOST:PORT"')
     texts = {key: _text(value, f"{origin}.{key}") for key, value in table.items()}
     if "@" in texts["address"]:
         raise ConfigError(f"{origin}.address: {texts['address']!r} holds a name: write it as name = …")
-    name: NodeId | None = parse(parse_node_id, texts["name"], f"{origin}.name") if "name" in texts else None
+    name = parse(parse_node_id, texts["name"], f"{origin}.name") if "name" in texts else None
     relay_url = parse(parse_url, texts["relay_url"], f"{origin}.relay_url") if "relay_url" in texts else None
     address = parse(parse_peer, texts["address"], f"{origin}.address").address
     return StaticPeer(name, address, relay_url)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from peatd.names import Address, NodeId
+from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings.values import (
-    StaticPeer,
     choice,
     parse_address,
     parse_annotation_prefix,

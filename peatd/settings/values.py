@@ -6,11 +6,10 @@ Every parser raises ValueError with what was found and what to write instead; wh
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from peatd.names import Address, NodeId
+from peatd.names import Address, NodeId, StaticPeer
 
 AUTO = "auto"
 KUBERNETES = "kubernetes"
@@ -23,18 +22,6 @@ _NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ANNOTATION_PREFIX = re.compile(r"[A-Za-z0-9._/-]{1,253}")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]+")
-
-
-@dataclass(frozen=True, slots=True)
-class StaticPeer:
-    """A peer from a list. Without a name it is called by its address until it says its own."""
-
-    name: NodeId | None
-    address: Address
-    relay_url: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.address}" if self.name else str(self.address)
 
 
 def parse_name(text: str) -> str:

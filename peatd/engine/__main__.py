@@ -1,0 +1,95 @@
+"""`python -m peatd.engine --engine y-py`: the engine process. Its node starts it; nobody else has a use for it.
+
+Reads all the requests that are there, answers them in order, writes the replies of a batch at once. It ends when its
+node does: at the end of stdin, or by the kernel's signal when the node dies while the library loops.
+"""
+
+import argparse
+import ctypes
+import gc
+import os
+import random
+import resource
+import secrets
+import signal
+import sys
+
+from peatd.engine.engine import Engine
+from peatd.engine.library import Library
+from peatd.engine.protocol import Done, Frames, decode_requests, frame
+
+_READ_BYTES = 1024 * 1024
+_FLUSH_BYTES = 256 * 1024
+"""Replies are written at the latest when so much of them is waiting, so that the node never waits for a whole batch."""
+
+_PR_SET_PDEATHSIG = 1
+_EXIT_NO_LIBRARY = 3
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="peatd.engine")
+    parser.add_argument("--engine", choices=["y-py", "pycrdt"], required=True)
+    parser.add_argument("--memory-bytes", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    args = parser.parse_args()
+    _tie_to_parent(args.parent)
+    try:
+        library = _library(args.engine)
+    except ImportError as exc:
+        print(exc, file=sys.stderr)
+        return _EXIT_NO_LIBRARY
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_memory(args.memory_bytes)
+    seed = random.Random(secrets.randbits(128))
+    engine = Engine(library, lambda: seed.getrandbits(32))
+    gc.freeze()
+    _serve(engine)
+    return 0
+
+
+def _tie_to_parent(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the node's to obey
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)  # it died before the line above
+
+
+def _limit_memory(above_start: int) -> None:
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  # a path in /proc
+        started = int(statm.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (started + above_start,) * 2)
+
+
+def _library(name: str) -> Library:
+    if name == "pycrdt":
+        from peatd.engine.pycrdt import Pycrdt
+
+        return Pycrdt()
+    from peatd.engine.y_py import YPy
+
+    return YPy()
+
+
+def _serve(engine: Engine) -> None:
+    requests, replies = sys.stdin.fileno(), sys.stdout.fileno()
+    frames = Frames()
+    _write(replies, frame(Done()))  # says that we are up
+    while chunk := os.read(requests, _READ_BYTES):
+        waiting = bytearray()
+        for request in decode_requests(frames.receive(chunk)):
+            waiting += frame(engine.handle(request))
+            if len(waiting) >= _FLUSH_BYTES:
+                _write(replies, waiting)
+                waiting.clear()
+        _write(replies, waiting)
+
+
+def _write(fd: int, data: bytes | bytearray) -> None:
+    with memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            written += os.write(fd, view[written:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

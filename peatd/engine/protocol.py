@@ -1,0 +1,181 @@
+"""What a node and its engine process say to each other: requests down, one reply for each up, in order. Sans-IO.
+
+A frame is a four-byte big-endian length and one msgpack array. Both ends are ours and of one version, so the frames
+need no compatibility and no limits beyond their length field. A document is named by a number that the node gives it
+at `Open` and never uses again: lives of one name cannot be confused.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from peatd.update import Content
+
+_LENGTH = struct.Struct(">I")
+
+
+class _Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The base of all requests and replies."""
+
+
+class Open(_Frame, frozen=True, tag=1):
+    """Loads a document from its log. Rows that build on what is not there are left out. Answer: `Done` or `BadRow`."""
+
+    document: int
+    snapshot: bytes
+    updates: list[bytes]
+
+
+class Apply(_Frame, frozen=True, tag=2):
+    """Answer: `Merged`, `Refused` or `Panicked`."""
+
+    document: int
+    update: bytes
+
+
+class Diff(_Frame, frozen=True, tag=3):
+    """Answer: `Encoded`, `Refused` or `Panicked`."""
+
+    document: int
+    state_vector: bytes
+
+
+class Snapshot(_Frame, frozen=True, tag=4):
+    """All of the document, proven by loading it again. Answer: `Encoded` or `Panicked`."""
+
+    document: int
+
+
+class Read(_Frame, frozen=True, tag=5):
+    """Answer: `Viewed` or `Panicked`. `roots` adds to the kinds that the engine inferred itself."""
+
+    document: int
+    roots: dict[str, str]
+
+
+class Put(_Frame, frozen=True, tag=6):
+    """Makes the root map `data` equal to `value`. Answer: `Merged`, `Refused` or `Panicked`."""
+
+    document: int
+    value: dict[str, Any]
+
+
+class Patch(_Frame, frozen=True, tag=7):
+    """Applies an RFC 7396 merge patch to the root map `data`. Answer: `Merged`, `Refused` or `Panicked`."""
+
+    document: int
+    merge_patch: dict[str, Any]
+
+
+class Close(_Frame, frozen=True, tag=8):
+    """Forgets a document. Answer: `Done`."""
+
+    document: int
+
+
+Request = Open | Apply | Diff | Snapshot | Read | Put | Patch | Close
+
+
+class Done(_Frame, frozen=True, tag=1):
+    pass
+
+
+class BadRow(_Frame, frozen=True, tag=2):
+    """A row of the log cannot be held: `index` into the updates, -1 is the snapshot. The document is not open."""
+
+    index: int
+    reason: str
+
+
+class Merged(_Frame, frozen=True, tag=3):
+    """The news (empty: nothing was new) and what it holds."""
+
+    news: bytes
+    starts: dict[int, int]
+    ends: dict[int, int]
+    needs: dict[int, int]
+    deletes: dict[int, list[tuple[int, int]]]
+    roots: dict[str, str]
+
+    def content(self) -> Content:
+        return Content(self.starts, self.ends, self.needs, self.deletes, self.roots)
+
+
+class Encoded(_Frame, frozen=True, tag=4):
+    encoded: bytes
+
+
+class Viewed(_Frame, frozen=True, tag=5):
+    document: dict[str, Any]
+    roots: dict[str, Any]
+
+
+class Refused(_Frame, frozen=True, tag=6):
+    """The request cannot be done and changed nothing. `code` is one of the three below."""
+
+    code: str
+    message: str
+    state_vector: bytes = b""
+
+
+class Panicked(_Frame, frozen=True, tag=7):
+    """The library failed in the middle. The document is closed, as what is in memory may be half-changed."""
+
+    reason: str
+
+
+class NotOpen(_Frame, frozen=True, tag=8):
+    """The document was closed by an earlier request in the pipe. Nothing was done: open it and ask again."""
+
+
+MALFORMED, MISSING, INVALID = "malformed", "missing", "invalid"
+"""What `Refused.code` can be: a malformed update or state vector, missing updates, an invalid edit."""
+
+Reply = Done | BadRow | Merged | Encoded | Viewed | Refused | Panicked | NotOpen
+
+_encoder = msgspec.msgpack.Encoder()
+_request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def frame(message: Request | Reply) -> bytes:
+    """The bytes of one message.
+
+    Raises:
+        TypeError, ValueError, OverflowError, RecursionError: for JSON that msgpack cannot carry either.
+    """
+    encoded = _encoder.encode(message)
+    return _LENGTH.pack(len(encoded)) + encoded
+
+
+class Frames:
+    """Cuts a stream of bytes into frames."""
+
+    __slots__ = ("_received",)
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+
+    def receive(self, chunk: bytes) -> Iterator[memoryview]:
+        """The frames that are complete now. Each view is good only until the next one is asked for."""
+        self._received += chunk
+        position = 0
+        with memoryview(self._received) as view:
+            while len(view) - position >= 4:
+                (size,) = _LENGTH.unpack_from(view, position)
+                if size > len(view) - position - 4:
+                    break
+                with view[position + 4 : position + 4 + size] as body:
+                    yield body
+                position += 4 + size
+        del self._received[:position]
+
+
+def decode_requests(frames: Iterable[memoryview]) -> Iterator[Request]:
+    return map(_request_decoder.decode, frames)
+
+
+def decode_replies(frames: Iterable[memoryview]) -> Iterator[Reply]:
+    return map(_reply_decoder.decode, frames)

@@ -1,0 +1,87 @@
+"""The CRDT library pycrdt 0.14.13 behind the seam of `library.py`; nothing else imports it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pycrdt
+
+from peatd.engine.json_view import ABSENT, Change
+
+EMPTY = b"\x00\x00"
+
+_ROOT_TYPES: dict[str, Any] = {
+    "map": pycrdt.Map,
+    "array": pycrdt.Array,
+    "text": pycrdt.Text,
+    "xml": pycrdt.XmlFragment,
+}
+
+
+class Pycrdt:
+    """pycrdt."""
+
+    holds_subdocuments = True
+
+    def new_copy(self, client: int) -> "PycrdtCopy":
+        return PycrdtCopy(client)
+
+    def is_map(self, value: object) -> bool:
+        return isinstance(value, pycrdt.Map)
+
+    def look_inside(self, value: object) -> object:
+        match value:
+            case pycrdt.Map():
+                return dict(self.open_map(value))
+            case pycrdt.Array():
+                return list(value)
+            case pycrdt.Text() | pycrdt.XmlText() | pycrdt.XmlFragment() | pycrdt.XmlElement():
+                return str(value)
+            case pycrdt.Doc():
+                return {}  # as Yjs has it: a subdocument is a document of its own
+        return value
+
+    def open_map(self, shared: Any) -> Iterator[tuple[str, object]]:
+        return ((key, shared[key]) for key in shared)
+
+
+class PycrdtCopy:
+    """One document."""
+
+    def __init__(self, client: int) -> None:
+        self._doc: Any = pycrdt.Doc(client_id=client)
+        self._news = EMPTY
+        self._subscription = self._doc.observe(self._after_transaction)
+
+    def _after_transaction(self, event: Any) -> None:
+        self._news = event.update
+
+    def apply(self, update: bytes) -> bytes:
+        self._news = EMPTY
+        self._doc.apply_update(update)
+        return self._news
+
+    def diff(self, state_vector: bytes) -> bytes:
+        encoded: bytes = self._doc.get_update(state_vector)
+        return encoded
+
+    def root(self, name: str, kind: str) -> object:
+        root: object = self._doc.get(name, type=_ROOT_TYPES[kind])
+        return root
+
+    def change(self, root: str, changes: Sequence[Change]) -> bytes:
+        self._news = EMPTY
+        top: Any = self.root(root, "map")
+        with self._doc.transaction():
+            for change in changes:
+                shared = top
+                for key in change.path[:-1]:
+                    shared = shared[key]
+                if change.value is ABSENT:
+                    del shared[change.path[-1]]
+                else:
+                    shared[change.path[-1]] = _shared(change.value)
+        return self._news
+
+
+def _shared(value: Any) -> Any:
+    return pycrdt.Map({key: _shared(child) for key, child in value.items()}) if isinstance(value, dict) else value

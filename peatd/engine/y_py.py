@@ -1,0 +1,110 @@
+"""The CRDT library y-py 0.6.2 behind the seam of `library.py`; nothing else imports it.
+
+Its peculiarities, each met here: panics are a BaseException; every transaction calls the observer, a read with the
+empty update; iterating a map whose handle was dropped crashes; plain values come as float, list and dict.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import y_py as _y_py
+
+from peatd.engine.json_view import ABSENT, Change
+
+y_py: Any = _y_py  # its stubs are wrong in half of what is used here
+
+EMPTY = b"\x00\x00"
+
+
+class YPy:
+    """y-py."""
+
+    holds_subdocuments = False  # a valid one panics it
+
+    def new_copy(self, client: int) -> "YPyCopy":
+        return YPyCopy(client)
+
+    def is_map(self, value: object) -> bool:
+        return isinstance(value, y_py.YMap)
+
+    def look_inside(self, value: object) -> object:
+        match value:
+            case y_py.YMap():
+                return dict(self.open_map(value))
+            case y_py.YArray():
+                return list(value)
+            case y_py.YText() | y_py.YXmlText():
+                return str(value)
+            case y_py.YXmlElement():
+                return _xml(value)
+        return value
+
+    def open_map(self, shared: Any) -> Iterator[tuple[str, object]]:
+        return ((key, shared[key]) for key in shared)
+
+
+class YPyCopy:
+    """One document."""
+
+    def __init__(self, client: int) -> None:
+        self._doc = y_py.YDoc(client)
+        self._news = EMPTY
+        self._subscription = self._doc.observe_after_transaction(self._after_transaction)
+
+    def _after_transaction(self, event: Any) -> None:
+        self._news = bytes(event.get_update())
+
+    def apply(self, update: bytes) -> bytes:
+        self._news = EMPTY
+        try:
+            y_py.apply_update(self._doc, update)
+        except y_py.EncodingException as exc:
+            raise ValueError(str(exc)) from exc
+        return self._news
+
+    def diff(self, state_vector: bytes) -> bytes:
+        return bytes(y_py.encode_state_as_update(self._doc, state_vector))
+
+    def root(self, name: str, kind: str) -> object:
+        match kind:
+            case "map":
+                return self._doc.get_map(name)
+            case "array":
+                return self._doc.get_array(name)
+            case "text":
+                return self._doc.get_text(name)
+            case "xml":
+                return self._doc.get_xml_element(name)
+        raise RuntimeError(f"no root is a {kind}")
+
+    def change(self, root: str, changes: Sequence[Change]) -> bytes:
+        self._news = EMPTY
+        top = self._doc.get_map(root)
+        with self._doc.begin_transaction() as transaction:
+            for change in changes:
+                shared = top
+                for key in change.path[:-1]:
+                    shared = shared[key]
+                if change.value is ABSENT:
+                    shared.pop(transaction, change.path[-1])
+                else:
+                    shared.set(transaction, change.path[-1], _shared(change.value))
+        return self._news
+
+
+def _shared(value: Any) -> Any:
+    return y_py.YMap({key: _shared(child) for key, child in value.items()}) if isinstance(value, dict) else value
+
+
+def _xml(element: Any) -> str:
+    """The markup inside an element, as Yjs prints it; y-py's own puts the attributes' names in quotes."""
+    parts = []
+    child = element.first_child
+    while child is not None:
+        if isinstance(child, y_py.YXmlElement):
+            attributes = "".join(f' {name}="{value}"' for name, value in sorted(child.attributes()))
+            parts.append(f"<{child.name}{attributes}>{_xml(child)}</{child.name}>")
+        else:
+            parts.append(str(child))
+        child = child.next_sibling
+    return "".join(parts)

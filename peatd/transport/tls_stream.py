@@ -8,6 +8,7 @@ Like `trio.SSLStream` with `https_compatible=False`: an end without the peer's `
 cancelled `send_all` leaves it unusable, a cancelled `receive_some` does no harm.
 """
 
+import enum
 import ssl
 
 import trio
@@ -24,6 +25,13 @@ _ALERT_DEADLINE = 1.0
 """Seconds that we try to tell a peer why its handshake failed."""
 
 
+class _Sending(enum.Enum):
+    IDLE = enum.auto()
+    BUSY = enum.auto()
+    BROKEN = enum.auto()
+    """Not yet possible, or no more: after half a record the next one would make no sense to the peer."""
+
+
 class TlsStream(trio.abc.Stream):
     """A TLS connection; nothing but `handshake` may be called before that has returned."""
 
@@ -36,7 +44,9 @@ class TlsStream(trio.abc.Stream):
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_name
         )
-        self._usable = False
+        self._sending = _Sending.BROKEN
+        self._is_closed = False
+        self._fault: ssl.SSLError | None = None
 
     async def handshake(self) -> None:
         """Runs the TLS handshake.
@@ -56,7 +66,7 @@ class TlsStream(trio.abc.Stream):
                 raise trio.BrokenResourceError("the TLS handshake failed") from exc
             else:
                 await self._flush()
-                self._usable = True
+                self._sending = _Sending.IDLE
                 return
 
     @property
@@ -71,8 +81,11 @@ class TlsStream(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Plaintext that has arrived; waits for the first of it. `b""` after the peer's `close_notify`."""
         limit = _READ_BYTES if max_bytes is None else max_bytes
+        if limit < 1:
+            raise ValueError(f"max_bytes is {limit}: at least 1")
         waited = False
         while True:
+            self._check_open()
             decrypted = self._decrypt(limit)
             if decrypted is not None:
                 if not waited:
@@ -82,25 +95,32 @@ class TlsStream(trio.abc.Stream):
             waited = True
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._check_idle()
+        if not data:
+            await trio.lowlevel.checkpoint()
+            return
         await trio.lowlevel.checkpoint_if_cancelled()
-        usable, self._usable = self._usable, False
-        if not usable:
-            raise trio.BrokenResourceError("an earlier send did not finish")
-        with memoryview(data) as view:
-            for start in range(0, len(view), _ENCRYPT_BYTES):
-                self._tls.write(view[start : start + _ENCRYPT_BYTES])
-                await self._flush()
-        # Not in a `finally`: half a record sent, and the next one would make no sense to the peer.
-        self._usable = True
+        self._sending = _Sending.BUSY
+        try:
+            with memoryview(data) as view:
+                for start in range(0, len(view), _ENCRYPT_BYTES):
+                    self._tls.write(view[start : start + _ENCRYPT_BYTES])
+                    await self._flush()
+        except BaseException:
+            self._sending = _Sending.BROKEN
+            raise
+        self._sending = _Sending.IDLE
 
     async def wait_send_all_might_not_block(self) -> None:
+        self._check_idle()
         await self._transport.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
         """Sends `close_notify` where that is possible still, and closes the transport."""
-        usable, self._usable = self._usable, False
+        is_idle = self._sending is _Sending.IDLE and not self._is_closed
+        self._is_closed = True
         try:
-            if usable:
+            if is_idle:
                 self._close_notify()
                 await self._flush()
         except trio.BrokenResourceError:
@@ -119,23 +139,31 @@ class TlsStream(trio.abc.Stream):
         """Up to `limit` bytes of what has arrived; None if no record is complete."""
         chunks: list[bytes] = []
         size_bytes = 0
+        chunk: bytes | None = None
+        while size_bytes < limit:
+            chunk = self._read_record(limit - size_bytes)
+            if not chunk:
+                break
+            chunks.append(chunk)
+            size_bytes += len(chunk)
+        if chunks:
+            # Records before the end, or before a fault, count first: the next call meets it again.
+            return b"".join(chunks) if len(chunks) > 1 else chunks[0]
+        if self._fault is not None:
+            raise trio.BrokenResourceError("the TLS stream broke") from self._fault
+        return chunk
+
+    def _read_record(self, limit: int) -> bytes | None:
+        """What is left of one record; None if none is complete, or after a fault."""
         try:
-            while size_bytes < limit:
-                chunk = self._tls.read(min(limit - size_bytes, _RECORD_BYTES))
-                if not chunk:
-                    break
-                chunks.append(chunk)
-                size_bytes += len(chunk)
+            return self._tls.read(min(limit, _RECORD_BYTES)) if self._fault is None else None
         except ssl.SSLWantReadError:
-            if not chunks:
-                return None
+            return None
         except ssl.SSLZeroReturnError:
-            pass
+            return b""
         except ssl.SSLError as exc:
-            # What came before the fault is good; the next call meets the fault again.
-            if not chunks:
-                raise trio.BrokenResourceError("the TLS stream broke") from exc
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self._fault = exc
+            return None
 
     async def _fill(self) -> None:
         received = await self._transport.receive_some(_RECEIVE_BYTES)
@@ -148,3 +176,14 @@ class TlsStream(trio.abc.Stream):
         encrypted = self._outgoing.read()
         if encrypted:
             await self._transport.send_all(encrypted)
+
+    def _check_idle(self) -> None:
+        self._check_open()
+        if self._sending is _Sending.BUSY:
+            raise trio.BusyResourceError("another task is sending on this stream")
+        if self._sending is _Sending.BROKEN:
+            raise trio.BrokenResourceError("an earlier send did not finish")
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise trio.ClosedResourceError("this stream was closed")

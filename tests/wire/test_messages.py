@@ -1,0 +1,176 @@
+"""The wire format: frozen bytes per message, round trips, and a decoder that raises nothing but `WireError`."""
+
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peatd.errors import WireError
+from peatd.wire.messages import (
+    MAX_FRAME_BYTES,
+    Compare,
+    Durable,
+    Equal,
+    Goaway,
+    Hello,
+    Message,
+    Offer,
+    Offered,
+    Piece,
+    Ping,
+    Pong,
+    Reached,
+    State,
+    Tombstone,
+    Updates,
+    decode,
+    encode,
+)
+
+DIGEST = bytes(range(16))
+DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
+
+FROZEN: list[tuple[Message, str]] = [
+    (
+        Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
+        f"970101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30",
+    ),
+    (Ping(7), "920207"),
+    (Pong(2**53 - 1), "9203cf001fffffffffffff"),
+    (Goaway("shutdown", "bye"), "9304a873687574646f776ea3627965"),
+    (Compare("a", [DIGEST] * 16), "930aa161dc0010" + DIGEST_HEX * 16),
+    (Offer("", [Offered("notes/a", 2, True, DIGEST)]), f"930ba09194a76e6f7465732f6102c3{DIGEST_HEX}"),
+    (State("notes/a", 1, b"\x00", DIGEST, 5, 6, False), f"980ca76e6f7465732f6101c40100{DIGEST_HEX}0506c2"),
+    (Updates("notes/a", 1, 2, 3, [b"u", b""]), "960da76e6f7465732f6101020392c40175c400"),
+    (Piece("notes/a", 1, 2, 3, 4, 0, b"part"), "980ea76e6f7465732f610102030400c40470617274"),
+    (Tombstone("notes/a", 300), "930fa76e6f7465732f61cd012c"),
+    (Durable([Reached("notes/a", 1, 9)]), "92109193a76e6f7465732f610109"),
+    (Equal(), "9111"),
+]
+
+counts = st.integers(0, 2**53 - 1)
+names = st.text(max_size=60)
+digests = st.binary(min_size=16, max_size=16)
+printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=60)
+blobs = st.binary(max_size=200)
+
+ANY: dict[type[Message], st.SearchStrategy[Message]] = {
+    Hello: st.builds(Hello, counts, printable.filter(bool), names, digests, counts, printable),
+    Ping: st.builds(Ping, counts),
+    Pong: st.builds(Pong, counts),
+    Goaway: st.builds(Goaway, printable, printable),
+    Compare: st.builds(Compare, names, st.lists(digests, min_size=16, max_size=16)),
+    Equal: st.builds(Equal),
+    Offer: st.builds(Offer, names, st.lists(st.builds(Offered, names, counts, st.booleans(), digests), max_size=5)),
+    State: st.builds(State, names, counts, blobs, digests, counts, counts, st.booleans()),
+    Updates: st.builds(Updates, names, counts, counts, counts, st.lists(blobs, max_size=5)),
+    Piece: st.builds(Piece, names, counts, counts, counts, counts, counts, blobs),
+    Tombstone: st.builds(Tombstone, names, counts),
+    Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
+}
+any_message = st.one_of(list(ANY.values()))
+
+
+@pytest.mark.parametrize(("message", "frozen"), FROZEN, ids=lambda value: type(value).__name__)
+def test_its_bytes_are_fixed_for_ever(message: Message, frozen: str) -> None:
+    assert encode(message).hex() == frozen
+    assert decode(bytes.fromhex(frozen)) == message
+
+
+def test_every_message_is_frozen_and_tried() -> None:
+    every = set(Message.__args__)
+    assert {type(message) for message, _ in FROZEN} == every == set(ANY)
+
+
+@given(any_message)
+def test_what_was_sent_is_what_arrives(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+@given(any_message, st.data())
+def test_a_damaged_message_is_a_wire_error_or_another_message(message: Message, data: st.DataObject) -> None:
+    damaged = bytearray(encode(message))
+    at = data.draw(st.integers(0, len(damaged) - 1))
+    damaged[at] = data.draw(st.integers(0, 255))
+    _decode(damaged[: data.draw(st.integers(0, len(damaged)))])
+
+
+@given(st.binary(max_size=300))
+def test_whatever_the_bytes_nothing_but_a_wire_error(junk: bytes) -> None:
+    _decode(junk)
+
+
+@pytest.mark.parametrize(("message", "_frozen"), FROZEN)
+def test_junk_behind_a_message_is_refused(message: Message, _frozen: str) -> None:
+    with pytest.raises(WireError):
+        decode(encode(message) + b"\x00")
+
+
+@pytest.mark.parametrize(("message", "_frozen"), FROZEN)
+def test_half_a_message_is_refused(message: Message, _frozen: str) -> None:
+    whole = encode(message)
+    for length in range(len(whole)):
+        with pytest.raises(WireError):
+            decode(whole[:length])
+
+
+def test_a_later_release_may_add_fields_at_the_end() -> None:
+    assert decode(msgspec.msgpack.encode([2, 7, "new", {"in": [1.5]}])) == Ping(7)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"\x96\x0d\xa1a\x00\x00\x00\xdd\xff\xff\xff\xff",
+        b"\x92\x10\xdd\xff\xff\xff\xff",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\x92\x02\xc6\xff\xff\xff\xff",
+        b"\x91" * MAX_FRAME_BYTES,
+        b"\x93\x02\x01" + b"\x91" * (MAX_FRAME_BYTES - 3),
+        b"\x93\x02\x01" + b"\x81\x01" * (MAX_FRAME_BYTES // 2 - 3),
+    ],
+)
+def test_a_declared_size_costs_nothing(hostile: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(WireError):
+        decode(hostile)
+    assert time.process_time() - began < 0.5
+
+
+def test_a_frame_full_of_empty_entries_is_refused() -> None:
+    with pytest.raises(WireError):
+        decode(encode(Updates("notes/a", 1, 2, 3, [b""] * 65_537)))
+    with pytest.raises(WireError):
+        decode(encode(Durable([Reached("", 0, 0)] * 65_537)))
+    with pytest.raises(WireError):
+        decode(encode(Offer("", [Offered("", 0, False, DIGEST)] * 4_097)))
+
+
+@pytest.mark.parametrize("word", ["a\nb", "\x1b[2J", "a\x00", "a\x85b", "a\n"])
+def test_what_operators_are_shown_moves_no_cursor(word: str) -> None:
+    for message in (
+        Hello(1, word, "peat", DIGEST, 1048576, "0.1.0"),
+        Hello(1, "alice", "peat", DIGEST, 1048576, word),
+        Goaway(word, "bye"),
+        Goaway("shutdown", word),
+    ):
+        with pytest.raises(WireError):
+            decode(encode(message))
+
+
+@pytest.mark.parametrize("count", [-1, 2**53, 1.5, None, "1"])
+def test_a_count_is_a_count(count: object) -> None:
+    with pytest.raises(WireError):
+        decode(msgspec.msgpack.encode([2, count]))
+
+
+def _decode(junk: bytes | bytearray) -> None:
+    try:
+        message = decode(bytes(junk))
+    except WireError:
+        return
+    # What decodes is a message in full, so it can be sent on.
+    assert decode(encode(message)) == message

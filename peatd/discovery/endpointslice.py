@@ -106,7 +106,10 @@ def _fields_of(endpoint_slice: object) -> Mapping[str, object]:
         to_dict = getattr(endpoint_slice, "to_dict", None)
         if callable(to_dict):
             endpoint_slice = to_dict()
-    return _object(endpoint_slice, "an EndpointSlice") or {}
+    fields = _object(endpoint_slice, "an EndpointSlice")
+    if fields is None:
+        raise MalformedSlice("an EndpointSlice is null")
+    return fields
 
 
 def _select_port(ports: Sequence[Mapping[str, object]]) -> tuple[PortRank, int]:

@@ -20,7 +20,9 @@ def server() -> Iterator[FakeApiServer]:
 
 def discovery_of(server: FakeApiServer, **fields: object) -> KubernetesDiscovery:
     configuration = Configuration(host=server.url)
-    return KubernetesDiscovery.with_client(KubernetesDiscoveryConfig(namespace="peat", **fields), ApiClient(configuration))
+    return KubernetesDiscovery.with_client(
+        KubernetesDiscoveryConfig(namespace="peat", **fields), ApiClient(configuration)
+    )
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ def endpoint_slice(
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": metadata,
-        "addressType": "IPv6" if endpoints and ":" in endpoints[0]["addresses"][0] else "IPv4",
+        "addressType": "IPv6" if any(":" in ip for one in endpoints for ip in one["addresses"]) else "IPv4",
         "endpoints": list(endpoints) or None,
         "ports": [{"name": one, "port": number, "protocol": "TCP"} for one, number in numbered] if endpoints else None,
     }

@@ -1,0 +1,238 @@
+"""A node as the API sees it, in memory: real Yjs documents and the library's rules, without disk, engine or peers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import trio
+import y_py
+
+from peatd.api.views import PeerView, TopologyLink, TopologyView
+from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
+from peatd.library import DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written
+from peatd.names import DocumentName
+from peatd.readiness import OWN_CHECKS, Readiness, Report
+from peatd.update import MAX_UPDATE_BYTES, Reach, check, decode_state_vector
+
+_LARGEST_INTEGER = 2**63 - 1
+
+
+class _Copy:
+    """One life of a document."""
+
+    def __init__(self, incarnation: int) -> None:
+        self.incarnation = incarnation
+        self.doc = y_py.YDoc()
+        self.reach = Reach()
+
+    @property
+    def etag(self) -> str:
+        return f"{self.incarnation}-{self.reach.digest().hex()}"
+
+    def value(self) -> dict[str, Any]:
+        return dict(json.loads(self.doc.get_map("data").to_json()))
+
+    def put(self, value: Mapping[str, Any]) -> None:
+        before = y_py.encode_state_vector(self.doc)
+        held, root = self.value(), self.doc.get_map("data")
+        with self.doc.begin_transaction() as transaction:
+            for gone in held.keys() - value.keys():
+                root.pop(transaction, gone)
+            for key, new in value.items():
+                if key not in held or held[key] != new:
+                    root.set(transaction, key, new)
+        news = y_py.encode_state_as_update(self.doc, before)
+        self.reach.absorb(check(news, subdocuments=False))
+
+    def roots(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, kind in self.reach.roots.items():
+            match kind:
+                case _ if name == "data":
+                    continue
+                case "text":
+                    found[name] = str(self.doc.get_text(name))
+                case "array":
+                    found[name] = json.loads(self.doc.get_array(name).to_json())
+                case "map":
+                    found[name] = json.loads(self.doc.get_map(name).to_json())
+        return found
+
+
+class FakeLibrary:
+    """Attributes, for tests to set:
+
+    highest: the rung that changes reach at once.
+    failure: raised by whatever is asked next, and from then on.
+    """
+
+    def __init__(self) -> None:
+        self.highest: Ack = DURABLE
+        self.failure: Exception | None = None
+        self._copies: dict[DocumentName, _Copy] = {}
+        self._lives: dict[DocumentName, int] = {}
+
+    def count(self) -> int:
+        return len(self._copies)
+
+    def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
+        self._fail_if_told()
+        names = [name for name in sorted(self._copies) if collection in (None, name.split("/")[0])]
+        return [
+            DocumentListing(
+                name, self._copies[name].incarnation, len(y_py.encode_state_as_update(self._copies[name].doc))
+            )
+            for name in names
+            if after is None or name > after
+        ][:limit]
+
+    async def read(self, name: DocumentName) -> DocumentView:
+        copy = self._living(name)
+        return DocumentView(copy.incarnation, copy.etag, copy.value(), copy.roots())
+
+    async def put(self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+        self._check(name, if_match)
+        _refuse_what_cannot_be_held(value)
+        created, copy = self._begin_or_find(name)
+        copy.put(value)
+        return Written(created, copy.incarnation, copy.etag, None)
+
+    async def patch(self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+        held = self._copies[name].value() if name in self._copies else {}
+        return await self.put(name, _merge(held, patch), if_match=if_match)
+
+    async def delete(self, name: DocumentName, *, if_match: IfMatch | None) -> Written:
+        copy = self._living(name)
+        self._check(name, if_match)
+        del self._copies[name]
+        return Written(created=False, incarnation=copy.incarnation, etag="", mark=None)
+
+    async def diff(self, name: DocumentName, state_vector: bytes) -> bytes:
+        copy = self._living(name)
+        decode_state_vector(state_vector)
+        return bytes(y_py.encode_state_as_update(copy.doc, state_vector))
+
+    async def apply(self, name: DocumentName, update: bytes) -> Written:
+        self._fail_if_told()
+        if len(update) > MAX_UPDATE_BYTES:
+            raise TooLarge("an update has at most 1 MiB")
+        content = check(update, subdocuments=False)
+        reach = self._copies[name].reach if name in self._copies else Reach()
+        if reach.lacks(content):
+            raise MissingUpdates(f"the update builds on updates that {name} lacks", reach.state_vector())
+        created, copy = self._begin_or_find(name)
+        y_py.apply_update(copy.doc, update)
+        copy.reach.absorb(content)
+        return Written(created, copy.incarnation, copy.etag, None)
+
+    async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:  # noqa: ARG002
+        if ack > self.highest:
+            with trio.move_on_after(timeout):
+                await trio.sleep_forever()
+            raise AckTimeout(f"the change is {self.highest}, not {ack}, after {timeout:g} s", str(self.highest))
+        return ack
+
+    def _fail_if_told(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _living(self, name: DocumentName) -> _Copy:
+        self._fail_if_told()
+        if name not in self._copies:
+            raise NoSuchDocument(f"there is no document {name} here")
+        return self._copies[name]
+
+    def _check(self, name: DocumentName, if_match: IfMatch | None) -> None:
+        self._fail_if_told()
+        etag = self._copies[name].etag if name in self._copies else None
+        if if_match is not None and not if_match.holds(etag):
+            raise PreconditionFailed(f"{name} is at version {etag}")
+
+    def _begin_or_find(self, name: DocumentName) -> tuple[bool, _Copy]:
+        if name in self._copies:
+            return False, self._copies[name]
+        self._lives[name] = self._lives.get(name, 0) + 1
+        self._copies[name] = _Copy(self._lives[name])
+        return True, self._copies[name]
+
+
+class FakeMesh:
+    """peat-mesh-0, ready, linked to peat-mesh-1."""
+
+    node_id = "peat-mesh-0"
+    device_id = "00" * 16
+    public_key = "11" * 32
+    formation = "peat"
+    version = "0.1.0"
+
+    def __init__(self) -> None:
+        self.documents = FakeLibrary()
+        self.stuck: str | None = None
+        self.draining: str | None = None
+        self.checks = Readiness()
+        for name in OWN_CHECKS:
+            self.checks.add(name, (lambda: self.draining) if name == "drain" else (lambda: None))
+
+    def uptime(self) -> float:
+        return 12.75
+
+    def addresses(self) -> Mapping[str, str | None]:
+        return {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": None}
+
+    def health(self) -> str | None:
+        return self.stuck
+
+    def readiness(self) -> Report:
+        return self.checks.report()
+
+    def peers(self) -> Sequence[PeerView]:
+        return [PEER]
+
+    def peer(self, peer_id: str) -> PeerView | None:
+        return PEER if peer_id in (PEER.id, PEER.device_id) else None
+
+    def topology(self) -> TopologyView:
+        return TopologyView(1, "peer", 0, [TopologyLink("peat-mesh-0", "peat-mesh-1", 0.4)])
+
+
+PEER = PeerView(
+    id="peat-mesh-1",
+    device_id="22" * 16,
+    connected=True,
+    state="linked",
+    rtt_ms=0.4,
+    source="kubernetes",
+    addresses=["10.0.0.2:11204"],
+    relay_url=None,
+    metadata={"zone": "west"},
+    last_seen_secs=1.5,
+    last_sync_secs=None,
+    owed_documents=0,
+    error=None,
+)
+
+
+def _merge(target: Any, patch: Any) -> Any:
+    """RFC 7396 §2."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+def _refuse_what_cannot_be_held(value: Any) -> None:
+    match value:
+        case dict():
+            for one in value.values():
+                _refuse_what_cannot_be_held(one)
+        case list():
+            for one in value:
+                _refuse_what_cannot_be_held(one)
+        case int() if abs(value) > _LARGEST_INTEGER:
+            raise InvalidEdit(f"the number {value} does not fit into 64 bits")
+

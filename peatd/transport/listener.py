@@ -77,8 +77,13 @@ class _Door:
 
     async def admit(self, stream: trio.SocketStream) -> None:
         link = await self._handshake(stream)
-        if link is not None:
+        if link is None:
+            return
+        try:
             await self._on_link(link)
+        finally:
+            # For an `on_link` that was cancelled before it conversed.
+            await trio.aclose_forcefully(link.stream)
 
     async def _handshake(self, stream: trio.SocketStream) -> Link | None:
         try:

@@ -99,7 +99,7 @@ class Credentials:
         if protocol == ssl.PROTOCOL_TLS_SERVER:
             context.num_tickets = 0
         _trust(context, self._authorities)
-        _load_leaf(context, authority.mint_leaf(self.keypair.secret, self.keypair.device_id))
+        load_leaf(context, authority.mint_leaf(self.keypair.secret, self.keypair.device_id))
         return context
 
 
@@ -107,7 +107,7 @@ def _trust(context: ssl.SSLContext, authorities: Sequence[Authority]) -> None:
     context.load_verify_locations(cadata="\n".join(authority.certificate_pem.decode() for authority in authorities))
 
 
-def _load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
+def load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:
     """`load_cert_chain` takes nothing but a path, and a key has no business on a disk: memory gets a path."""
     descriptor = os.memfd_create("peatd leaf", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as memory:

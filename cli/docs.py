@@ -25,7 +25,7 @@ _ACK = re.compile(r"applied|durable|replicated:[1-9][0-9]*")
 _STDIN = "-"
 _CREATED = 201
 
-Name = Annotated[str, typer.Argument(metavar="COLLECTION/ID", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="COLLECTION/ID", help="The document's name.", show_default=False)]
 Json = Annotated[str, typer.Argument(metavar="JSON", help="An object; - reads it from stdin.", show_default=False)]
 Ack = Annotated[
     str | None,
@@ -104,7 +104,7 @@ def put(
 def patch(
     ctx: typer.Context, name: Name, value: Json, ack: Ack = None, timeout: Timeout = None, if_match: IfMatch = None
 ) -> None:
-    """Changes parts of a document by a JSON Merge Patch: members are set, null removes one."""
+    """Changes a document by a JSON Merge Patch. Members are set, null removes one."""
     _write(ctx, "PATCH", name, _json(value), ack, timeout, if_match)
 
 

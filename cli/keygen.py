@@ -51,7 +51,7 @@ def keygen(
         Path | None, typer.Option(metavar="FILE", help="Write the 32-byte secret there (0600, never over a file).")
     ] = None,
 ) -> None:
-    """Derives a node's key from a seed, or makes a new one; prints its ids. The secret is never printed."""
+    """Derives a node's key, or makes a new one. Prints its ids, never its secret."""
     from peatd.identity import Keypair, endpoint_id
     from peatd.keyfile import save_keypair
 

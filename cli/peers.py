@@ -28,7 +28,7 @@ class _Peers(msgspec.Struct):
 
 
 def peers(ctx: typer.Context) -> None:
-    """The other nodes that this one knows: how it found them, whether they are linked, and what they are owed."""
+    """The other nodes that this one knows. How it found each, whether it is linked, and what it is owed."""
     reply(ctx, daemon(ctx).ask("GET", "/peers"), _text)
 
 

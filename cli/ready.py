@@ -39,11 +39,10 @@ def ready(
         float | None, typer.Option(min=0, metavar="SECONDS", help="Ask again until it is ready or time is up.")
     ] = None,
 ) -> None:
-    """Whether the daemon is ready: 0 it is, 1 it is not (and why), 3 nobody answers. Meant for probes."""
+    """Whether the daemon is ready. Exit code 0: it is. 1: it is not, and why. 3: nobody answers. Made for probes."""
     if wait is not None and wait != wait:  # NaN, which is neither less nor more than 0
         raise Stop(Exit.USAGE, "--wait takes a number of seconds, as in `peat ready --wait 30`")
-    answer = _ask(daemon(ctx), wait)
-    report = _parse(answer)
+    answer, report = _ask(daemon(ctx), wait)
     if options(ctx).as_json:
         render.say_body(answer.body)
     if not report.ready:
@@ -52,11 +51,11 @@ def ready(
         render.say("ready")
 
 
-def _ask(asked: Daemon, wait: float | None) -> Answer:
+def _ask(asked: Daemon, wait: float | None) -> tuple[Answer, _Report]:
     """The first yes, or the last answer before time was up.
 
     Raises:
-        Stop: if the last question had no answer.
+        Stop: if nobody answered the last question, or at once if an answer is no report: that will not mend.
     """
     end = time.monotonic() + (wait or 0)
     while True:
@@ -64,13 +63,12 @@ def _ask(asked: Daemon, wait: float | None) -> Answer:
         is_last = left <= 0
         try:
             answer = asked.ask("GET", "/ready", timeout=_PATIENCE if is_last else min(_PATIENCE, left))
+            report = _parse(answer)
+            if report.ready or is_last:
+                return answer, report
         except Stop as stop:
-            # A daemon that starts does not answer at first; one that answers nonsense will not mend.
             if is_last or stop.code is not Exit.NO_ANSWER:
                 raise
-        else:
-            if is_last or answer.status == _READY:
-                return answer
         time.sleep(min(max(end - time.monotonic(), 0), random.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE)))
 
 

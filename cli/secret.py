@@ -12,11 +12,6 @@ from cli.options import Verb, Verbs, options
 secret = typer.Typer(cls=Verbs, help="The secret that the nodes of a formation share.", no_args_is_help=True)
 
 
-@secret.callback()
-def _only_verbs() -> None:
-    """Without a callback typer would make of the group the one verb that it has."""
-
-
 @secret.command(cls=Verb)
 def new(
     ctx: typer.Context,

@@ -70,7 +70,7 @@ def plain(value: object, depth: int = 0) -> object:
         case BaseException():
             return f"{type(value).__name__}: {value}"[:MAX_TEXT_LENGTH]
         case Mapping() if depth < _MAX_DEPTH:
-            return {str(key): plain(item, depth + 1) for key, item in _first(value.items())}
+            return {str(key): plain(value[key], depth + 1) for key in _first(value)}
         case list() | tuple() | set() | frozenset() if depth < _MAX_DEPTH:
             return [plain(item, depth + 1) for item in _first(value)]
         case _:

@@ -1,0 +1,158 @@
+"""What holds this house together, each by name: `nox -s tests`. Without a name: all that must pass.
+
+All sessions of one Python share one environment, made from the lock in requirements/ and made anew when that changes.
+Arguments behind `--` go to the tool: `nox -s tests -- -k config`.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "bench"]
+nox.options.error_on_external_run = True
+
+REQUIREMENTS = Path("requirements")
+VERSIONS = ("3.11", "3.12")
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+PATHS = ("peatd", "cli", "tests", "bench", "noxfile.py")
+LOCK_FLAGS = (
+    "--universal",  # one lock for every Python and machine that is supported
+    "--python-version=3.11",
+    "--generate-hashes",
+    "--custom-compile-command=nox -s lock",
+)
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Ruff: what is written badly, and what is laid out differently."""
+    run = _environment(session)
+    paths = [path for path in PATHS if Path(path).exists()]
+    run("ruff", "check", *paths)
+    run("ruff", "format", "--check", *paths)
+
+
+@nox.session(python=False)
+def types(session: nox.Session) -> None:
+    """Mypy, strict."""
+    run = _environment(session)
+    run("mypy", *session.posargs)
+
+
+@nox.session(python=False)
+def walls(session: nox.Session) -> None:
+    """Import-linter: which part may know of which."""
+    run = _environment(session)
+    run("lint-imports", *session.posargs)
+
+
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
+    """All tests but those of whole daemons (e2e) and the long ones (fuzz)."""
+    _run_tests(session, sys.executable)
+
+
+@nox.session(python=False, name="tests-other")
+def tests_other(session: nox.Session) -> None:
+    """The same with the other Python that peatd supports, where there is one."""
+    version = next(version for version in VERSIONS if version != RUNNING)
+    python = _interpreter(version)
+    if python is None:
+        session.skip(f"Python {version} is not on this machine")
+    _run_tests(session, python)
+
+
+@nox.session(python=False)
+def fuzz(session: nox.Session) -> None:
+    """Machines and decoders against Hypothesis; `-- --long` for hours instead of seconds."""
+    arguments = list(session.posargs)
+    profile = "short"
+    if "--long" in arguments:
+        arguments.remove("--long")
+        profile = "long"
+    run = _environment(session)
+    run("pytest", "tests/fuzz", f"--hypothesis-profile={profile}", *arguments)
+
+
+@nox.session(python=False)
+def e2e(session: nox.Session) -> None:
+    """Whole daemons as processes, over real sockets and disks."""
+    run = _environment(session)
+    run("pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session(python=False)
+def bench(session: nox.Session) -> None:
+    """Measures, briefly: that shows that it works, not how fast. `-- --full` for numbers to rely on."""
+    arguments = list(session.posargs)
+    if "--full" in arguments:
+        arguments.remove("--full")
+    else:
+        arguments.append("--quick")
+    run = _environment(session)
+    run("python", "-m", "bench", *arguments)
+
+
+@nox.session(python=False)
+def lock(session: nox.Session) -> None:
+    """Writes requirements/*.txt: exact versions and the hashes of all their files. `-- --upgrade` takes newer ones."""
+    run = _environment(session, lock="lock.txt", is_installed=False)
+    for output, arguments in {
+        "ci": ["pyproject.toml", "--extra", "pycrdt", "--group", "ci"],
+        "runtime": ["pyproject.toml"],
+        "nox": ["--group", "nox"],
+        "lock": ["--group", "lock"],
+    }.items():
+        file = str(REQUIREMENTS / f"{output}.txt")
+        run("uv", "pip", "compile", "--quiet", *LOCK_FLAGS, *arguments, "--output-file", file, *session.posargs)
+
+
+def _run_tests(session: nox.Session, python: str) -> None:
+    run = _environment(session, python)
+    run("pytest", "--ignore=tests/e2e", "--ignore=tests/fuzz", *session.posargs)
+
+
+def _environment(
+    session: nox.Session, python: str = sys.executable, *, lock: str = "ci.txt", is_installed: bool = True
+) -> Callable[..., None]:
+    """Runs programs of an environment that holds what the lock says and, in place, this project.
+
+    Nothing is fetched but what has a hash in the lock: the project itself is built with what is installed.
+    """
+    version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    contents = f"{version} {project} {(REQUIREMENTS / lock).read_text(encoding='utf-8')}"
+    digest = hashlib.sha256(contents.encode()).hexdigest()
+    directory = session.cache_dir.absolute() / f"{version} {lock}".replace(" ", "-").lower()
+    programs = directory / "bin"
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+    def run(*command: str) -> None:
+        session.run(*command, env={"PATH": path, "VIRTUAL_ENV": str(directory)}, external=True)
+
+    complete = directory / "complete"
+    if not (complete.exists() and complete.read_text(encoding="utf-8") == digest):
+        session.run(python, "-m", "venv", "--clear", str(directory), external=True)
+        pip = (str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        run(*pip, "--require-hashes", "-r", str(REQUIREMENTS / lock))
+        if is_installed:
+            run(*pip, "--no-deps", "--no-build-isolation", "-e", ".")
+        complete.write_text(digest, encoding="utf-8")
+    return run
+
+
+def _interpreter(version: str) -> str | None:
+    """A Python that really runs: on a path there may be a shim that does not, or one without venv."""
+    command = (f"python{version}", "-c", "import ensurepip, sys, venv; print(sys.executable)")
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found or None

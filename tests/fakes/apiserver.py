@@ -45,6 +45,8 @@ class Watch:
     connection: socket.socket
     muted: bool = False
     queued: list[bytes] = field(default_factory=list)
+    bookmark_due: bool = False
+    is_telling: bool = False
 
 
 class FakeApiServer:
@@ -68,7 +70,7 @@ class FakeApiServer:
         self._store = SliceStore()
         self._faults: dict[str, list[Fault]] = {"list": [], "watch": []}
         self._standing: dict[str, Fault] = {}
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         self._connections: set[socket.socket] = set()
         self._watches: list[Watch] = []
         self._threads: list[threading.Thread] = []
@@ -165,10 +167,14 @@ class FakeApiServer:
 
     def bookmark(self) -> None:
         with self._changing():
-            meta = {"resourceVersion": str(self._store.version), "creationTimestamp": None}
-            event = {"type": "BOOKMARK", "object": {"kind": "EndpointSlice", "metadata": meta}}
             for watch in self._watches:
-                watch.queued.append(event_line(event))
+                watch.bookmark_due = True
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Several things go wrong at once: nothing is answered before the block ends."""
+        with self._changing():
+            yield
 
     # What a test waits for.
 
@@ -177,6 +183,10 @@ class FakeApiServer:
 
     def is_watched(self) -> bool:
         return bool(self._watches)
+
+    def all_is_said(self) -> bool:
+        """Whether every watch in progress was sent all there is."""
+        return not any(watch.queued or watch.bookmark_due or watch.is_telling for watch in self._watches)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits, without a clock, until something that this server does makes the condition true."""
@@ -309,32 +319,41 @@ class FakeApiServer:
                 self._watches.remove(watch)
 
     def _tell(self, watch: Watch) -> None:
-        query = watch.request.query
-        version = int(query.get("resourceVersion") or 0)
-        until = time.monotonic() + int(query.get("timeoutSeconds", "1800"))
-        while True:
-            with self._changed:
-                try:
-                    changes = self._store.since(version)
-                except Gone:
-                    break
-                if not (changes or watch.queued) and time.monotonic() < until and self._listener is not None:
-                    self._changed.wait(until - time.monotonic())
-                    continue
-                queued = [watch.queued.pop(0) for _ in list(watch.queued)]
-            if self._listener is None:
-                raise OSError("the server was stopped")
-            events = [change.event(query["namespace"], query.get("labelSelector", "")) for change in changes]
-            for line in [event_line(event) for event in events if event is not None] + queued:
+        version = int(watch.request.query.get("resourceVersion") or 0)
+        until = time.monotonic() + int(watch.request.query.get("timeoutSeconds", "1800"))
+        while time.monotonic() < until:
+            try:
+                version, lines = self._news(watch, version, until)
+            except Gone:
+                gone = status(410, f"too old resource version: {version}")
+                lines, until = [event_line({"type": "ERROR", "object": gone})], 0.0
+            for line in lines:
                 if not watch.muted:
                     self._send(watch.connection, chunk(line))
-            version = max([version, *(change.version for change in changes)])
-            if time.monotonic() >= until and not changes:
-                self._end(watch)
-                return
-        gone = status(410, f"too old resource version: {version} ({self._store.version})")
-        self._send(watch.connection, chunk(event_line({"type": "ERROR", "object": gone})))
         self._end(watch)
+
+    def _news(self, watch: Watch, version: int, until: float) -> tuple[int, list[bytes]]:
+        """What is new after a version, once there is something; nothing when the time is over. Raises: Gone."""
+        namespace, selector = watch.request.query["namespace"], watch.request.query.get("labelSelector", "")
+        with self._changing():
+            watch.is_telling = False
+            self._changed.notify_all()
+            while time.monotonic() < until and self._listener is not None:
+                changes = self._store.since(version)
+                if changes or watch.queued or watch.bookmark_due:
+                    break
+                self._changed.wait(until - time.monotonic())
+            else:
+                if self._listener is None:
+                    raise OSError("the server was stopped")
+                return version, []
+            version = max([version, *(change.version for change in changes)])
+            events = [change.event(namespace, selector) for change in changes]
+            if watch.bookmark_due:
+                events.append({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)}}})
+            lines = watch.queued + [event_line(event) for event in events if event is not None]
+            watch.is_telling, watch.bookmark_due, watch.queued = True, False, []
+            return version, lines
 
     def _end(self, watch: Watch) -> None:
         if watch.muted:

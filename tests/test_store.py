@@ -1,27 +1,28 @@
 """The store as its callers see it: real SQLite in a real directory."""
 
-import stat
 from pathlib import Path
 
 import pytest
 import trio
-import trio.testing
 
-from peatd.errors import StoreError, StoreLocked
 from peatd.names import DocumentKey, DocumentName
-from peatd.store import Store, StoredUpdate
+from peatd.store import Store, StoredLog, StoredUpdate
 
 NOTES = DocumentName("notes/today")
 KEY = DocumentKey(NOTES, 1)
 
 
-def updates_of(log: object) -> list[bytes]:
-    return [stored.update for stored in log.updates]  # type: ignore[attr-defined]
+def updates_of(log: StoredLog) -> list[bytes]:
+    return [stored.update for stored in log.updates]
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "peat"
+
+
+def size_on_disk(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.glob("peat.db*") if path.name != "peat.db-shm")
 
 
 # Recording and loading
@@ -90,31 +91,75 @@ async def test_wait_synced_past_tells_the_next_durable_seq(directory: Path) -> N
         assert await store.wait_synced_past(before) == store.durable_seq >= seq
 
 
-# The directory
+# Lives
 
 
-async def test_a_new_directory_and_its_files_are_private(directory: Path) -> None:
+async def test_the_end_of_a_life_drops_its_rows_and_what_comes_too_late(directory: Path) -> None:
     async with Store.open(directory) as store:
-        await store.synced(store.record(KEY, b"secret"))
-        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert set(modes) == {"peat.db", "peat.db-wal", "peat.db-shm", "peat.lock"}
-    assert set(modes.values()) == {0o600}
+        store.record(KEY, b"first life")
+        end = store.set_incarnation(NOTES, 1, deleted=True)
+        assert store.record(KEY, b"from a peer that was away") == end
+        assert store.set_incarnation(NOTES, 1, deleted=False) == end
+        assert (await store.load(KEY)).updates == ()
+        assert store.size_bytes(NOTES) == 0
+    async with Store.open(directory) as store:
+        (document,) = store.documents()
+        assert (document.incarnation, document.deleted, document.tail, document.size_bytes) == (1, True, (), 0)
+        store.record(DocumentKey(NOTES, 2), b"second life")
+    async with Store.open(directory) as store:
+        (document,) = store.documents()
+        assert (document.incarnation, document.deleted, document.tail) == (2, False, (b"second life",))
 
 
-async def test_a_second_daemon_on_the_directory_is_refused_and_told_who_has_it(directory: Path) -> None:
-    import os
-
-    async with Store.open(directory):
-        with pytest.raises(StoreLocked, match=f"{directory} is in use by process {os.getpid()}: stop it"):
-            async with Store.open(directory):
-                pass
-    async with Store.open(directory):
-        pass
+# Checkpoints and snapshots
 
 
-async def test_a_directory_that_cannot_be_made_is_the_operators_to_mend(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot use .*/file/peat as data directory: Not a directory: choose another"):
-        async with Store.open(tmp_path / "file" / "peat"):
-            pass
+async def test_a_checkpoint_leaves_only_what_came_after_it_to_be_read(directory: Path) -> None:
+    async with Store.open(directory) as store:
+        store.record(KEY, b"one")
+        store.checkpoint(KEY, b"reach of one")
+        store.record(KEY, b"two")
+    async with Store.open(directory) as store:
+        (document,) = store.documents()
+        assert (document.reach, document.tail, document.size_bytes) == (b"reach of one", (b"two",), 6)
+        assert updates_of(await store.load(KEY)) == [b"one", b"two"]
+
+
+async def test_a_fold_takes_the_place_of_the_rows_it_stands_for_and_no_others(directory: Path) -> None:
+    async with Store.open(directory) as store:
+        through = store.record(KEY, b"one")
+        store.record(KEY, b"three")
+        store.fold(KEY, b"snapshot", through=through, reach=b"reach of one")
+        seq = store.record(KEY, b"seven..")
+        before = await store.load(KEY)
+        await store.synced(seq)
+        assert (store.tail_rows(NOTES), store.tail_bytes(NOTES), store.size_bytes(NOTES)) == (2, 12, 20)
+        assert await store.load(KEY) == before
+    assert (before.snapshot, updates_of(before)) == (b"snapshot", [b"three", b"seven.."])
+    async with Store.open(directory) as store:
+        (document,) = store.documents()
+        assert (document.reach, document.tail) == (b"reach of one", (b"three", b"seven.."))
+
+
+async def test_a_fold_that_is_older_than_the_one_that_stands_is_ignored(directory: Path) -> None:
+    async with Store.open(directory) as store:
+        first, second = store.record(KEY, b"one"), store.record(KEY, b"two")
+        store.fold(KEY, b"one and two", through=second, reach=b"")
+    async with Store.open(directory) as store:
+        store.fold(KEY, b"one", through=first, reach=b"")
+        assert (await store.load(KEY)).snapshot == b"one and two"
+        with pytest.raises(ValueError, match="the last record is"):
+            store.fold(KEY, b"prophecy", through=store.last_seq + 1, reach=b"")
+
+
+async def test_space_that_folding_freed_goes_back_to_the_volume(directory: Path) -> None:
+    async with Store.open(directory) as store:
+        for _ in range(64):
+            seq = store.record(KEY, bytes(256 * 1024))
+        await store.synced(seq)
+    grown = size_on_disk(directory)
+    async with Store.open(directory) as store:
+        await store.synced(store.fold(KEY, b"all of it", through=seq, reach=b""))
+        while store.heartbeat is not None:  # the thread tidies up
+            await trio.lowlevel.checkpoint()
+        assert size_on_disk(directory) < grown // 4

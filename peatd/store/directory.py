@@ -35,25 +35,37 @@ class DirectoryLock:
             ) from exc
         except OSError as exc:
             raise StoreError(f"cannot use {directory} as data directory: {exc.strerror}: {_advice(exc)}") from exc
-        with contextlib.suppress(OSError):  # a full disk may refuse it: it is a courtesy, the lock needs no space
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        self._sign()
 
-    def is_ours(self) -> bool:
-        """False once somebody removed the file: another daemon could then take a lock of its own."""
-        return _is_same_file(self._fd, self.path)
+    def holds(self) -> bool:
+        """Whether nobody else can have the directory, even after somebody removed the file; it is then made anew."""
+        if _is_same_file(self._fd, self.path):
+            return True
+        try:
+            fd = _open_and_lock(self.path)
+        except OSError:
+            return False
+        os.close(self._fd)
+        self._fd = fd
+        self._sign()
+        return True
 
     def release(self) -> None:
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, 0)
         os.close(self._fd)
 
+    def _sign(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk may refuse it: it is a courtesy, the lock needs no space
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
 
 def _make(directory: Path) -> None:
     if directory.is_dir():
         return
     directory.parent.mkdir(parents=True, exist_ok=True)
-    directory.mkdir(mode=0o700, exist_ok=True)
+    directory.mkdir(mode=0o700)
     parent = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(parent)  # or a power cut takes the new directory, and all that was acknowledged in it

@@ -13,14 +13,13 @@ class Life:
     """The latest life of a document.
 
     Attributes:
-        fold_seq: the latest fold of this run of the program, and `through` what it stands for.
+        fold_seq: the latest fold of this run of the program.
     """
 
     key: DocumentKey
     deleted: bool
     sizes: Sizes = field(default_factory=Sizes)
     fold_seq: int = 0
-    through: int = 0
 
     def is_over_for(self, key: DocumentKey) -> bool:
         return ends(self.key, key, deleted=self.deleted)
@@ -31,8 +30,8 @@ class Life:
 
     def folded(self, seq: int, through: int, size_bytes: int) -> None:
         """What the fold leaves standing is known when it is written: see `Lives.fold_left`."""
-        self.fold_seq, self.through = seq, through
-        self.sizes = Sizes(snapshot_bytes=size_bytes)
+        self.fold_seq = seq
+        self.sizes = Sizes(through, snapshot_bytes=size_bytes)
 
 
 class Lives:

@@ -91,11 +91,13 @@ class _Opening:
 
     def _sizes(self) -> dict[DocumentName, Sizes]:
         sizes: dict[DocumentName, Sizes] = {}
-        query = "SELECT name, kind, count(*), sum(size) FROM log GROUP BY name, kind"
-        for name, kind, rows, size_bytes in self._connection.execute(query):
-            entry = sizes.setdefault(name, Sizes())
+        query = "SELECT name, kind, count(*), sum(size), max(through) FROM log GROUP BY name, kind"
+        for name, kind, rows, size_bytes, through in self._connection.execute(query):
+            if not isinstance(name, str):
+                continue
+            entry = sizes.setdefault(DocumentName(name), Sizes())
             if kind == RowKind.SNAPSHOT:
-                entry.snapshot_bytes = size_bytes
+                entry.through, entry.snapshot_bytes = through, size_bytes
             elif kind == RowKind.UPDATE:
                 entry.tail_rows, entry.tail_bytes = rows, size_bytes
         return sizes
@@ -107,9 +109,11 @@ class _Opening:
             key = DocumentKey(name, incarnation)
             if deleted not in (0, 1) or checksum != document_checksum(key, deleted=bool(deleted)):
                 self._damaged.append(f"the life of document {name}")
-                continue
-            documents[name] = FoundDocument(key, bool(deleted), reach=reach, reach_seq=reach_seq)
-            if reach_seq != 0 and not (isinstance(reach, bytes) and of_reach == reach_checksum(key, reach_seq, reach)):
+            elif reach_seq == 0:
+                documents[name] = FoundDocument(key, bool(deleted))
+            elif isinstance(reach, bytes) and of_reach == reach_checksum(key, reach_seq, reach):
+                documents[name] = FoundDocument(key, bool(deleted), reach=reach, reach_seq=reach_seq)
+            else:
                 self._damaged.append(f"the checkpoint of document {name}")
                 self._without_checkpoint.add(name)
                 documents[name] = FoundDocument(key, bool(deleted))

@@ -103,8 +103,13 @@ class QuarantinedUpdate:
 
 @dataclass(slots=True)
 class Sizes:
-    """What a document takes on disk: its snapshot, and the updates that are not in it."""
+    """What a document takes on disk: its snapshot, and the updates that are not in it.
 
+    Attributes:
+        through: the seq up to which the snapshot stands for all updates.
+    """
+
+    through: int = 0
     snapshot_bytes: int = 0
     tail_rows: int = 0
     tail_bytes: int = 0

@@ -25,7 +25,7 @@ CREATE TABLE documents (
 CREATE TABLE log (
     seq INTEGER PRIMARY KEY, name TEXT NOT NULL, incarnation INTEGER NOT NULL, kind INTEGER NOT NULL,
     through INTEGER NOT NULL, size INTEGER NOT NULL, checksum BLOB NOT NULL, payload BLOB NOT NULL);
-CREATE INDEX log_by_name ON log (name, seq, kind, size);
+CREATE INDEX log_by_name ON log (name, seq, kind, size, through);
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY, seq INTEGER, name TEXT NOT NULL, incarnation INTEGER NOT NULL, origin TEXT NOT NULL,
     reason TEXT NOT NULL, time REAL NOT NULL, times INTEGER NOT NULL, sha256 TEXT NOT NULL, payload BLOB NOT NULL,

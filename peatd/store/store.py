@@ -128,7 +128,7 @@ class Store:
         if through > self.last_seq:
             raise ValueError(f"fold through {through}: the last record is {self.last_seq}")
         life = self._lives.get(key.name)
-        if not life or life.key != key or life.deleted or through < life.through:
+        if not life or life.key != key or life.deleted or through < life.sizes.through:
             return self.last_seq
         seq = self._keeper.next_seq()
         life.folded(seq, through, len(snapshot))

@@ -82,7 +82,8 @@ class Writer:
         self.progressed_at = time.monotonic()
         try:
             connection = self._connected()
-            connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            # `execute` takes one step of this pragma, which is one page; `executescript` takes them all.
+            connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             if free > _SPARE_PAGES:
                 return True
@@ -129,7 +130,7 @@ class Writer:
     def _wal_bytes_unless_moved(self) -> int:
         """A file that was removed under us takes every write gladly, and is gone with the process."""
         try:
-            if os.path.samestat(self._file, self._path.stat()) and self._lock.is_ours():
+            if os.path.samestat(self._file, self._path.stat()) and self._lock.holds():
                 return self._wal.stat().st_size
         except FileNotFoundError:
             pass

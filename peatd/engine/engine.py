@@ -25,6 +25,7 @@ from peatd.engine.protocol import (
     Merged,
     NotOpen,
     Open,
+    Opened,
     Panicked,
     Patch,
     Put,
@@ -118,7 +119,7 @@ class Engine:
             except BaseException as exc:  # a panic of the library's Rust is no Exception
                 return BadRow(index, _reason(exc))
         self._documents[request.document] = document
-        return Done()
+        return Opened(document.reach.encode())
 
     def _proven(self, document: "_Document") -> bytes:
         """The whole document, known to load again as the same."""

@@ -21,7 +21,7 @@ class _Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Open(_Frame, frozen=True, tag=1):
-    """Loads a document from its log. Rows that build on what is not there are left out. Answer: `Done` or `BadRow`."""
+    """Loads a document from its log. Rows that build on what is not there are left out. Answer: `Opened`, `BadRow`."""
 
     document: int
     snapshot: bytes
@@ -126,6 +126,12 @@ class Panicked(_Frame, frozen=True, tag=7):
     reason: str
 
 
+class Opened(_Frame, frozen=True, tag=9):
+    """The document is open; `reach` is a `Reach`, encoded."""
+
+    reach: bytes
+
+
 class NotOpen(_Frame, frozen=True, tag=8):
     """The document was closed by an earlier request in the pipe. Nothing was done: open it and ask again."""
 
@@ -133,7 +139,7 @@ class NotOpen(_Frame, frozen=True, tag=8):
 MALFORMED, MISSING, INVALID = "malformed", "missing", "invalid"
 """What `Refused.code` can be: a malformed update or state vector, missing updates, an invalid edit."""
 
-Reply = Done | BadRow | Merged | Encoded | Viewed | Refused | Panicked | NotOpen
+Reply = Done | Opened | BadRow | Merged | Encoded | Viewed | Refused | Panicked | NotOpen
 
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -15,6 +15,7 @@ from peatd.engine.protocol import (
     Merged,
     NotOpen,
     Open,
+    Opened,
     Patch,
     Put,
     Read,
@@ -42,7 +43,7 @@ def engine(library):
 def opened(library, *updates: bytes, seed: int = 1) -> Engine:
     rng = random.Random(seed)
     engine = Engine(library, lambda: rng.getrandbits(32))
-    assert engine.handle(Open(1, b"", list(updates))) == Done()
+    assert isinstance(engine.handle(Open(1, b"", list(updates))), Opened)
     return engine
 
 

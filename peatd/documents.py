@@ -1,0 +1,331 @@
+"""The documents as the node uses them: asks engine workers, answers in order. The only user of `worker.py`.
+
+What an update brings is told to `then`, synchronously and in the order of the engine's replies, which is the order in
+which updates were merged: whoever records news there has a log that replays to the same document.
+"""
+
+import os
+import sys
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+import trio
+
+from peatd.engine import protocol
+from peatd.engine.protocol import INVALID, MISSING, Encoded, Merged, Refused, Reply, Viewed
+from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, TooLarge, Unavailable
+from peatd.names import DocumentKey
+from peatd.open_documents import OpenDocuments
+from peatd.schedule import Schedule
+from peatd.suspicion import Blame
+from peatd.update import MAX_DIFF_BYTES, Content
+from peatd.worker import Worker
+from peatd.worker_jobs import Job, StoredLog, StoredUpdate, Task
+
+__all__ = ["Documents", "EngineStatus", "JsonView", "Log", "News", "Patch", "Put", "StoredLog", "StoredUpdate"]
+
+T = TypeVar("T")
+
+_MAX_WAITING = 4096
+_MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""Unanswered requests of a worker beyond which callers wait: a tenth of a second's work, and bounded memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an update brought: empty bytes and content where nothing was new."""
+
+    update: bytes
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Makes the document's JSON equal to `value`."""
+
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Changes the document's JSON by an RFC 7396 merge patch."""
+
+    merge_patch: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonView:
+    """The root map `data`, and the other roots by name."""
+
+    document: dict[str, Any]
+    roots: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """`message` says why it is not ready."""
+
+    ready: bool
+    restarts: int
+    quarantined: int
+    message: str | None
+
+
+class Log(Protocol):
+    """What documents need of the store."""
+
+    async def load(self, key: DocumentKey) -> StoredLog:
+        """All that was recorded before the call."""
+
+    def quarantine(self, key: DocumentKey, update: bytes, *, origin: str, reason: str, seq: int | None = None) -> None:
+        """Sets an update aside; with `seq` it was a row of the log, and is none any more."""
+
+
+class Documents:
+    """All documents of a node, in `workers` engine processes.
+
+    Args:
+        log: where documents are loaded from.
+        shrunk: is told what a document reaches (encoded) after rows of its log had to be quarantined: less than the log
+            promised.
+        max_open, max_open_bytes: documents in a worker's memory, and the bytes of their logs: 64 MiB of updates can
+            take half a GiB.
+        memory_bytes: that a worker may take above what it starts with; replaced from half of it on.
+        deadline: seconds without a reply until a worker is judged.
+        command: starts a worker, for tests; the rest of its command line is appended.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        engine: str = "y-py",
+        workers: int = 1,
+        shrunk: Callable[[DocumentKey, bytes], None] | None = None,
+        max_open: int = 1024,
+        max_open_bytes: int = 64 * 1024 * 1024,
+        memory_bytes: int = 1024 * 1024 * 1024,
+        deadline: float = 10.0,
+        command: Sequence[str] = (sys.executable, "-P", "-m", "peatd.engine"),
+    ) -> None:
+        arguments = ("--engine", engine, "--memory-bytes", str(memory_bytes), "--parent", str(os.getpid()))
+        self._blames = [Blame(log.quarantine, shrunk or _ignore) for _ in range(workers)]
+        self._workers = [
+            Worker(
+                (*command, *arguments),
+                log.load,
+                Schedule(OpenDocuments(max_open, max_open_bytes), blame),
+                deadline=deadline,
+                recycle_bytes=memory_bytes // 2,
+            )
+            for blame in self._blames
+        ]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keeps the workers alive until cancelled; `started()` once all answer.
+
+        Raises:
+            ConfigError: if the engine's library is not installed.
+        """
+        async with trio.open_nursery() as nursery:
+            for worker in self._workers:
+                await nursery.start(worker.run)
+            task_status.started()
+
+    def status(self) -> EngineStatus:
+        messages = [worker.message for worker in self._workers if not worker.is_up]
+        return EngineStatus(
+            ready=not messages,
+            restarts=sum(worker.restarts for worker in self._workers),
+            quarantined=sum(blame.quarantined for blame in self._blames),
+            message=messages[0] if messages else None,
+        )
+
+    async def apply(self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T]) -> T:
+        """Merges an update.
+
+        Raises:
+            MalformedUpdate, MissingUpdates, TooLarge, Quarantined, Unavailable: nothing was changed.
+        """
+        asked = _Asked(lambda reply: then(_news(reply)))
+        return await self._ask(_apply_job(key, update, origin, asked.answered, asked.failed), asked)
+
+    async def submit_apply(
+        self,
+        key: DocumentKey,
+        update: bytes,
+        *,
+        origin: str,
+        then: Callable[[News], object],
+        failed: Callable[[PeatError], object],
+    ) -> None:
+        """Queues an update, and returns when there is room for another. One of `then` and `failed` is called, once."""
+
+        def answered(reply: Reply) -> None:
+            if isinstance(reply, Refused):
+                failed(_refusal(reply))
+            else:
+                then(_news(reply))
+
+        worker = self._worker(key)
+        try:
+            worker.submit(_apply_job(key, update, origin, answered, failed))
+        except PeatError as exc:
+            failed(exc)
+        await worker.room(_MAX_WAITING, _MAX_WAITING_BYTES)
+
+    async def edit(self, key: DocumentKey, edit: Put | Patch, *, origin: str, then: Callable[[News], T]) -> T:
+        """Edits the root map `data`.
+
+        Raises:
+            InvalidEdit, TooLarge, Quarantined, Unavailable: nothing was changed.
+        """
+        asked = _Asked(lambda reply: then(_news(reply)))
+        return await self._ask(_edit_job(key, edit, origin, asked.answered, asked.failed), asked)
+
+    async def diff(self, key: DocumentKey, state_vector: bytes, then: Callable[[bytes], T]) -> T:
+        """An update for whoever has what the state vector says.
+
+        Raises:
+            MalformedUpdate: if it is not a state vector.
+            Unavailable: if the engine cannot do it now.
+        """
+        asked = _Asked(lambda reply: then(_encoded(reply)))
+        job = Job(key, Task.DIFF, lambda number: protocol.Diff(number, state_vector), asked.answered, asked.failed)
+        return await self._ask(job, asked)
+
+    async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:
+        """All of the document as one update, proven to load again.
+
+        Raises:
+            Unavailable: if the engine cannot do it now.
+        """
+        asked = _Asked(lambda reply: then(_encoded(reply)))
+        return await self._ask(Job(key, Task.SNAPSHOT, protocol.Snapshot, asked.answered, asked.failed), asked)
+
+    async def read(self, key: DocumentKey, roots: Mapping[str, str]) -> JsonView:
+        """The document as JSON. `roots`: kinds that are known of its roots.
+
+        Raises:
+            InvalidEdit: if it is nested too deep to be JSON.
+            Unavailable: if the engine cannot do it now.
+        """
+        asked = _Asked(_json_view)
+        job = Job(key, Task.READ, lambda number: protocol.Read(number, dict(roots)), asked.answered, asked.failed)
+        return await self._ask(job, asked)
+
+    def close(self, key: DocumentKey) -> None:
+        """The document's life has ended: forget it, once all is done that was asked before."""
+        with suppress(Unavailable):  # not running: nothing is remembered either
+            self._worker(key).submit(Job(key, Task.CLOSE, protocol.Close, lambda _: None, lambda _: None))
+
+    async def _ask(self, job: Job, asked: "_Asked[T]") -> T:
+        worker = self._worker(job.key)
+        worker.submit(job)
+        return await asked.wait()
+
+    def _worker(self, key: DocumentKey) -> Worker:
+        return self._workers[zlib.crc32(key.name.encode()) % len(self._workers)]
+
+
+class _Asked(Generic[T]):
+    """A caller that waits for its reply. The reply is used when it comes, whether or not the caller still waits."""
+
+    def __init__(self, use: Callable[[Reply], T]) -> None:
+        self._use = use
+        self._is_done = trio.Event()
+        self._outcome: T | PeatError
+
+    def answered(self, reply: Reply) -> None:
+        try:
+            self._outcome = _refusal(reply) if isinstance(reply, Refused) else self._use(reply)
+        except PeatError as exc:
+            self._outcome = exc
+        self._is_done.set()
+
+    def failed(self, error: PeatError) -> None:
+        self._outcome = error
+        self._is_done.set()
+
+    async def wait(self) -> T:
+        await self._is_done.wait()
+        if isinstance(self._outcome, PeatError):
+            raise self._outcome
+        return self._outcome
+
+
+def _apply_job(
+    key: DocumentKey,
+    update: bytes,
+    origin: str,
+    answered: Callable[[Reply], object],
+    failed: Callable[[PeatError], object],
+) -> Job:
+    if len(update) > MAX_DIFF_BYTES:
+        raise TooLarge(f"the update has {len(update)} bytes; {MAX_DIFF_BYTES} are taken at most")
+    return Job(
+        key,
+        Task.APPLY,
+        lambda number: protocol.Apply(number, update),
+        answered,
+        failed,
+        size_bytes=len(update),
+        culprit=lambda: update,
+        origin=origin,
+    )
+
+
+def _edit_job(
+    key: DocumentKey,
+    edit: Put | Patch,
+    origin: str,
+    answered: Callable[[Reply], object],
+    failed: Callable[[PeatError], object],
+) -> Job:
+    value = edit.value if isinstance(edit, Put) else edit.merge_patch
+    try:
+        encoded = msgspec.msgpack.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise InvalidEdit(f"the JSON cannot be held by a document: {exc}") from exc
+    if len(encoded) > MAX_DIFF_BYTES:
+        raise TooLarge(f"the JSON has {len(encoded)} bytes; {MAX_DIFF_BYTES} are taken at most")
+    request = protocol.Put if isinstance(edit, Put) else protocol.Patch
+    return Job(
+        key,
+        Task.EDIT,
+        lambda number: request(number, dict(value)),
+        answered,
+        failed,
+        size_bytes=len(encoded),
+        culprit=lambda: msgspec.json.encode(value),
+        origin=origin,
+    )
+
+
+def _ignore(_key: DocumentKey, _reach: bytes) -> None:
+    """Nobody keeps a reach of these documents."""
+
+
+def _news(reply: Reply) -> News:
+    assert isinstance(reply, Merged)
+    return News(reply.news, reply.content())
+
+
+def _encoded(reply: Reply) -> bytes:
+    assert isinstance(reply, Encoded)
+    return reply.encoded
+
+
+def _json_view(reply: Reply) -> JsonView:
+    assert isinstance(reply, Viewed)
+    return JsonView(reply.document, reply.roots)
+
+
+def _refusal(reply: Refused) -> PeatError:
+    if reply.code == MISSING:
+        return MissingUpdates(reply.message, reply.state_vector)
+    return InvalidEdit(reply.message) if reply.code == INVALID else MalformedUpdate(reply.message)

@@ -1,0 +1,64 @@
+"""Which documents are in an engine process's memory, and which to close when they are too many. Sans-IO."""
+
+from collections import OrderedDict, deque
+from collections.abc import Container, Iterator
+from itertools import count
+
+from peatd.names import DocumentKey
+from peatd.worker_jobs import OpenDocument, StoredLog
+
+
+class OpenDocuments:
+    """The documents of one process, by when they were last asked about.
+
+    Args:
+        limit: how many.
+        limit_bytes: of their logs together. In memory a document is several times as large.
+    """
+
+    def __init__(self, limit: int, limit_bytes: int) -> None:
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._documents: OrderedDict[DocumentKey, OpenDocument] = OrderedDict()
+        self._size_bytes = 0
+        self._numbers = count(1)
+
+    def get(self, key: DocumentKey) -> OpenDocument | None:
+        document = self._documents.get(key)
+        if document is not None:
+            self._documents.move_to_end(key)
+        return document
+
+    def add(self, key: DocumentKey, stored: StoredLog, *, by_row: bool) -> OpenDocument:
+        """Gives it a number that no document of this worker ever had."""
+        size_bytes = len(stored.snapshot or b"") + sum(len(row.update) for row in stored.updates)
+        document = OpenDocument(next(self._numbers), size_bytes, deque(stored.updates if by_row else ()))
+        self._documents[key] = document
+        self._size_bytes += size_bytes
+        return document
+
+    def grew(self, key: DocumentKey, size_bytes: int) -> None:
+        if document := self._documents.get(key):
+            document.size_bytes += size_bytes
+            self._size_bytes += size_bytes
+
+    def forget(self, key: DocumentKey, document: OpenDocument | None = None) -> OpenDocument | None:
+        """Forgets it (only if it is still `document`, where that is given); what was forgotten."""
+        if key not in self._documents or document not in (None, self._documents[key]):
+            return None
+        forgotten = self._documents.pop(key)
+        self._size_bytes -= forgotten.size_bytes
+        return forgotten
+
+    def overdue(self, busy: Container[DocumentKey]) -> Iterator[tuple[DocumentKey, OpenDocument]]:
+        """Forgets and gives those to close before one more is opened: the ones asked about longest ago."""
+        for key in [key for key in self._documents if key not in busy]:
+            if len(self._documents) < self._limit and self._size_bytes < self._limit_bytes:
+                return
+            if document := self.forget(key):
+                yield key, document
+
+    def clear(self) -> None:
+        """The process ended."""
+        self._documents.clear()
+        self._size_bytes = 0

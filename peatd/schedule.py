@@ -1,0 +1,264 @@
+"""What a worker asks its engine process next, and who is to blame when that dies. Sans-IO; `worker.py` acts on it.
+
+Invariants:
+1. A job is in exactly one place, `_queue`, `_suspects` or `_sent`: none is lost or done twice when the process dies.
+2. Requests about one document are sent, answered and retried in the order in which they were asked.
+3. While there are suspects, one request at a time is on its way: what the process then dies of is known.
+4. A document's log is loaded only while no request about it is unanswered: so the log has all of its news.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from peatd.engine.protocol import (
+    MALFORMED,
+    Apply,
+    BadRow,
+    Close,
+    Merged,
+    NotOpen,
+    Open,
+    Opened,
+    Panicked,
+    Refused,
+    Reply,
+    Request,
+    frame,
+)
+from peatd.errors import PeatError, Unavailable
+from peatd.names import DocumentKey
+from peatd.open_documents import OpenDocuments
+from peatd.suspicion import Blame
+from peatd.worker_jobs import Job, OpenDocument, Sent, Step, StoredLog, Task
+
+_MAX_SENT = 512
+_MAX_SENT_BYTES = 4 * 1024 * 1024
+"""On their way at once: enough that neither process waits for the other, little enough to retry one by one."""
+
+_MAX_DEATHS = 5
+"""That a job may outlive without being their cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load this document's log, then call `Schedule.loaded`."""
+
+    key: DocumentKey
+
+
+class Schedule:
+    """The jobs of one worker."""
+
+    def __init__(self, documents: OpenDocuments, blame: Blame) -> None:
+        self._documents = documents
+        self._blame = blame
+        self._queue: deque[Job] = deque()
+        self._suspects: deque[Job] = deque()
+        self._sent: deque[Sent] = deque()
+        self._sent_bytes = 0
+        self._unanswered: Counter[DocumentKey] = Counter()
+        self.waiting_bytes = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs, or steps towards them, are not answered."""
+        return len(self._queue) + len(self._suspects) + len(self._sent)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of the jobs that are on their way."""
+        return self._sent_bytes
+
+    @property
+    def next_answer(self) -> Sent | None:
+        """Whose reply comes next."""
+        return self._sent[0] if self._sent else None
+
+    def submit(self, job: Job) -> None:
+        self._queue.append(job)
+        self.waiting_bytes += job.size_bytes
+
+    def decide(self) -> Load | bytes | None:
+        """What to do now: load a log, send these bytes, or wait for a job, an answer or the process's end."""
+        while job := self._head():
+            if job.task is Task.CLOSE:
+                self._take()
+                self._done(job)
+                self._blame.pardon(job.key)
+                if document := self._documents.forget(job.key):
+                    return self._send(Close(document.number), Sent(Step.CLOSE, job.key, document, 0, is_alone=False))
+            elif reason := self._blame.bar(job):
+                self._take()
+                self._fail(job, Unavailable(reason))
+            elif document := self._documents.get(job.key):
+                return self._advance(job, document)
+            else:
+                return None if self._unanswered[job.key] else Load(job.key)  # Invariant 4
+        return None
+
+    def _head(self) -> Job | None:
+        if self._suspects:
+            return None if self._sent else self._suspects[0]  # Invariant 3
+        if len(self._sent) >= _MAX_SENT or self._sent_bytes >= _MAX_SENT_BYTES or not self._queue:
+            return None
+        return self._queue[0]
+
+    def _take(self) -> Job:
+        return self._suspects.popleft() if self._suspects else self._queue.popleft()
+
+    def _advance(self, job: Job, document: OpenDocument) -> bytes | None:
+        """The job's own request, or the next row of its document where those have to be tried."""
+        is_alone = bool(self._suspects)
+        size = document.size_bytes + job.size_bytes
+        if document.rows:
+            if not is_alone and self._sent:
+                return None
+            row = document.rows[0]
+            sent = Sent(Step.ROW, job.key, document, size, is_alone=True, job=job, rows=(row,))
+            return self._send(Apply(document.number, row.update), sent)
+        self._take()
+        return self._send(job.ask(document.number), Sent(Step.JOB, job.key, document, size, is_alone=is_alone, job=job))
+
+    def _send(self, request: Request, sent: Sent) -> bytes:
+        self._sent.append(sent)
+        self._sent_bytes += sent.job.size_bytes if sent.job else 0
+        self._unanswered[sent.key] += 1
+        return frame(request)
+
+    def load_failed(self, load: Load, error: PeatError) -> None:
+        if (job := self._head()) and job.key == load.key:
+            self._take()
+            self._fail(job, error)
+
+    def loaded(self, load: Load, stored: StoredLog) -> bytes:
+        """The document's log is there: the bytes to send, empty if something else has become more urgent."""
+        job = self._head()
+        if job is None or job.key != load.key or self._unanswered[load.key] or self._documents.get(load.key):
+            return b""
+        closes = b"".join(
+            self._send(Close(document.number), Sent(Step.CLOSE, key, document, 0, is_alone=False))
+            for key, document in self._documents.overdue(self._unanswered)
+        )
+        by_row = self._blame.is_to_try_by_row(load.key)
+        document = self._documents.add(load.key, stored, by_row=by_row)
+        rows = () if by_row else tuple(stored.updates)
+        request = Open(document.number, stored.snapshot or b"", [row.update for row in rows])
+        is_alone = bool(self._suspects) and not closes
+        sent = Sent(Step.OPEN, load.key, document, document.size_bytes, is_alone, job=job, rows=rows)
+        return closes + self._send(request, sent)
+
+    def answered(self, reply: Reply) -> None:
+        """The reply to the first of what was sent."""
+        sent = self._sent.popleft()
+        self._sent_bytes -= sent.job.size_bytes if sent.job else 0
+        self._unanswered[sent.key] -= 1
+        if not self._unanswered[sent.key]:
+            del self._unanswered[sent.key]
+        match sent.step:
+            case Step.JOB:
+                assert sent.job is not None
+                self._job_answered(sent, sent.job, reply)
+            case Step.OPEN:
+                self._open_answered(sent, reply)
+            case Step.ROW:
+                self._row_answered(sent, reply)
+
+    def _job_answered(self, sent: Sent, job: Job, reply: Reply) -> None:
+        if isinstance(reply, Panicked | NotOpen):
+            self._documents.forget(sent.key, sent.document)
+            if isinstance(reply, Panicked) and sent.is_alone:
+                self._fail(job, self._blame.job(job, reply.reason))
+            else:
+                self._retry(sent, job)
+            return
+        if isinstance(reply, Merged):
+            self._documents.grew(sent.key, len(reply.news))
+        self._done(job)
+        job.answered(reply)
+
+    def _open_answered(self, sent: Sent, reply: Reply) -> None:
+        if isinstance(reply, Opened):
+            if not sent.document.rows:
+                self._blame.reopened(sent.key, reply.reach)
+            return
+        self._documents.forget(sent.key, sent.document)
+        if isinstance(reply, BadRow):
+            row = sent.rows[reply.index] if reply.index >= 0 else None
+            self._blame.row(sent.key, row, reply.reason)
+
+    def _row_answered(self, sent: Sent, reply: Reply) -> None:
+        rows = sent.document.rows
+        if isinstance(reply, Panicked) or (isinstance(reply, Refused) and reply.code == MALFORMED):
+            reason = reply.reason if isinstance(reply, Panicked) else reply.message
+            self._blame.row(sent.key, rows[0], reason)
+        if not isinstance(reply, NotOpen):
+            rows.popleft()
+        if isinstance(reply, NotOpen | Panicked) or not rows:
+            # All are tried, or the engine dropped it: from here the log is opened as always, without the culprits.
+            self._blame.tried(sent.key, is_through=not rows)
+            self._documents.forget(sent.key, sent.document)
+
+    def _retry(self, sent: Sent, job: Job) -> None:
+        """Invariant 2: what was asked alone is the first of the suspects, all else follows those before it."""
+        if sent.is_alone:
+            self._suspects.appendleft(job)
+        else:
+            self._suspects.append(job)
+
+    def died(self, reason: str, *, is_culpable: bool) -> None:
+        """The process is gone, and with it all documents in memory. `is_culpable`: by its own doing, not ended from
+        outside."""
+        unanswered, self._sent = self._sent, deque()
+        self._sent_bytes = 0
+        self._unanswered.clear()
+        self._documents.clear()
+        for sent in unanswered:
+            job = sent.job
+            if job is None:
+                continue
+            if is_culpable and sent.is_alone:
+                self._killed(sent, job, reason)
+            elif sent.step is Step.JOB:
+                job.deaths += 1
+                self._retry(sent, job)
+            elif self._queue and self._queue[0] is job:  # its document was being opened: it is a suspect too
+                job.deaths += 1
+                self._suspects.append(self._queue.popleft())
+            elif sent.is_alone:
+                job.deaths += 1
+        self._give_up_on_the_unlucky()
+
+    def _killed(self, sent: Sent, job: Job, reason: str) -> None:
+        match sent.step:
+            case Step.JOB:
+                self._fail(job, self._blame.job(job, reason))
+            case Step.OPEN:
+                job.deaths += 1
+                self._blame.opening(sent.key, sent.rows, reason)
+            case Step.ROW:
+                self._blame.row(sent.key, sent.rows[0], reason)
+
+    def _give_up_on_the_unlucky(self) -> None:
+        """A bound to how often the process may die around a job without anyone's fault; its caller may ask again."""
+        for job in [job for job in self._suspects if job.deaths > _MAX_DEATHS]:
+            self._suspects.remove(job)
+            self._fail(job, Unavailable("the engine process was ended again and again: try later"))
+
+    def give_up(self, error: PeatError) -> None:
+        """Fails all that is waiting."""
+        jobs = [sent.job for sent in self._sent if sent.step is Step.JOB and sent.job]
+        jobs += [*self._suspects, *self._queue]
+        self._sent.clear()
+        self._suspects.clear()
+        self._queue.clear()
+        self._sent_bytes = 0
+        self._unanswered.clear()
+        for job in jobs:
+            self._fail(job, error)
+
+    def _done(self, job: Job) -> None:
+        self.waiting_bytes -= job.size_bytes
+
+    def _fail(self, job: Job, error: PeatError) -> None:
+        self._done(job)
+        job.failed(error)

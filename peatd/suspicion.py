@@ -1,0 +1,83 @@
+"""Who killed, hung or panicked the engine: what goes to the quarantine, and what is not tried again. Sans-IO."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from peatd.errors import PeatError, Quarantined, Unavailable
+from peatd.names import DocumentKey
+from peatd.worker_jobs import Job, StoredUpdate, Task
+
+
+class Quarantine(Protocol):
+    """`documents.Log.quarantine`."""
+
+    def __call__(
+        self, key: DocumentKey, update: bytes, *, origin: str, reason: str, seq: int | None = None
+    ) -> None: ...
+
+
+class Blame:
+    """The verdicts of one worker.
+
+    Args:
+        quarantine: is told of every culprit.
+        shrunk: is told what a document reaches once rows of its log are in the quarantine: less than was thought.
+    """
+
+    def __init__(self, quarantine: Quarantine, shrunk: Callable[[DocumentKey, bytes], None]) -> None:
+        self._quarantine = quarantine
+        self._shrunk = shrunk
+        self._to_try_by_row: set[DocumentKey] = set()
+        self._damaged: set[DocumentKey] = set()
+        self._barred: dict[tuple[DocumentKey, Task | None], str] = {}
+        self.quarantined = 0
+
+    def bar(self, job: Job) -> str | None:
+        """Why such a job is not tried: it killed the engine before, and would again, at every document's expense."""
+        if not self._barred:
+            return None
+        return self._barred.get((job.key, None)) or self._barred.get((job.key, job.task))
+
+    def pardon(self, key: DocumentKey) -> None:
+        """The document's life has ended."""
+        self._to_try_by_row.discard(key)
+        self._damaged.discard(key)
+        self._barred = {barred: why for barred, why in self._barred.items() if barred[0] != key}
+
+    def job(self, job: Job, reason: str) -> PeatError:
+        """The job did it, asked alone: the error for its caller."""
+        if job.culprit is None:
+            what = f"{job.task.name.lower()} of {job.key.name} failed in the engine ({reason})"
+            self._barred[job.key, job.task] = f"{what}; it is not tried again until a restart"
+            return Unavailable(what)
+        self._quarantine(job.key, job.culprit(), origin=job.origin, reason=reason)
+        self.quarantined += 1
+        return Quarantined(f"the update of {job.key.name} failed in the engine and was set aside ({reason})")
+
+    def opening(self, key: DocumentKey, rows: Sequence[StoredUpdate], reason: str) -> None:
+        """Opening the document with these rows of its log did it: next time they are tried one by one."""
+        if rows:
+            self._to_try_by_row.add(key)
+        else:
+            self.row(key, None, reason)
+
+    def is_to_try_by_row(self, key: DocumentKey) -> bool:
+        return key in self._to_try_by_row
+
+    def tried(self, key: DocumentKey, *, is_through: bool) -> None:
+        if is_through:
+            self._to_try_by_row.discard(key)
+
+    def row(self, key: DocumentKey, row: StoredUpdate | None, reason: str) -> None:
+        """A row of the log did it, or (None) the snapshot, without which there is no document."""
+        if row is None:
+            self._barred[key, None] = f"the engine cannot open the snapshot of {key.name} ({reason})"
+            return
+        self._quarantine(key, row.update, origin="log", reason=reason, seq=row.seq)
+        self.quarantined += 1
+        self._damaged.add(key)
+
+    def reopened(self, key: DocumentKey, reach: bytes) -> None:
+        if key in self._damaged:
+            self._damaged.discard(key)
+            self._shrunk(key, reach)

@@ -1,0 +1,227 @@
+"""One engine worker: keeps a process alive, carries requests to it and replies back, and notices when it hangs."""
+
+import random
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+import trio
+
+from peatd.engine.protocol import Frames, decode_replies
+from peatd.errors import ConfigError, PeatError, Unavailable
+from peatd.names import DocumentKey
+from peatd.schedule import Load, Schedule
+from peatd.worker_jobs import Job, StoredLog
+from peatd.worker_process import WorkerProcess
+
+_BATCH_BYTES = 256 * 1024
+"""Written at once: a system call costs as much as preparing ten small requests."""
+
+_SLOWEST = 1_000_000
+"""Bytes of a document that an engine works through in a second, at the very least: measured 8 to 40 million."""
+
+_BUSY, _IDLE = 0.5, 0.05
+"""Processor time by real time: above it hangs by its own doing, below it someone stopped it or it waits for the disk;
+between them it is starved and gets more time, but not for ever:"""
+_STARVED_ROUNDS = 10
+
+_MAX_FAILED_STARTS = 3
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between starts of a process that does not come up; doubling, with full jitter."""
+
+_RECYCLE_PAUSE = 60.0
+"""Seconds between two processes replaced for their size. Documents that need the memory would make it come at once."""
+
+_EXIT_NO_LIBRARY = 3
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs the jobs of a schedule on a process.
+
+    Args:
+        command: what to start; it speaks `engine.protocol` on stdin and stdout.
+        load: gives a document's log.
+        deadline: seconds without a reply until the process is looked at; more for large documents.
+        recycle_bytes: resident size at which the process is replaced when nothing is on its way.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        load: Callable[[DocumentKey], Awaitable[StoredLog]],
+        schedule: Schedule,
+        *,
+        deadline: float,
+        recycle_bytes: int,
+    ) -> None:
+        self._command = command
+        self._load = load
+        self._schedule = schedule
+        self._deadline = deadline
+        self._recycle_bytes = recycle_bytes
+        self._bell = trio.Event()
+        self._is_closed = True
+        self._is_finishing = False
+        self._heard = 0
+        self._verdict: tuple[str, bool] | None = None
+        self._recycled_at = -_RECYCLE_PAUSE
+        self.pid: int | None = None
+        self.is_up = False
+        self.restarts = 0
+        self.message: str | None = "starting"
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled; `started()` once the process answers.
+
+        Raises:
+            ConfigError: if the engine's library is not installed, before `started()`.
+        """
+        self._is_closed = False
+        failed_starts = 0
+        try:
+            while True:
+                came_up = await self._live(task_status)
+                failed_starts = 0 if came_up else failed_starts + 1
+                if failed_starts >= _MAX_FAILED_STARTS:
+                    self._schedule.give_up(Unavailable(f"the engine does not start: {self.message}"))
+                if failed_starts:
+                    longest = min(_SHORTEST_PAUSE * 2**failed_starts, _LONGEST_PAUSE)
+                    await trio.sleep(random.uniform(_SHORTEST_PAUSE / 2, longest))
+                self.restarts += 1
+        finally:
+            self._is_closed = True
+            self._schedule.give_up(Unavailable("the engine is shutting down"))
+
+    def submit(self, job: Job) -> None:
+        """Queues it, behind all that was submitted before.
+
+        Raises:
+            Unavailable: if the worker does not run.
+        """
+        if self._is_closed:
+            raise Unavailable("the engine does not run")
+        self._schedule.submit(job)
+        self._ring()
+
+    def _ring(self) -> None:
+        """Wakes whoever waits for something to have changed."""
+        if self._bell.statistics().tasks_waiting:
+            self._bell.set()
+            self._bell = trio.Event()
+
+    async def room(self, max_jobs: int, max_bytes: int) -> None:
+        """Waits while more than that is waiting."""
+        while not self._is_closed and (self._schedule.waiting > max_jobs or self._schedule.waiting_bytes > max_bytes):
+            await self._bell.wait()
+
+    async def _live(self, task_status: trio.TaskStatus[None]) -> bool:
+        """One life of the process; whether it came up."""
+        self._verdict = None
+        self._is_finishing = False
+        process = WorkerProcess(self._command)
+        self.pid = process.pid
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(process.listen)
+                nursery.start_soon(self._write, process)
+                nursery.start_soon(self._watch, process)
+                came_up = await self._read(process, task_status)
+                nursery.cancel_scope.cancel()
+        finally:
+            self.is_up = False
+            code = await process.end()
+        self._ended(process, code, came_up)
+        return came_up
+
+    def _ended(self, process: WorkerProcess, code: int, came_up: bool) -> None:
+        if code == _EXIT_NO_LIBRARY and not came_up and not self.restarts:
+            raise ConfigError(f"the engine's library is not installed: {process.last_words}")
+        words = process.last_words or "it said nothing"
+        is_from_outside = code in (-signal.SIGKILL, -signal.SIGTERM)
+        reason, is_culpable = self._verdict or (f"{_cause(code)}: {words}", not is_from_outside)
+        self.message = f"restarting after: {reason}"
+        _log.warning("engine.ended", reason=reason, code=code)
+        self._schedule.died(reason, is_culpable=is_culpable)
+        self._ring()
+
+    async def _read(self, process: WorkerProcess, task_status: trio.TaskStatus[None]) -> bool:
+        """Answers jobs until the replies end; whether there was any."""
+        frames = Frames()
+        while chunk := await process.receive():
+            self._heard += 1
+            for reply in decode_replies(frames.receive(chunk)):
+                if self.is_up:
+                    self._schedule.answered(reply)
+                else:
+                    self.is_up = True
+                    self.message = None
+                    if not self.restarts:
+                        task_status.started()
+            self._ring()
+        return self.is_up
+
+    async def _write(self, process: WorkerProcess) -> None:
+        while True:
+            batch = bytearray()
+            load: Load | None = None
+            while len(batch) < _BATCH_BYTES and not self._is_finishing:
+                match self._schedule.decide():
+                    case Load() as load:
+                        break
+                    case None:
+                        break
+                    case request:
+                        batch += request
+            if batch:
+                await process.send(batch)
+            if load is not None:
+                await process.send(await self._loaded(load))
+            elif not batch:
+                if self._is_finishing and self._schedule.next_answer is None:
+                    process.finish()
+                await self._bell.wait()
+
+    async def _loaded(self, load: Load) -> bytes:
+        try:
+            stored = await self._load(load.key)
+        except PeatError as exc:
+            self._schedule.load_failed(load, exc)
+            return b""
+        return self._schedule.loaded(load, stored)
+
+    async def _watch(self, process: WorkerProcess) -> None:
+        """Ends a process that does not answer, or has grown too large."""
+        starved = 0
+        while True:
+            awaited, heard, worked = self._schedule.next_answer, self._heard, process.cpu_time()
+            size_bytes = self._schedule.sent_bytes + (awaited.size_bytes if awaited else 0)
+            allowed = self._deadline + size_bytes / _SLOWEST
+            await trio.sleep(allowed)
+            self._recycle_if_large(process)
+            if heard != self._heard or (awaited is None and self.is_up):
+                starved = 0
+                continue
+            share = (process.cpu_time() - worked) / allowed
+            starved += 1
+            if _IDLE < share < _BUSY and starved < _STARVED_ROUNDS:
+                continue
+            is_culpable = share >= _BUSY and not process.is_stopped()
+            what = "it hung" if is_culpable else "it was stopped, or got no processor time"
+            self._verdict = (f"{what}: no answer for {allowed:.1f} s", is_culpable)
+            process.kill()
+            return
+
+    def _recycle_if_large(self, process: WorkerProcess) -> None:
+        now = trio.current_time()
+        if now - self._recycled_at < _RECYCLE_PAUSE or process.resident_bytes() < self._recycle_bytes:
+            return
+        self._recycled_at = now
+        self._verdict = ("it had grown too large", False)
+        self._is_finishing = True
+        self._ring()
+
+
+def _cause(code: int) -> str:
+    return f"died of {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"

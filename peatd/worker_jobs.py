@@ -1,0 +1,107 @@
+"""What a worker has to do: jobs, the documents that they are about, and what was sent. Plain values. Sans-IO."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from peatd.engine.protocol import Reply, Request
+from peatd.errors import PeatError
+from peatd.names import DocumentKey
+
+
+class StoredUpdate(Protocol):
+    """A row of a document's log; `seq` names it to the log."""
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def update(self) -> bytes: ...
+
+
+class StoredLog(Protocol):
+    """A document as the log has it."""
+
+    @property
+    def snapshot(self) -> bytes | None: ...
+
+    @property
+    def updates(self) -> Sequence[StoredUpdate]: ...
+
+
+class Task(Enum):
+    """What a job asks for."""
+
+    APPLY = auto()
+    EDIT = auto()
+    DIFF = auto()
+    SNAPSHOT = auto()
+    READ = auto()
+    CLOSE = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One request and what becomes of it. Exactly one of `answered` and `failed` is called, once.
+
+    Attributes:
+        ask: the request, given the number that the document has in the engine.
+        culprit: what to set aside when it kills the engine; None where the request is innocent by nature.
+        origin: where it came from, for the quarantine.
+        deaths: how often the process died around it without its being to blame.
+    """
+
+    key: DocumentKey
+    task: Task
+    ask: Callable[[int], Request]
+    answered: Callable[[Reply], object]
+    failed: Callable[[PeatError], object]
+    size_bytes: int = 0
+    culprit: Callable[[], bytes] | None = None
+    origin: str = ""
+    deaths: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class OpenDocument:
+    """A document that the engine has, or is being told.
+
+    Attributes:
+        number: its name in the engine.
+        size_bytes: of its log; the base of how long a request about it may take.
+        rows: still to be tried one by one, after opening it with all of them killed the engine.
+    """
+
+    number: int
+    size_bytes: int
+    rows: deque[StoredUpdate] = field(default_factory=deque)
+
+
+class Step(Enum):
+    """What was sent: a job's own request, or one that has to go before it."""
+
+    JOB = auto()
+    OPEN = auto()
+    ROW = auto()
+    CLOSE = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """A request whose reply is awaited.
+
+    Attributes:
+        job: the one that it is (`JOB`), or is needed for.
+        rows: of an `OPEN` all that it was given, of a `ROW` the one.
+        is_alone: nothing else was on its way: if the engine dies now, this is why.
+    """
+
+    step: Step
+    key: DocumentKey
+    document: OpenDocument
+    size_bytes: int
+    is_alone: bool
+    job: Job | None = None
+    rows: Sequence[StoredUpdate] = ()

@@ -1,0 +1,107 @@
+"""Documents through real engine processes: what is asked is answered, in order, whatever the engine suffers."""
+
+import pytest
+import trio
+from fakes.log import MemoryLog
+
+from peatd.documents import Documents, Patch, Put
+from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, Unavailable
+from peatd.names import DocumentKey
+
+NOTE = DocumentKey("notes/a", 1)
+OTHER = DocumentKey("notes/b", 1)
+
+
+@pytest.fixture
+def log():
+    return MemoryLog()
+
+
+@pytest.fixture(params=["y-py", "pycrdt"])
+async def documents(request, log, nursery):
+    documents = Documents(log, engine=request.param)
+    await nursery.start(documents.run)
+    return documents
+
+
+def recording(log, key):
+    def then(news):
+        if news.update:
+            log.record(key, news.update)
+        return news
+
+    return then
+
+
+async def test_edit_then_read(documents, log):
+    news = await documents.edit(NOTE, Put({"a": {"b": 1}}), origin="test", then=recording(log, NOTE))
+
+    assert not news.content.is_empty
+    assert (await documents.read(NOTE, {})).document == {"a": {"b": 1}}
+
+
+async def test_update_reaches_another_document(documents, log):
+    news = await documents.edit(NOTE, Put({"a": 1}), origin="test", then=recording(log, NOTE))
+
+    assert await documents.apply(OTHER, news.update, origin="test", then=recording(log, OTHER)) == news
+    assert (await documents.apply(OTHER, news.update, origin="test", then=recording(log, OTHER))).update == b""
+    assert (await documents.read(OTHER, {})).document == {"a": 1}
+
+
+async def test_snapshot_and_diff_load_again(documents, log):
+    await documents.edit(NOTE, Put({"a": 1}), origin="test", then=recording(log, NOTE))
+    await documents.edit(NOTE, Patch({"a": 2}), origin="test", then=recording(log, NOTE))
+
+    snapshot = await documents.snapshot(NOTE, bytes)
+    await documents.apply(OTHER, snapshot, origin="test", then=recording(log, OTHER))
+
+    assert await documents.diff(NOTE, b"\x00", bytes) == snapshot
+    assert (await documents.read(OTHER, {})).document == {"a": 2}
+
+
+async def test_document_loads_from_its_log(documents, log):
+    await documents.edit(NOTE, Put({"a": 1}), origin="test", then=recording(log, NOTE))
+    log.rows[OTHER] = log.rows[NOTE]
+
+    assert (await documents.read(OTHER, {})).document == {"a": 1}
+
+
+async def test_refusals(documents, log):
+    first = await documents.edit(NOTE, Put({"a": 1}), origin="test", then=recording(log, NOTE))
+    second = await documents.edit(NOTE, Patch({"a": 2}), origin="test", then=recording(log, NOTE))
+
+    with pytest.raises(MalformedUpdate):
+        await documents.apply(NOTE, b"\x01", origin="test", then=recording(log, NOTE))
+    with pytest.raises(MalformedUpdate):
+        await documents.diff(NOTE, b"\x01", bytes)
+    with pytest.raises(MissingUpdates) as missing:
+        await documents.apply(OTHER, second.update, origin="test", then=recording(log, OTHER))
+    assert missing.value.state_vector == b"\x00"
+    for value in ({"n": 2**70}, {"s": "\ud800"}, {"n": float("nan")}, {"n": 2**60}):
+        with pytest.raises(InvalidEdit):
+            await documents.edit(NOTE, Put(value), origin="test", then=recording(log, NOTE))
+    assert await documents.diff(NOTE, b"\x00", bytes) != first.update
+
+
+async def test_not_running_is_unavailable(log):
+    with pytest.raises(Unavailable):
+        await Documents(log).read(NOTE, {})
+
+
+async def test_submitted_updates_are_answered_in_order(documents, log):
+    updates = [
+        (await documents.edit(NOTE, Put({"n": n}), origin="test", then=recording(log, NOTE))).update for n in range(50)
+    ]
+    answered, failures, done = [], [], trio.Event()
+
+    def then(news):
+        answered.append(news.update)
+        if len(answered) == len(updates):
+            done.set()
+
+    for update in updates:
+        await documents.submit_apply(OTHER, update, origin="test", then=then, failed=failures.append)
+    await done.wait()
+
+    assert answered == updates
+    assert not failures

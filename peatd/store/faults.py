@@ -5,6 +5,7 @@ from pathlib import Path
 
 _ADVICE = {
     sqlite3.SQLITE_FULL: "free space on its volume",
+    sqlite3.SQLITE_IOERR_SHMSIZE: "free space on its volume",
     sqlite3.SQLITE_IOERR: "look at the kernel's log for errors of its disk, and at the space left on its volume",
     sqlite3.SQLITE_READONLY: "make the file and its directory writable for peatd, and its volume mounted read-write",
     sqlite3.SQLITE_PERM: "make the file and its directory writable for peatd",
@@ -31,6 +32,7 @@ def explain(what: str, path: Path, exc: sqlite3.Error) -> str:
         what: what we could not do to the file: "write to".
     """
     name = getattr(exc, "sqlite_errorname", "")
+    code = getattr(exc, "sqlite_errorcode", 0)
     # The low byte is the error, the rest its variety: SQLITE_IOERR_FSYNC is a SQLITE_IOERR.
-    advice = _ADVICE.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF, _OTHERWISE)
+    advice = _ADVICE.get(code) or _ADVICE.get(code & 0xFF, _OTHERWISE)
     return f"cannot {what} {path}: {exc}{f' ({name})' if name else ''}: {advice}"

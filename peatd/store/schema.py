@@ -69,12 +69,16 @@ def connect(path: Path, *, reading: bool = False) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    # Damaged text must become a row with a wrong checksum, not an error that hides the rows behind it.
-    connection.text_factory = _decode
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cell_size_check = ON")
-    if reading:
-        connection.execute("PRAGMA query_only = ON")
+    try:
+        # Damaged text must become a row with a wrong checksum, not an error that hides the rows behind it.
+        connection.text_factory = _decode
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cell_size_check = ON")
+        if reading:
+            connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -71,6 +71,9 @@ class GuardedApp:
         async def send_noting_the_end(message: ASGISendEvent) -> None:
             nonlocal has_ended
             has_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+            # To a client that is gone hypercorn sends nothing, and does so without a checkpoint: an app that streams
+            # would freeze the loop (fault 4).
+            await trio.lowlevel.checkpoint()
             await send(message)
 
         async def receive_until_the_end() -> ASGIReceiveEvent:
@@ -101,6 +104,7 @@ class GuardedProtocol(H11Protocol):
     """
 
     is_over = False
+    _is_deaf = False
 
     @property
     def has_whole_request(self) -> bool:
@@ -116,10 +120,13 @@ class GuardedProtocol(H11Protocol):
         if isinstance(event, Closed):
             self.is_over = True
             await self.can_read.set()
+        elif self.is_over or self._is_deaf:
+            return  # h11 would store it (fault 3)
         await super().handle(event)
 
     async def _handle_events(self) -> None:
         while not self.is_over:
+            is_answering = self.has_whole_request
             if self.connection.they_are_waiting_for_100_continue:
                 await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
             try:
@@ -127,7 +134,10 @@ class GuardedProtocol(H11Protocol):
                 if isinstance(event, h11.Request):
                     _refuse_what_is_ambiguous(event)
             except h11.RemoteProtocolError as exc:
-                await self._refuse(exc.error_status_hint)
+                if is_answering:  # what stands behind the last request must not take away its answer
+                    self._is_deaf = True
+                else:
+                    await self._refuse(exc.error_status_hint)
                 return
             if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
                 return

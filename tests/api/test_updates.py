@@ -91,7 +91,9 @@ async def test_there_are_no_updates_of_what_is_not_there(node):
     assert (await node.ask("GET", UPDATES)).error["code"] == "no_such_document"
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", UPDATES), ("PUT", "/documents/a/b"), ("PATCH", "/documents/a/b")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", UPDATES), ("PUT", "/documents/a/b"), ("PATCH", "/documents/a/b")]
+)
 async def test_a_body_beyond_1_mib_is_413(node, method, path):
     reply = await node.ask(method, path, body=b"x" * (MAX_BODY_BYTES + 1))
     assert reply.status == 413

@@ -120,7 +120,7 @@ class _Conversation:
             self._link.goaway(NONSENSE, str(exc))
         except Exception:
             # The one blanket of the program: a fault met on one link must not end the others.
-            log.exception("link_fault", peer=self._link.peer.node_id, device_id=self._link.peer.device_id)
+            log.exception("fault on a link", peer=self._link.peer.node_id, device_id=self._link.peer.device_id)
             self._link.goaway(FAULT, "a fault in the node; its log says more")
 
     def _finish(self, end: LinkEnd) -> None:
@@ -205,9 +205,11 @@ class _Conversation:
         """After our GOAWAY, reads until the peer has closed: closing on unread bytes would reset the connection, and
         GOAWAY might be lost with it."""
         try:
-            while await self._link.stream.receive_some():
-                pass
-        except trio.BrokenResourceError:
+            while received := await self._link.stream.receive_some():
+                # Both left at once: neither need wait for the other's close.
+                if any(isinstance(message, Goaway) for message in self._link.connection.receive(received)):
+                    return
+        except (trio.BrokenResourceError, WireError):
             return
 
 

@@ -107,4 +107,4 @@ class _Door:
     def complain(self, host: str, code: str, reason: str) -> None:
         unsaid = self._repetitions.count(host, code, trio.current_time())
         if unsaid is not None:
-            log.warning("handshake_failed", host=host or None, code=code, reason=reason, repeated=unsaid)
+            log.warning("handshake failed", host=host or None, code=code, reason=reason, repeated=unsaid)

@@ -38,9 +38,11 @@ def peer(node_id: str, *, initiating: bool) -> LinkPeer:
     )
 
 
-def memory_links(initiator: str = "alice", receiver: str = "bob") -> tuple[Link, Link]:
+def memory_links(
+    initiator: str = "alice", receiver: str = "bob", *, streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None
+) -> tuple[Link, Link]:
     """The two ends of a proven link over memory streams: the initiator's, then the receiver's. Call it inside trio."""
-    ours, theirs = memory_stream_pair()
+    ours, theirs = streams or memory_stream_pair()
     return (
         Link(ours, peer(receiver, initiating=True), Address(receiver, 11204)),
         Link(theirs, peer(initiator, initiating=False), Address(initiator, 40000)),
@@ -62,3 +64,12 @@ class Inbox:
 
     def send(self, *messages: Message) -> None:
         self._batches.send_nowait(messages)
+
+    def taken(self) -> list[Message]:
+        """All that came and was not taken yet."""
+        taken: list[Message] = []
+        try:
+            while True:
+                taken.append(self.messages.receive_nowait())
+        except trio.WouldBlock:
+            return taken

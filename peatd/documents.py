@@ -26,7 +26,19 @@ from peatd.update import MAX_DIFF_BYTES, Content
 from peatd.worker import Worker
 from peatd.worker_jobs import Job, StoredLog, StoredUpdate, Task
 
-__all__ = ["Documents", "EngineStatus", "JsonView", "Log", "News", "Patch", "Put", "StoredLog", "StoredUpdate"]
+__all__ = [
+    "NOTHING_NEW",
+    "Documents",
+    "Edit",
+    "EngineStatus",
+    "JsonView",
+    "Log",
+    "News",
+    "Patch",
+    "Put",
+    "StoredLog",
+    "StoredUpdate",
+]
 
 T = TypeVar("T")
 
@@ -43,6 +55,9 @@ class News:
     content: Content
 
 
+NOTHING_NEW = News(b"", Content({}, {}, {}, {}, {}))
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
     """Makes the document's JSON equal to `value`."""
@@ -55,6 +70,9 @@ class Patch:
     """Changes the document's JSON by an RFC 7396 merge patch."""
 
     merge_patch: Mapping[str, Any]
+
+
+Edit = Put | Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +196,7 @@ class Documents:
             failed(exc)
         await worker.room(_MAX_WAITING, _MAX_WAITING_BYTES)
 
-    async def edit(self, key: DocumentKey, edit: Put | Patch, *, origin: str, then: Callable[[News], T]) -> T:
+    async def edit(self, key: DocumentKey, edit: Edit, *, origin: str, then: Callable[[News], T]) -> T:
         """Edits the root map `data`.
 
         Raises:
@@ -207,14 +225,14 @@ class Documents:
         asked = _Asked(lambda reply: then(_encoded(reply)))
         return await self._ask(Job(key, Task.SNAPSHOT, protocol.Snapshot, asked.answered, asked.failed), asked)
 
-    async def read(self, key: DocumentKey, roots: Mapping[str, str]) -> JsonView:
+    async def read(self, key: DocumentKey, roots: Mapping[str, str], then: Callable[[JsonView], T]) -> T:
         """The document as JSON. `roots`: kinds that are known of its roots.
 
         Raises:
             InvalidEdit: if it is nested too deep to be JSON.
             Unavailable: if the engine cannot do it now.
         """
-        asked = _Asked(_json_view)
+        asked = _Asked(lambda reply: then(_json_view(reply)))
         job = Job(key, Task.READ, lambda number: protocol.Read(number, dict(roots)), asked.answered, asked.failed)
         return await self._ask(job, asked)
 
@@ -281,7 +299,7 @@ def _apply_job(
 
 def _edit_job(
     key: DocumentKey,
-    edit: Put | Patch,
+    edit: Edit,
     origin: str,
     answered: Callable[[Reply], object],
     failed: Callable[[PeatError], object],

@@ -50,7 +50,7 @@ def types(session: nox.Session) -> None:
 def walls(session: nox.Session) -> None:
     """Import-linter: which part may know of which."""
     run = _environment(session)
-    run("lint-imports", *session.posargs)
+    run("lint-imports", "--no-logo", *session.posargs)
 
 
 @nox.session(python=False)

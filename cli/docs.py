@@ -10,13 +10,16 @@ import typer
 
 from cli import render
 from cli.client import TIMEOUT, Answer
-from cli.options import Verb, Verbs, accept, daemon, options, reply
+from cli.options import Verb, Verbs, accept, daemon, options, refuse_nan, reply
 from cli.outcome import Exit, Stop
 
 docs = typer.Typer(cls=Verbs, help="Documents as JSON; COLLECTION/ID names one.", no_args_is_help=True)
 
 _DEFAULT_WAIT = 10.0
 """Seconds that the API waits for an acknowledgement where no --timeout says how long."""
+
+_LONGEST_WAIT = 300.0
+"""Seconds; the API takes no more."""
 
 _PAGE = 1000
 """Documents per answer: the most that the API gives."""
@@ -31,7 +34,12 @@ Ack = Annotated[
     str | None,
     typer.Option(metavar="applied|durable|replicated:K", help="Wait until the change is there [default: durable]."),
 ]
-Timeout = Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer for --ack.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=_LONGEST_WAIT, callback=refuse_nan, metavar="SECONDS", help="Wait no longer for --ack [default: 10]."
+    ),
+]
 IfMatch = Annotated[
     str | None, typer.Option(metavar="ETAG", help="Only if this is still its version; `docs get` tells it.")
 ]
@@ -146,8 +154,8 @@ def _route(name: str) -> str:
 
 def _etag(text: str) -> str:
     """As HTTP has it: a shell easily eats the quotes."""
-    if not text.isascii() or not text.isprintable():
-        raise Stop(Exit.USAGE, "--if-match has characters that no version has; `peat docs get` tells the version")
+    if not text or not text.isascii() or not text.isprintable():
+        raise Stop(Exit.USAGE, "--if-match is not a version; `peat docs get` tells a document's version")
     return text if text == "*" or '"' in text else f'"{text}"'
 
 

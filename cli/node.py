@@ -35,6 +35,6 @@ def _text(answer: Answer) -> str:
             ("version", found.version),
             ("up", duration(found.uptime_secs)),
             ("documents", str(found.documents)),
-            *((f"listens, {what}", where or NOTHING) for what, where in found.addresses.items()),
+            *((f"listens {what}", where or NOTHING) for what, where in found.addresses.items()),
         ]
     )

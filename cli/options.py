@@ -1,5 +1,6 @@
 """The options that every verb has, after it or before it, and the verb's answer in the form they ask for."""
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -101,6 +102,13 @@ def refusal(answer: Answer) -> Stop:
         message += f" (reached: {found.reached})"
     hint = _TRY.get(answer.status) or found.error.hint or _last_resort(refused=refused)
     return Stop(Exit.NO if refused else Exit.API_FAILED, f"{message}; {hint}")
+
+
+def refuse_nan(seconds: float | None) -> float | None:
+    """A number that is neither less nor more than any bound, and no time to wait."""
+    if seconds is not None and math.isnan(seconds):
+        raise typer.BadParameter("nan is no number of seconds.")
+    return seconds
 
 
 def _last_resort(*, refused: bool) -> str:

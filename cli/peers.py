@@ -15,7 +15,7 @@ class _Peer(msgspec.Struct):
     device_id: str | None
     state: str
     rtt_ms: float | None
-    source: str
+    source: str | None
     addresses: list[str]
     relay_url: str | None
     last_sync_secs: float | None
@@ -42,7 +42,7 @@ def _row(peer: _Peer) -> tuple[str, ...]:
         peer.id,
         peer.device_id or NOTHING,
         peer.state,
-        peer.source,
+        peer.source or NOTHING,
         ", ".join(peer.addresses) or peer.relay_url or NOTHING,
         NOTHING if peer.rtt_ms is None else duration(peer.rtt_ms / 1000),
         ago(peer.last_sync_secs),

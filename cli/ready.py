@@ -9,7 +9,7 @@ import typer
 
 from cli import render
 from cli.client import Answer, Daemon
-from cli.options import daemon, options, refusal
+from cli.options import daemon, options, refusal, refuse_nan
 from cli.outcome import Exit, Stop
 
 _PATIENCE = 5.0
@@ -36,12 +36,11 @@ class _Report(msgspec.Struct):
 def ready(
     ctx: typer.Context,
     wait: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="Ask again until it is ready or time is up.")
+        float | None,
+        typer.Option(min=0, callback=refuse_nan, metavar="SECONDS", help="Ask again until it is ready or time is up."),
     ] = None,
 ) -> None:
     """Whether the daemon is ready. Exit code 0: it is. 1: it is not, and why. 3: nobody answers. Made for probes."""
-    if wait is not None and wait != wait:  # NaN, which is neither less nor more than 0
-        raise Stop(Exit.USAGE, "--wait takes a number of seconds, as in `peat ready --wait 30`")
     answer, report = _ask(daemon(ctx), wait)
     if options(ctx).as_json:
         render.say_body(answer.body)

@@ -1,5 +1,6 @@
 """Answers as text: tables, lists of facts, times and sizes for people; and the one way to stdout."""
 
+import json
 import os
 import shutil
 import sys
@@ -31,15 +32,17 @@ def say_body(body: bytes) -> None:
     """
     if body and not body.endswith(b"\n"):
         body += b"\n"
+    if sys.stdout is None:
+        raise Stop(Exit.NO, "stdout is closed; leave it open for the answer")
     try:
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
-    except BrokenPipeError as exc:
+    except OSError as exc:
         # Else the interpreter tries again at its end, and complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Stop(Exit.READER_GONE) from exc
-    except (OSError, AttributeError) as exc:  # sys.stdout is None where it was closed
-        raise Stop(Exit.NO, f"the answer cannot be written to stdout ({exc}); write it elsewhere") from exc
+        if isinstance(exc, BrokenPipeError):
+            raise Stop(Exit.READER_GONE) from exc
+        raise Stop(Exit.NO, f"the answer cannot be written to stdout: {exc.strerror}; write it elsewhere") from exc
 
 
 def note(text: str) -> None:
@@ -77,8 +80,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, width: int 
 
 
 def pretty(body: bytes | msgspec.Raw) -> str:
-    """JSON, indented; numbers and strings stay as they were written."""
-    return msgspec.json.format(body, indent=2).decode("utf-8")
+    """JSON, indented; numbers and strings stay as they were written, but for what would steer a terminal."""
+    text = msgspec.json.format(body, indent=2).decode("utf-8", "replace")
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
 
 
 def duration(seconds: float) -> str:
@@ -114,6 +118,11 @@ def size(size_bytes: int) -> str:
         if amount < 999.5:
             return f"{amount:.3g} {unit}"
     return f"{amount / 1000:.3g} GB"
+
+
+def _escaped(char: str) -> str:
+    """As JSON has it, outside the basic plane as two surrogates."""
+    return json.dumps(char)[1:-1] if char > "\x7f" else f"\\u{ord(char):04x}"
 
 
 def _terminal_width() -> int:

@@ -1,0 +1,66 @@
+"""The `peatd` command before it is a node: help, version, settings, and refusing what it cannot run with."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PEATD = shutil.which("peatd")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def peatd(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Runs it to its end, in an environment that has next to nothing in it."""
+    assert PEATD is not None, "install the project: the command `peatd` is not on the path"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "PEAT_SERVICE_ACCOUNT_DIR": "/nowhere"}
+    return subprocess.run(
+        [PEATD, *arguments],
+        env=environment | environ,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version", "--print-config"])
+def test_what_is_asked_for_goes_to_stdout(directory: Path, flag: str) -> None:
+    run = peatd(directory, flag)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "peat" in run.stdout
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message"),
+    [
+        (["--bindd", "x"], {}, "unrecognized arguments: --bindd x; see `peatd --help`"),
+        (["--bind"], {}, "--bind: expected one argument; see `peatd --help`"),
+        (["--bind", "x"], {}, "--bind: 'x' is not an address: write HOST:PORT, or [IPV6]:PORT"),
+        ([], {"PEAT_API_BIND": "x"}, "PEAT_API_BIND (environment): 'x' is not an address"),
+        ([], {"PEAT_CONFIG": "/nowhere.toml"}, "PEAT_CONFIG (environment): '/nowhere.toml' is not there"),
+        ([], {"KUBERNETES_SERVICE_HOST": "127.0.0.1"}, "--formation-secret-file is not set"),
+        ([], {"PEAT_FORMATION_SECRET": "short"}, "PEAT_FORMATION_SECRET (environment), line 1: "),
+    ],
+)
+def test_a_mistake_is_one_line_on_stderr_and_exit_2(
+    directory: Path, arguments: list[str], environ: dict[str, str], message: str
+) -> None:
+    run = peatd(directory, "--data-dir", str(directory / "data"), *arguments, **environ)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"peatd: {message}")
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_secret_never_shows(directory: Path) -> None:
+    secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"
+    for arguments in (["--print-config"], ["--bind", "x"], ["--formation-secret-file", "/nowhere"]):
+        run = peatd(directory, *arguments, PEAT_FORMATION_SECRET=secret)
+        assert secret not in run.stdout + run.stderr

@@ -14,11 +14,12 @@ PeatError
 ├── Unavailable               ours, for now: draining, disk full, engine restarting (503)
 │   └── AckTimeout            the change is made, the asked rung was not reached   (504)
 ├── StoreError                the disk's or the directory's
+│   ├── StoreDamaged          pages of its file are bad; the next start saves the rest
 │   ├── StoreLocked           another daemon has the directory                     (exit 2)
 │   └── StoreSchemaError      written by a newer peatd                             (exit 2)
 ├── PeerError                 the other node's
 │   ├── WireError             bytes that are not our protocol
-│   ├── Unreachable           no connection: refused, no such host, no answer
+│   ├── Unreachable           no connection: refused, no answer, no such name
 │   ├── HandshakeError        it is not of our formation, or did not prove it in time
 │   │   └── CertificateRefused   it accepts another of our formation's secrets
 │   └── LinkClosed            it ended or was cut
@@ -100,6 +101,10 @@ class StoreError(PeatError):
     """The store cannot be opened or read."""
 
 
+class StoreDamaged(StoreError):
+    """Pages of the store's file are damaged. Opening it again saves all that can be read."""
+
+
 class StoreLocked(StoreError):
     """Another daemon has the data directory open."""
 
@@ -120,7 +125,7 @@ class Unreachable(PeerError):
     """No connection came about.
 
     Attributes:
-        code: `refused`, `no-answer`, `no-such-host` or `no-route`.
+        code: `refused`, `no-answer`, `dns` or `no-route`.
     """
 
     def __init__(self, message: str, code: str) -> None:

@@ -1,6 +1,7 @@
 """The initiating side: from the addresses of a peer to a link, or the reason why not."""
 
 import errno
+import os
 import socket
 from collections.abc import Sequence
 
@@ -20,10 +21,10 @@ DIAL_DEADLINE = 30.0
 
 REFUSED = "refused"
 NO_ANSWER = "no-answer"
-NO_SUCH_HOST = "no-such-host"
+NO_NAME = "dns"
 NO_ROUTE = "no-route"
 
-_TELLING = (NO_SUCH_HOST, NO_ROUTE, NO_ANSWER, REFUSED)
+_TELLING = (NO_NAME, NO_ROUTE, NO_ANSWER, REFUSED)
 _TELLING_HANDSHAKES = (establish.CLOSED, establish.TIMEOUT, establish.NOT_PEAT, establish.NOT_OUR_FORMATION)
 """From the least telling to the most. What is not listed tells more: it was a node of a formation that said no."""
 
@@ -43,7 +44,7 @@ async def dial(addresses: Sequence[Address], credentials: Credentials, hello: He
             except (Unreachable, HandshakeError) as exc:
                 failures.append(exc)
     if not failures:
-        raise Unreachable("no address of it is known", code=NO_SUCH_HOST)
+        raise Unreachable("no address of it is known", code=NO_ROUTE)
     raise max(failures, key=_telling)
 
 
@@ -70,7 +71,7 @@ async def _connect(address: Address) -> trio.SocketStream:
         with trio.move_on_after(CONNECT_DEADLINE):
             return await trio.open_tcp_stream(address.host, address.port)
     except socket.gaierror as exc:
-        raise Unreachable(f"{address}: no such host ({exc.strerror})", code=NO_SUCH_HOST) from exc
+        raise Unreachable(f"{address}: the name does not resolve ({exc.strerror})", code=NO_NAME) from exc
     except OSError as exc:
         raise _unreachable(address, exc) from exc
     raise Unreachable(f"{address}: no answer within {CONNECT_DEADLINE:.0f} s", code=NO_ANSWER)
@@ -95,8 +96,9 @@ def _code(cause: BaseException) -> str:
 
 
 def _reason(cause: BaseException) -> str:
-    reason = cause.strerror if isinstance(cause, OSError) else None
-    return (reason or str(cause)).lower()
+    # trio's own text names the address once more.
+    number = cause.errno if isinstance(cause, OSError) else None
+    return os.strerror(number).lower() if number else str(cause)
 
 
 def _telling(failure: Unreachable | HandshakeError) -> tuple[bool, int]:

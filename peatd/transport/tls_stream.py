@@ -8,6 +8,7 @@ Like `trio.SSLStream` with `https_compatible=False`: an end without the peer's `
 cancelled `send_all` leaves it unusable, a cancelled `receive_some` does no harm.
 """
 
+import contextlib
 import enum
 import ssl
 
@@ -61,7 +62,7 @@ class TlsStream(trio.abc.Stream):
                 await self._flush()
                 await self._fill()
             except ssl.SSLError as exc:
-                with trio.move_on_after(_ALERT_DEADLINE):
+                with trio.move_on_after(_ALERT_DEADLINE), contextlib.suppress(trio.BrokenResourceError):
                     await self._flush()
                 raise trio.BrokenResourceError("the TLS handshake failed") from exc
             else:
@@ -122,9 +123,8 @@ class TlsStream(trio.abc.Stream):
         try:
             if is_idle:
                 self._close_notify()
-                await self._flush()
-        except trio.BrokenResourceError:
-            pass
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await self._flush()
         finally:
             await self._transport.aclose()
 

@@ -37,8 +37,8 @@ class OpenDocuments:
         self._size_bytes += size_bytes
         return document
 
-    def grew(self, key: DocumentKey, size_bytes: int) -> None:
-        if document := self._documents.get(key):
+    def grew(self, key: DocumentKey, document: OpenDocument, size_bytes: int) -> None:
+        if self._documents.get(key) is document:
             document.size_bytes += size_bytes
             self._size_bytes += size_bytes
 

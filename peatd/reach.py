@@ -85,24 +85,29 @@ class Reach:
     def lacks(self, content: Content) -> bool:
         """Whether the update builds on structs that are neither here nor in it, or deletes such."""
         has = self._clocks.get
-        if any(start > has(client, 0) for client, start in content.starts.items()):
-            return True
-        if any(need > has(client, 0) for client, need in content.needs.items()):
-            return True
-        return any(
-            ranges[-1][0] + ranges[-1][1] > max(has(client, 0), content.ends.get(client, 0))
-            for client, ranges in content.deletes.items()
-        )
+        for client, start in content.starts.items():
+            if start > has(client, 0):
+                return True
+        for client, need in content.needs.items():
+            if need > has(client, 0):
+                return True
+        for client, ranges in content.deletes.items():
+            clock, length = ranges[-1]
+            if clock + length > max(has(client, 0), content.ends.get(client, 0)):
+                return True
+        return False
 
     def covers(self, content: Content) -> bool:
         """Whether nothing in the update is news."""
         has = self._clocks.get
-        if any(end > has(client, 0) for client, end in content.ends.items()):
-            return False
-        return all(
-            client in self._deleted and all(self._deleted[client].covers(clock, length) for clock, length in ranges)
-            for client, ranges in content.deletes.items()
-        )
+        for client, end in content.ends.items():
+            if end > has(client, 0):
+                return False
+        for client, ranges in content.deletes.items():
+            deleted = self._deleted.get(client)
+            if deleted is None or not all(deleted.covers(clock, length) for clock, length in ranges):
+                return False
+        return True
 
     def state_vector(self) -> bytes:
         return encode_state_vector(self._clocks)

@@ -7,7 +7,7 @@ Invariants:
 4. A document's log is loaded only while no request about it is unanswered: so the log has all of its news.
 """
 
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass
 
 from peatd.engine.protocol import (
@@ -56,7 +56,6 @@ class Schedule:
         self._suspects: deque[Job] = deque()
         self._sent: deque[Sent] = deque()
         self._sent_bytes = 0
-        self._unanswered: Counter[DocumentKey] = Counter()
         self.waiting_bytes = 0
 
     @property
@@ -93,8 +92,11 @@ class Schedule:
             elif document := self._documents.get(job.key):
                 return self._advance(job, document)
             else:
-                return None if self._unanswered[job.key] else Load(job.key)  # Invariant 4
+                return None if self._is_unanswered(job.key) else Load(job.key)  # Invariant 4
         return None
+
+    def _is_unanswered(self, key: DocumentKey) -> bool:
+        return any(sent.key == key for sent in self._sent)
 
     def _head(self) -> Job | None:
         if self._suspects:
@@ -122,7 +124,6 @@ class Schedule:
     def _send(self, request: Request, sent: Sent) -> bytes:
         self._sent.append(sent)
         self._sent_bytes += sent.job.size_bytes if sent.job else 0
-        self._unanswered[sent.key] += 1
         return frame(request)
 
     def load_failed(self, load: Load, error: PeatError) -> None:
@@ -133,11 +134,11 @@ class Schedule:
     def loaded(self, load: Load, stored: StoredLog) -> bytes:
         """The document's log is there: the bytes to send, empty if something else has become more urgent."""
         job = self._head()
-        if job is None or job.key != load.key or self._unanswered[load.key] or self._documents.get(load.key):
+        if job is None or job.key != load.key or self._is_unanswered(load.key) or self._documents.get(load.key):
             return b""
         closes = b"".join(
             self._send(Close(document.number), Sent(Step.CLOSE, key, document, 0, is_alone=False))
-            for key, document in self._documents.overdue(self._unanswered)
+            for key, document in self._documents.overdue({sent.key for sent in self._sent})
         )
         by_row = self._blame.is_to_try_by_row(load.key)
         document = self._documents.add(load.key, stored, by_row=by_row)
@@ -151,9 +152,6 @@ class Schedule:
         """The reply to the first of what was sent."""
         sent = self._sent.popleft()
         self._sent_bytes -= sent.job.size_bytes if sent.job else 0
-        self._unanswered[sent.key] -= 1
-        if not self._unanswered[sent.key]:
-            del self._unanswered[sent.key]
         match sent.step:
             case Step.JOB:
                 assert sent.job is not None
@@ -172,7 +170,7 @@ class Schedule:
                 self._retry(sent, job)
             return
         if isinstance(reply, Merged):
-            self._documents.grew(sent.key, len(reply.news))
+            self._documents.grew(sent.key, sent.document, len(reply.news))
         self._done(job)
         job.answered(reply)
 
@@ -210,7 +208,6 @@ class Schedule:
         outside."""
         unanswered, self._sent = self._sent, deque()
         self._sent_bytes = 0
-        self._unanswered.clear()
         self._documents.clear()
         for sent in unanswered:
             job = sent.job
@@ -252,7 +249,6 @@ class Schedule:
         self._suspects.clear()
         self._queue.clear()
         self._sent_bytes = 0
-        self._unanswered.clear()
         for job in jobs:
             self._fail(job, error)
 

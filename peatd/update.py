@@ -166,11 +166,14 @@ class _Walk:
         return position
 
     def content(self) -> Content:
-        if any(client >= _MAX_CLIENT or clock >= _MAX_CLOCK for client, clock in self.refers.items()):
-            raise MalformedUpdate("a struct of the update refers to a client beyond 32 bits or a clock beyond 2^31")
         ends = self.ends
-        # What lies before `starts` is needed anyway, so only what lies behind `ends` is left.
-        needs = {client: at + 1 for client, at in self.refers.items() if at >= ends.get(client, 0)}
+        needs: dict[int, int] = {}
+        for client, at in self.refers.items():
+            if client >= _MAX_CLIENT or at >= _MAX_CLOCK:
+                raise MalformedUpdate("a struct of the update refers beyond client 2^32 or clock 2^31")
+            # What lies before `starts` is needed anyway, so only what lies behind `ends` is left.
+            if at >= ends.get(client, 0):
+                needs[client] = at + 1
         deletes = {client: merge_ranges(ranges) for client, ranges in self.deletes.items() if ranges}
         return Content(self.starts, ends, needs, deletes, self.roots)
 

@@ -163,6 +163,10 @@ class Documents:
             message=messages[0] if messages else None,
         )
 
+    def pids(self) -> list[int]:
+        """Of the worker processes, for whoever watches over memory."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
     async def apply(self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T]) -> T:
         """Merges an update.
 

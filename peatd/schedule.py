@@ -86,9 +86,9 @@ class Schedule:
                 self._blame.pardon(job.key)
                 if document := self._documents.forget(job.key):
                     return self._send(Close(document.number), Sent(Step.CLOSE, job.key, document, 0, is_alone=False))
-            elif reason := self._blame.bar(job):
+            elif refusal := self._blame.refusal(job):
                 self._take()
-                self._fail(job, Unavailable(reason))
+                self._fail(job, refusal)
             elif document := self._documents.get(job.key):
                 return self._advance(job, document)
             else:

@@ -1,11 +1,15 @@
 """Who killed, hung or panicked the engine: what goes to the quarantine, and what is not tried again. Sans-IO."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from peatd.errors import PeatError, Quarantined, Unavailable
 from peatd.names import DocumentKey
 from peatd.worker_jobs import Job, StoredUpdate, Task
+
+_MAX_KNOWN = 1024
+"""Culprits remembered, so that a peer which offers one again and again does not kill the engine again and again."""
 
 
 class Quarantine(Protocol):
@@ -30,13 +34,16 @@ class Blame:
         self._to_try_by_row: set[DocumentKey] = set()
         self._damaged: set[DocumentKey] = set()
         self._barred: dict[tuple[DocumentKey, Task | None], str] = {}
+        self._known: dict[tuple[DocumentKey, bytes], str] = {}
         self.quarantined = 0
 
-    def bar(self, job: Job) -> str | None:
-        """Why such a job is not tried: it killed the engine before, and would again, at every document's expense."""
-        if not self._barred:
-            return None
-        return self._barred.get((job.key, None)) or self._barred.get((job.key, job.task))
+    def refusal(self, job: Job) -> PeatError | None:
+        """Why the job is not even tried: it killed the engine before, and would again, at every document's expense."""
+        if self._known and job.culprit is not None and (known := self._known.get(_fingerprint(job))):
+            return self._set_aside(job, known)
+        if self._barred and (reason := self._barred.get((job.key, None)) or self._barred.get((job.key, job.task))):
+            return Unavailable(reason)
+        return None
 
     def pardon(self, key: DocumentKey) -> None:
         """The document's life has ended."""
@@ -46,10 +53,17 @@ class Blame:
 
     def job(self, job: Job, reason: str) -> PeatError:
         """The job did it, asked alone: the error for its caller."""
-        if job.culprit is None:
-            what = f"{job.task.name.lower()} of {job.key.name} failed in the engine ({reason})"
-            self._barred[job.key, job.task] = f"{what}; it is not tried again until a restart"
-            return Unavailable(what)
+        if job.culprit is not None:
+            if len(self._known) >= _MAX_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[_fingerprint(job)] = reason
+            return self._set_aside(job, reason)
+        what = f"{job.task.name.lower()} of {job.key.name} failed in the engine ({reason})"
+        self._barred[job.key, job.task] = f"{what}; it is not tried again until a restart"
+        return Unavailable(what)
+
+    def _set_aside(self, job: Job, reason: str) -> PeatError:
+        assert job.culprit is not None
         self._quarantine(job.key, job.culprit(), origin=job.origin, reason=reason)
         self.quarantined += 1
         return Quarantined(f"the update of {job.key.name} failed in the engine and was set aside ({reason})")
@@ -81,3 +95,8 @@ class Blame:
         if key in self._damaged:
             self._damaged.discard(key)
             self._shrunk(key, reach)
+
+
+def _fingerprint(job: Job) -> tuple[DocumentKey, bytes]:
+    assert job.culprit is not None
+    return job.key, hashlib.sha256(job.culprit()).digest()

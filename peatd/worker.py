@@ -21,9 +21,8 @@ _SLOWEST = 1_000_000
 """Bytes of a document that an engine works through in a second, at the very least: measured 8 to 40 million."""
 
 _BUSY, _IDLE = 0.5, 0.05
-"""Processor time by real time: above it hangs by its own doing, below it someone stopped it or it waits for the disk;
-between them it is starved and gets more time, but not for ever:"""
-_STARVED_ROUNDS = 10
+"""Of the time allowed, as processor time: above the one it hangs by its own doing; below the other someone stopped it, or
+it waits for a disk."""
 
 _MAX_FAILED_STARTS = 3
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -193,23 +192,24 @@ class Worker:
 
     async def _watch(self, process: WorkerProcess) -> None:
         """Ends a process that does not answer, or has grown too large."""
-        starved = 0
+        heard, worked = -1, 0.0  # when the present silence began, and what it had worked by then
         while True:
-            awaited, heard, worked = self._schedule.next_answer, self._heard, process.cpu_time()
+            awaited, started = self._schedule.next_answer, process.cpu_time()
+            if awaited is None or heard != self._heard:
+                heard, worked = self._heard, started
             size_bytes = self._schedule.sent_bytes + (awaited.size_bytes if awaited else 0)
             allowed = self._deadline + size_bytes / _SLOWEST
             await trio.sleep(allowed)
             self._recycle_if_large(process)
             if heard != self._heard or (awaited is None and self.is_up):
-                starved = 0
                 continue
-            share = (process.cpu_time() - worked) / allowed
-            starved += 1
-            if _IDLE < share < _BUSY and starved < _STARVED_ROUNDS:
-                continue
-            is_culpable = share >= _BUSY and not process.is_stopped()
-            what = "it hung" if is_culpable else "it was stopped, or got no processor time"
-            self._verdict = (f"{what}: no answer for {allowed:.1f} s", is_culpable)
+            now = process.cpu_time()
+            if process.is_stopped() or now - started < _IDLE * allowed:
+                self._verdict = (f"it was stopped, or got no processor time, for {allowed:.1f} s", False)
+            elif now - worked >= _BUSY * allowed:
+                self._verdict = (f"it hung: no answer in {now - worked:.1f} s of processor time", True)
+            else:
+                continue  # starved: it gets the processor time that it is due, however long that takes
             process.kill()
             return
 

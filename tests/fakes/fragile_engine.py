@@ -1,0 +1,58 @@
+"""An engine process whose CRDT library dies, hangs or panics when a document holds certain words. Started by tests.
+
+Otherwise it is the real one: `python fragile_engine.py` takes the arguments of `python -m peatd.engine`.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from peatd.engine import __main__ as process
+from peatd.engine.y_py import YPy, YPyCopy
+
+PANIC, ABORT, LOOP, POISON, UNREADABLE = b"panic!", b"abort!", b"loop!", b"poison!", b"unreadable!"
+
+
+class Panic(BaseException):
+    """As of a library written in Rust."""
+
+
+def loop() -> None:
+    while True:
+        pass
+
+
+def panic() -> None:
+    raise Panic("Length exceeded")
+
+
+WHAT_APPLYING_DOES: dict[bytes, Callable[[], None]] = {PANIC: panic, ABORT: os.abort, LOOP: loop}
+
+
+class FragileCopy(YPyCopy):
+    def apply(self, update: bytes) -> bytes:
+        for word, happens in WHAT_APPLYING_DOES.items():
+            if word in update:
+                happens()
+        return super().apply(update)
+
+    def diff(self, state_vector: bytes) -> bytes:
+        encoded = super().diff(state_vector)
+        if POISON in encoded:
+            panic()
+        return encoded
+
+    def root(self, name: str, kind: str) -> object:
+        if UNREADABLE in super().diff(b"\x00"):
+            loop()
+        return super().root(name, kind)
+
+
+class FragileLibrary(YPy):
+    def new_copy(self, client: int) -> FragileCopy:
+        return FragileCopy(client)
+
+
+if __name__ == "__main__":
+    process._library = lambda _name: FragileLibrary()
+    sys.exit(process.main())

@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+from peatd.errors import StoreDamaged, StoreError
+
 _ADVICE = {
     sqlite3.SQLITE_FULL: "free space on its volume",
     sqlite3.SQLITE_IOERR_SHMSIZE: "free space on its volume",
@@ -13,8 +15,7 @@ _ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "make the file and its directory readable and writable for peatd, and its volume mounted",
     sqlite3.SQLITE_BUSY: "end the other program that has it open",
     sqlite3.SQLITE_LOCKED: "end the other program that has it open",
-    sqlite3.SQLITE_CORRUPT: "stop peatd and move the file away: the node fetches its documents from its peers again; "
-    "`sqlite3 FILE .recover` shows what can be read of it",
+    sqlite3.SQLITE_CORRUPT: "restart peatd: it then saves all rows that can be read",
     sqlite3.SQLITE_NOTADB: "move the file away, or choose another --data-dir",
 }
 _OTHERWISE = "look at its disk, then restart peatd"
@@ -25,8 +26,8 @@ def is_of_the_disk(exc: sqlite3.Error) -> bool:
     return isinstance(exc, sqlite3.OperationalError) or type(exc) is sqlite3.DatabaseError
 
 
-def explain(what: str, path: Path, exc: sqlite3.Error) -> str:
-    """The sentence for one error of SQLite.
+def fault(what: str, path: Path, exc: sqlite3.Error) -> StoreError:
+    """The error to raise for one of SQLite's: a `StoreDamaged` if pages of the file are bad.
 
     Args:
         what: what we could not do to the file: "write to".
@@ -35,4 +36,5 @@ def explain(what: str, path: Path, exc: sqlite3.Error) -> str:
     code = getattr(exc, "sqlite_errorcode", 0)
     # The low byte is the error, the rest its variety: SQLITE_IOERR_FSYNC is a SQLITE_IOERR.
     advice = _ADVICE.get(code) or _ADVICE.get(code & 0xFF, _OTHERWISE)
-    return f"cannot {what} {path}: {exc}{f' ({name})' if name else ''}: {advice}"
+    message = f"cannot {what} {path}: {exc}{f' ({name})' if name else ''}: {advice}"
+    return StoreDamaged(message) if code & 0xFF == sqlite3.SQLITE_CORRUPT else StoreError(message)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peatd import __version__
+from peatd.errors import StoreDamaged
 from peatd.store.directory import DirectoryLock
 from peatd.store.opening import Contents
 from peatd.store.reading import Reader
+from peatd.store.salvage import finish_salvage, is_damaged, salvage
 from peatd.store.schema import open_file
 from peatd.store.writing import Writer
 
@@ -24,15 +26,27 @@ class Files:
         """Raises: StoreLocked, StoreSchemaError, StoreError."""
         lock = DirectoryLock(directory)
         try:
-            writer = Writer(open_file(directory, version=__version__), directory, lock)
+            finish_salvage(directory)
+            if is_damaged(directory):
+                salvage(directory, version=__version__)
+            try:
+                return cls._read(lock, directory)
+            except StoreDamaged:
+                salvage(directory, version=__version__)
+                return cls._read(lock, directory)
         except BaseException:
             lock.release()
             raise
-        files = cls(lock, writer, Reader(directory))
+
+    @classmethod
+    def _read(cls, lock: DirectoryLock, directory: Path) -> "tuple[Files, Contents]":
+        writer = Writer(open_file(directory, version=__version__), directory, lock)
+        reader = Reader(directory)
         try:
-            return files, files.reader.contents()
+            return cls(lock, writer, reader), reader.contents()
         except BaseException:
-            files.close()
+            reader.close()
+            writer.close()
             raise
 
     def close(self) -> None:

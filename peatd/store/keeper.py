@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 import trio
 
-from peatd.errors import StoreError, Unavailable
+from peatd.errors import StoreDamaged, StoreError, Unavailable
 from peatd.store.files import Files
 from peatd.store.operations import Operation, Pending
 from peatd.store.records import Remainder
@@ -55,7 +55,7 @@ class Keeper:
         self._attempt = trio.Event()  # replaced after every attempt, when its outcome is known
         self._is_closing = False
         self._hurry = trio.Event()
-        self._drained = trio.Event()
+        self._ended = trio.Event()
         self._scope = trio.CancelScope(shield=True)
 
     @property
@@ -92,16 +92,18 @@ class Keeper:
     async def run(self) -> None:
         """Writes until `close`. Shielded: what is cancelled around us still has to be written."""
         retry = _RETRY_FIRST
-        with self._scope:
-            while await self._is_wanted():
-                untidy = await self._write()
-                if self.failure is None:
-                    retry = _RETRY_FIRST
-                    await self._tidy(owed=untidy)
-                else:
-                    await self._pause(random.uniform(0, retry))
-                    retry = min(2 * retry, _RETRY_LAST)
-            self._drained.set()
+        try:
+            with self._scope:
+                while await self._is_wanted():
+                    untidy = await self._write()
+                    if self.failure is None:
+                        retry = _RETRY_FIRST
+                        await self._tidy(owed=untidy)
+                    else:
+                        await self._pause(random.uniform(0, retry))
+                        retry = min(2 * retry, _RETRY_LAST)
+        finally:
+            self._ended.set()
 
     async def close(self, reading: trio.CapacityLimiter) -> None:
         """The final sync, and the end of `run`. Within its deadlines, whatever is cancelled or hangs.
@@ -113,7 +115,7 @@ class Keeper:
         self._work.set()
         self._hurry.set()
         with trio.move_on_after(FINAL_SYNC, shield=True):
-            await self._drained.wait()
+            await self._ended.wait()
         self._scope.cancel()
         if self.pending:
             _log.error("store_final_sync_failed", lost=len(self.pending), message=self.failure or "the disk hangs")
@@ -132,6 +134,8 @@ class Keeper:
         operations, last_seq = self.pending.take(), self.last_seq
         try:
             written = await self._in_thread(partial(self._files.writer.write, operations))
+        except StoreDamaged:
+            raise  # ends the program, as no retry helps: the next start saves what can be read
         except StoreError as exc:
             self._failed(str(exc))
             is_untidy = False

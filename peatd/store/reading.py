@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from peatd.errors import StoreError
+from peatd.errors import StoreDamaged
 from peatd.names import DocumentKey
-from peatd.store.faults import explain, is_of_the_disk
+from peatd.store.faults import fault, is_of_the_disk
 from peatd.store.opening import COLUMNS, Contents, read_contents
 from peatd.store.records import CorruptRow, LogRow, QuarantinedUpdate, RowKind, parse_row
-from peatd.store.schema import FILE, connect
+from peatd.store.schema import FILE, connect, note_damage
 
 Answer = TypeVar("Answer")
 
@@ -53,7 +53,10 @@ class Reader:
             self.close()
             if not is_of_the_disk(exc):
                 raise
-            raise StoreError(explain("read", self._path, exc)) from exc
+            error = fault("read", self._path, exc)
+            if isinstance(error, StoreDamaged):
+                note_damage(self._path.parent)
+            raise error from exc
 
 
 def _rows(connection: sqlite3.Connection, key: DocumentKey) -> tuple[list[LogRow], list[CorruptRow]]:

@@ -11,9 +11,13 @@ import sqlite3
 from pathlib import Path
 
 from peatd.errors import StoreError, StoreSchemaError
-from peatd.store.faults import explain
+from peatd.store.faults import fault
 
 FILE = "peat.db"
+DAMAGE_SEEN = "peat.damaged"
+"""An empty file that says: a page of the store was unreadable. Most pages are not read at an opening."""
+AUTO_VACUUM = "PRAGMA auto_vacuum = INCREMENTAL"
+"""Heeded before the first table only, and before WAL. Without it, the file never shrinks."""
 SCHEMA = 1
 """Goes up whenever an older peatd would misread the file."""
 
@@ -56,7 +60,7 @@ def open_file(directory: Path, *, version: str) -> sqlite3.Connection:
     except OSError as exc:
         raise StoreError(f"cannot open {path}: {exc.strerror}: make it writable for this user") from exc
     except sqlite3.Error as exc:
-        raise StoreError(explain("open", path, exc)) from exc
+        raise fault("open", path, exc) from exc
     return connection
 
 
@@ -87,7 +91,7 @@ def _decode(text: bytes) -> str:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, version: str) -> None:
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded before the first table only, and before WAL
+    connection.execute(AUTO_VACUUM)
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if tables:
         _check(connection, path, tables)
@@ -95,7 +99,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, version: str) -> None:
     if mode != "wal":
         raise StoreError(f"cannot use {path}: its volume has no shared memory for SQLite: choose another --data-dir")
     if not tables:
-        _create(connection, version)
+        create_tables(connection, version)
 
 
 def _check(connection: sqlite3.Connection, path: Path, tables: set[str]) -> None:
@@ -111,7 +115,13 @@ def _check(connection: sqlite3.Connection, path: Path, tables: set[str]) -> None
         )
 
 
-def _create(connection: sqlite3.Connection, version: str) -> None:
+def note_damage(directory: Path) -> None:
+    """Has the next opening save what can be read."""
+    with contextlib.suppress(OSError):
+        (directory / DAMAGE_SEEN).touch()
+
+
+def create_tables(connection: sqlite3.Connection, version: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statement in filter(str.strip, _TABLES.split(";")):

@@ -148,6 +148,7 @@ class Store:
         """The log of one life with all that was recorded before the call, durable or not.
 
         Raises:
+            StoreDamaged: if a page of it is bad: restart, the opening saves the rest.
             StoreError: if the file cannot be read.
         """
         pending = self._keeper.pending.of(key.name)

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from peatd.errors import StoreError
+from peatd.errors import StoreDamaged, StoreError
 from peatd.names import DocumentKey
 from peatd.store.directory import DirectoryLock
-from peatd.store.faults import explain, is_of_the_disk
+from peatd.store.faults import fault, is_of_the_disk
 from peatd.store.operations import Append, ChangeLife, Checkpoint, Fold, Operation, SetAside
 from peatd.store.records import BEGUN, ENDED, Remainder, RowKind, document_checksum, reach_checksum, row_checksum
-from peatd.store.schema import FILE, connect
+from peatd.store.schema import FILE, connect, note_damage
 
 QUARANTINE_BYTES = 64 * 2**20
 """The newest so much is kept for inspection: one largest diff, or a great many keystrokes."""
@@ -63,6 +63,7 @@ class Writer:
         """Makes all of them durable, or none.
 
         Raises:
+            StoreDamaged: if a page is bad that this would change. Trying again is vain.
             StoreError: if the disk does not let us. Trying again with the same operations first is safe.
         """
         self.progressed_at = time.monotonic()
@@ -75,7 +76,10 @@ class Writer:
             if not is_of_the_disk(exc):
                 raise
             self.close()  # after an I/O error SQLite may go on failing on this connection for ever
-            raise StoreError(explain("write to", self._path, exc)) from exc
+            error = fault("write to", self._path, exc)
+            if isinstance(error, StoreDamaged):
+                note_damage(self._path.parent)
+            raise error from exc
 
     def tidy(self) -> bool:
         """Gives some free space back to the volume. True if there is more to do."""

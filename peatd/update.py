@@ -8,10 +8,8 @@ refers to itself or to a later one of its client, nothing behind the end.
 The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 """
 
-from collections.abc import Callable
-
 from peatd.errors import MalformedUpdate
-from peatd.lib0 import read_bytes, read_count, read_json, read_string, read_uint, skip_any
+from peatd.lib0 import read_count, read_string, read_uint
 from peatd.reach import (
     EMPTY_STATE_VECTOR,
     MAX_CLIENTS,
@@ -22,6 +20,8 @@ from peatd.reach import (
     merge_ranges,
     surer_kind,
 )
+from peatd.root_kinds import find_kinds
+from peatd.structs import CONTENT, CONTENTS, DELETED, DOC, GC, KEYED, ORIGIN, RIGHT_ORIGIN, kind_of_root
 
 __all__ = [
     "EMPTY_STATE_VECTOR",
@@ -41,8 +41,6 @@ MAX_UPDATE_BYTES = 1024 * 1024
 MAX_DIFF_BYTES = 64 * 1024 * 1024
 """Of one diff between peers: the first sync of a large document is one update."""
 
-_ORIGIN, _RIGHT_ORIGIN, _KEYED, _CONTENT = 0x80, 0x40, 0x20, 0x1F
-_GC, _DELETED, _DOC = 0, 1, 9
 _MAX_CLIENT, _MAX_CLOCK = 2**32, 2**31
 
 
@@ -63,6 +61,8 @@ def check(update: bytes, *, subdocuments: bool) -> Content:
         raise MalformedUpdate("the update is cut short") from exc
     if position != len(update):
         raise MalformedUpdate("there are bytes behind the update's end")
+    if "unknown" in walk.roots.values():
+        walk.roots.update(find_kinds(update, {name for name, kind in walk.roots.items() if kind == "unknown"}))
     return walk.content()
 
 
@@ -98,18 +98,18 @@ class _Walk:
         for _ in range(count):
             info = data[position]
             position += 1
-            content = info & _CONTENT
-            if content > _DOC or (content == _GC and info) or (content == _DOC and not subdocuments):
+            content = info & CONTENT
+            if content > DOC or (content == GC and info) or (content == DOC and not subdocuments):
                 raise MalformedUpdate(f"the update holds a struct that cannot be held (info {info:#x})")
             start = position
-            if info & _ORIGIN:
+            if info & ORIGIN:
                 other, position = read_uint(data, position)
                 at, position = read_uint(data, position)
                 if at > refers.get(other, -1):
                     refers[other] = at
                 if other == client and at >= clock:
                     raise MalformedUpdate("a struct of the update refers to itself or a later one")
-            if info & _RIGHT_ORIGIN:
+            if info & RIGHT_ORIGIN:
                 other, position = read_uint(data, position)
                 at, position = read_uint(data, position)
                 if at > refers.get(other, -1):
@@ -118,10 +118,10 @@ class _Walk:
                     raise MalformedUpdate("a struct of the update refers to itself or a later one")
             if position == start and content:
                 position = self._parent(client, clock, info, data, position)
-            length, position = _CONTENTS[content](data, position)
+            length, position = CONTENTS[content](data, position)
             if not length:
                 raise MalformedUpdate("the update holds an empty struct")
-            if content <= _DELETED:
+            if content <= DELETED:
                 self.deletes.setdefault(client, []).append((clock, length))
             clock += length
             if clock >= _MAX_CLOCK:
@@ -142,10 +142,10 @@ class _Walk:
                 raise MalformedUpdate("a struct of the update refers to itself or a later one")
         else:
             raise MalformedUpdate("a struct of the update has no parent")
-        if info & _KEYED:
+        if info & KEYED:
             _, position = read_string(data, position)
         if name is not None:
-            kind = _kind(info, data, position)
+            kind = kind_of_root(info, data, position)
             self.roots[name] = surer_kind(self.roots.get(name, kind), kind)
         return position
 
@@ -176,83 +176,3 @@ class _Walk:
                 needs[client] = at + 1
         deletes = {client: merge_ranges(ranges) for client, ranges in self.deletes.items() if ranges}
         return Content(self.starts, ends, needs, deletes, self.roots)
-
-
-def _kind(info: int, data: bytes, position: int) -> str:
-    """What the root of a struct is, as far as one struct's content (at `position`) tells."""
-    if info & _KEYED:
-        return "map"
-    match info & _CONTENT:
-        case 1:
-            return "unknown"
-        case 4 | 5 | 6:
-            return "text"
-        case 7 if data[position] in _XML_TYPES:
-            return "xml"
-    return "array"
-
-
-_XML_TYPES = (3, 5, 6)
-"""XmlElement, XmlHook, XmlText. A fragment holds these; nothing but an array can hold an XmlFragment (4)."""
-
-
-def _json(data: bytes, position: int) -> tuple[int, int]:
-    count, position = read_count(data, position)
-    for _ in range(count):
-        position = _json_or_undefined(data, position)
-    return count, position
-
-
-def _json_or_undefined(data: bytes, position: int) -> int:
-    return position + 10 if data[position : position + 10] == b"\x09undefined" else read_json(data, position)
-
-
-def _binary(data: bytes, position: int) -> tuple[int, int]:
-    return 1, read_bytes(data, position)[1]
-
-
-def _string(data: bytes, position: int) -> tuple[int, int]:
-    text, position = read_string(data, position)
-    # Yjs counts UTF-16 code units, as JavaScript does.
-    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2, position
-
-
-def _embed(data: bytes, position: int) -> tuple[int, int]:
-    return 1, read_json(data, position)
-
-
-def _format(data: bytes, position: int) -> tuple[int, int]:
-    return 1, read_json(data, read_string(data, position)[1])
-
-
-def _type(data: bytes, position: int) -> tuple[int, int]:
-    kind = data[position]
-    if kind > 6:
-        raise MalformedUpdate(f"the update holds the unknown type {kind}")
-    has_name = kind in (3, 5)  # XmlElement, XmlHook
-    return 1, read_string(data, position + 1)[1] if has_name else position + 1
-
-
-def _any(data: bytes, position: int) -> tuple[int, int]:
-    count, position = read_count(data, position)
-    for _ in range(count):
-        position = skip_any(data, position)
-    return count, position
-
-
-def _doc(data: bytes, position: int) -> tuple[int, int]:
-    return 1, skip_any(data, read_string(data, position)[1])
-
-
-_CONTENTS: tuple[Callable[[bytes, int], tuple[int, int]], ...] = (
-    read_uint,  # GC: its length
-    read_uint,  # Deleted: its length
-    _json,
-    _binary,
-    _string,
-    _embed,
-    _format,
-    _type,
-    _any,
-    _doc,
-)

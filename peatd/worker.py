@@ -21,8 +21,8 @@ _SLOWEST = 1_000_000
 """Bytes of a document that an engine works through in a second, at the very least: measured 8 to 40 million."""
 
 _BUSY, _IDLE = 0.5, 0.05
-"""Of the time allowed, as processor time: above the one it hangs by its own doing; below the other someone stopped it, or
-it waits for a disk."""
+"""Of the time allowed, as processor time: above the one it hangs by its own doing; below the other someone stopped it,
+or it waits for a disk."""
 
 _MAX_FAILED_STARTS = 3
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0

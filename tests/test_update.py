@@ -92,3 +92,27 @@ def test_kind_of_a_root_is_told_by_its_content(fill, kind):
         fill(doc, txn)
 
     assert check(bytes(y_py.encode_state_as_update(doc)), subdocuments=False).roots == {"root": kind}
+
+
+@pytest.mark.parametrize("typed_by", [1, 9])
+def test_kind_of_a_root_is_known_when_its_first_letters_are_deleted(typed_by):
+    alice, bob = y_py.YDoc(5), y_py.YDoc(typed_by)
+    with alice.begin_transaction() as txn:
+        alice.get_text("root").insert(txn, 0, "ab")
+    y_py.apply_update(bob, y_py.encode_state_as_update(alice))
+    with bob.begin_transaction() as txn:
+        text = bob.get_text("root")
+        text.insert(txn, 2, "c")
+        text.delete_range(txn, 0, 2)
+
+    assert check(bytes(y_py.encode_state_as_update(bob)), subdocuments=False).roots == {"root": "text"}
+
+
+def test_kind_of_a_root_that_was_emptied_is_unknown():
+    doc = y_py.YDoc(1)
+    with doc.begin_transaction() as txn:
+        doc.get_text("root").insert(txn, 0, "ab")
+    with doc.begin_transaction() as txn:
+        doc.get_text("root").delete_range(txn, 0, 2)
+
+    assert check(bytes(y_py.encode_state_as_update(doc)), subdocuments=False).roots == {"root": "unknown"}

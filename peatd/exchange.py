@@ -35,7 +35,8 @@ from peatd.wire.messages import (
 log = structlog.get_logger()
 
 COMPARE_INTERVAL = 30.0
-"""Seconds, ±25 %: how often the initiating end compares digests, as the net below everything else."""
+"""Seconds, ±25 %: how often the initiating end compares digests and both ask about what is owed for long: the net
+below everything else."""
 
 _DIFFS_AT_ONCE = 16
 """Diffs being made for one peer: enough to keep the engine busy during a first sync of many small documents."""
@@ -75,8 +76,7 @@ class PeerExchange:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._make_diffs, nursery)
                 nursery.start_soon(self._confirm)
-                if self._compares:
-                    nursery.start_soon(self._compare)
+                nursery.start_soon(self._compare)
 
     # Sending ---------------------------------------------------------------------------------------------------
 
@@ -104,7 +104,10 @@ class PeerExchange:
 
     async def _compare(self) -> None:
         while True:
-            self._say(self._table.tree.compare())
+            if self._compares:
+                self._say(self._table.tree.compare())
+            self.sync.chase()
+            self._wake()
             await trio.sleep(COMPARE_INTERVAL * random.uniform(0.75, 1.25))
 
     async def _make_diffs(self, nursery: trio.Nursery) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
 
-from peatd.documents import Documents, Edit, JsonView, Patch, Put
+from peatd.documents import Documents, Edit, JsonView, News, Patch, Put
 from peatd.errors import AckTimeout, NoSuchDocument, PreconditionFailed, TooLarge, Unavailable
 from peatd.library import APPLIED, DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written, replicated
 from peatd.names import DocumentKey, DocumentName
@@ -76,9 +77,7 @@ class LocalLibrary:
         async with self._writing(name):
             while True:
                 key = self._key_to_write(name)
-                merged = await self._documents.apply(
-                    key, update, origin="api", then=lambda news, key=key: self._replication.merge(key, news, None)
-                )
+                merged = await self._documents.apply(key, update, origin="api", then=partial(self._merge, key))
                 if merged is not None:
                     return self._written(merged)
 
@@ -104,12 +103,13 @@ class LocalLibrary:
             while True:
                 self._check(name, if_match)
                 key = self._key_to_write(name)
-                merged = await self._documents.edit(
-                    key, edit, origin="api", then=lambda news, key=key: self._replication.merge(key, news, None)
-                )
+                merged = await self._documents.edit(key, edit, origin="api", then=partial(self._merge, key))
                 if merged is not None:
                     return self._written(merged)
                 # A peer's tombstone ended this incarnation while we edited it: the edit begins the next one.
+
+    def _merge(self, key: DocumentKey, news: News) -> Merged | None:
+        return self._replication.merge(key, news, None)
 
     @asynccontextmanager
     async def _writing(self, name: DocumentName) -> AsyncIterator[None]:

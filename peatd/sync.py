@@ -31,7 +31,8 @@ class _Known:
 
     Attributes:
         sent: the peer has, or was sent, all changes through this version of ours.
-        durable: it has said that it has them on its disk through this one.
+        due: the latest of these that it did not bring itself: it is to confirm that it has it on its disk.
+        durable: it has said so of all through this one.
         asked: we asked for its state, and wait for it.
         vector: the state it told: it is owed a diff against that.
         underway: a diff is being made, or its pieces are being sent.
@@ -40,6 +41,7 @@ class _Known:
 
     incarnation: int
     sent: int = 0
+    due: int = 0
     durable: int = 0
     asked: bool = False
     vector: bytes | None = None
@@ -79,6 +81,7 @@ class PeerSync:
         self._owed_diffs: dict[DocumentName, None] = {}
         self._streams: deque[tuple[_Known, Outgoing]] = deque()
         self._rounds: dict[DocumentName, int] = {}
+        self._chased: dict[DocumentName, int] = {}
 
     # What happened here ----------------------------------------------------------------------------------------
 
@@ -103,13 +106,17 @@ class PeerSync:
 
     def heard_state(self, entry: Entry, state: State) -> bool:
         """The peer's state of a living document of the same incarnation. True when it equals ours."""
+        before = self._known.get(entry.name)
         known = self._known[entry.name] = _Known(entry.incarnation, round=state.round)
         self._live.pop(entry.name, None)
         self._owed_diffs.pop(entry.name, None)
         if entry.name in self._states:
             self._states[entry.name] = False  # no need to ask any more
         if state.digest == entry.reach.digest():
-            known.sent = entry.version
+            known.sent = known.due = entry.version
+            if before is not None and before.asked:
+                # We may have changed since we asked: what it is to confirm is our state of now.
+                self.tell(entry.name)
             return True
         known.vector = state.state_vector
         self._owed_diffs[entry.name] = None
@@ -150,6 +157,15 @@ class PeerSync:
             self._known[entry.name] = _Known(entry.incarnation, vector=empty_vector)
             self._owed_diffs[entry.name] = None
 
+    def chase(self) -> None:
+        """Asks about what has been owed since the last call: something was lost on the way, by a failure at its end."""
+        owed = {name: known.due for name, known in self._known.items() if self._is_owed(name, known)}
+        for name in owed.keys() & self._chased.keys():
+            entry = self._table.get(name)
+            if entry is not None and owed[name] == self._chased[name] and self._known[name].is_in_step:
+                self.ask(entry)
+        self._chased = owed
+
     def lost_step(self, name: DocumentName) -> None:
         """Something from the peer could not be merged: nothing that it sent before our next state is confirmed."""
         self._rounds[name] = self.round(name) + 1
@@ -175,7 +191,7 @@ class PeerSync:
         """It brings the peer to our state of this very moment: nothing was merged since it was made."""
         entry = self._entry(owed.key.name, owed.known)
         if entry is not None:
-            owed.known.sent = entry.version
+            owed.known.sent = owed.known.due = entry.version
             outgoing = Outgoing(entry.name, entry.incarnation, entry.version, owed.known.round, update)
             self._streams.append((owed.known, outgoing))
 
@@ -228,8 +244,9 @@ class PeerSync:
         return known.sent
 
     def _is_owed(self, name: DocumentName, known: _Known) -> bool:
-        entry = self._table.get(name)
-        return entry is not None and not entry.deleted and known.durable < entry.version
+        if self._entry(name, known) is None:
+            return False
+        return not known.is_in_step or known.durable < known.due or name in self._live
 
     def _take_states(self) -> Iterator[Message]:
         budget = _STATES_PER_BATCH
@@ -261,9 +278,8 @@ class PeerSync:
         if through < entry.version:
             self._live[name] = None
         if not updates and before >= entry.begun:
-            # It brought all of this itself: nothing is owed.
-            known.durable = through if known.durable == before else known.durable
-            return None
+            return None  # it brought all of this itself
+        known.due = through
         return Updates(name, entry.incarnation, through, known.round, updates)
 
     def _take_streams(self) -> Iterator[Message]:

@@ -1,0 +1,132 @@
+"""The engine without its process: the same requests, handled by the same `Engine`, in order, some time later.
+
+It has the interface of `peatd.documents.Documents` as replication uses it.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import trio
+
+from peatd.documents import NOTHING_NEW, Edit, JsonView, News, Put
+from peatd.engine import protocol
+from peatd.engine.engine import Engine
+from peatd.engine.y_py import YPy
+from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, Unavailable
+from peatd.names import DocumentKey
+
+T = TypeVar("T")
+_Work = Callable[[], Any]
+
+
+class InProcessDocuments:
+    """One engine, which a node and its memory share."""
+
+    def __init__(self, log: Any, seed: random.Random, *, delay: Callable[[], float] = lambda: 0.0) -> None:
+        self._log = log
+        self._delay = delay
+        self._engine = Engine(YPy(), lambda: seed.getrandbits(32))
+        self._numbers: dict[DocumentKey, int] = {}
+        self._last = 0
+        self._send, self._receive = trio.open_memory_channel[Callable[[], Any]](1000)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        async for work in self._receive:
+            await trio.sleep(self._delay())
+            await work()
+
+    async def submit_apply(
+        self,
+        key: DocumentKey,
+        update: bytes,
+        *,
+        origin: str,
+        then: Callable[[News], object],
+        failed: Callable[[PeatError], object],
+    ) -> None:
+        async def work() -> None:
+            try:
+                reply = await self._ask(key, lambda number: protocol.Apply(number, update))
+            except PeatError as error:
+                failed(error)
+            else:
+                then(_news(reply))
+
+        await self._send.send(work)
+
+    async def apply(self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T]) -> T:
+        return await self._call(key, lambda n: protocol.Apply(n, update), lambda reply: then(_news(reply)))
+
+    async def edit(self, key: DocumentKey, edit: Edit, *, origin: str, then: Callable[[News], T]) -> T:
+        def request(number: int) -> protocol.Request:
+            return (
+                protocol.Put(number, dict(edit.value))
+                if isinstance(edit, Put)
+                else protocol.Patch(number, dict(edit.merge_patch))
+            )
+
+        return await self._call(key, request, lambda reply: then(_news(reply)))
+
+    async def diff(self, key: DocumentKey, state_vector: bytes, then: Callable[[bytes], T]) -> T:
+        return await self._call(key, lambda n: protocol.Diff(n, state_vector), lambda reply: then(reply.encoded))
+
+    async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:
+        return await self._call(key, protocol.Snapshot, lambda reply: then(reply.encoded))
+
+    async def read(self, key: DocumentKey, roots: Mapping[str, str], then: Callable[[JsonView], T]) -> T:
+        def request(number: int) -> protocol.Request:
+            return protocol.Read(number, dict(roots))
+
+        return await self._call(key, request, lambda reply: then(JsonView(reply.document, reply.roots)))
+
+    def close(self, key: DocumentKey) -> None:
+        async def work() -> None:
+            number = self._numbers.pop(key, None)
+            if number is not None:
+                self._engine.handle(protocol.Close(number))
+
+        self._send.send_nowait(work)
+
+    async def _call(self, key: DocumentKey, request: Callable[[int], protocol.Request], then: _Work) -> Any:
+        done = trio.Event()
+        outcome: list[Any] = []
+
+        async def work() -> None:
+            try:
+                outcome.append(then(await self._ask(key, request)))
+            except PeatError as error:
+                outcome.append(error)
+            done.set()
+
+        await self._send.send(work)
+        await done.wait()
+        if isinstance(outcome[0], PeatError):
+            raise outcome[0]
+        return outcome[0]
+
+    async def _ask(self, key: DocumentKey, request: Callable[[int], protocol.Request]) -> Any:
+        if key not in self._numbers:
+            log = await self._log.load(key)
+            self._last += 1
+            rows = [row.update for row in log.updates]
+            opened = self._engine.handle(protocol.Open(self._last, log.snapshot or b"", rows))
+            assert isinstance(opened, protocol.Opened), opened
+            self._numbers[key] = self._last
+        reply = self._engine.handle(request(self._numbers[key]))
+        match reply:
+            case protocol.Refused(code=protocol.MISSING):
+                raise MissingUpdates(reply.message, reply.state_vector)
+            case protocol.Refused(code=protocol.INVALID):
+                raise InvalidEdit(reply.message)
+            case protocol.Refused():
+                raise MalformedUpdate(reply.message)
+            case protocol.Panicked():
+                del self._numbers[key]
+                raise Unavailable(reply.reason)
+        return reply
+
+
+def _news(reply: protocol.Merged) -> News:
+    return News(reply.news, reply.content()) if reply.news else NOTHING_NEW

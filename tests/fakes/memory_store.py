@@ -1,0 +1,164 @@
+"""A store in memory, with a disk that can be slow, and loses what it was not asked to sync when the node crashes.
+
+It has the interface of `peatd.store.Store` as replication uses it, and shares none of its code.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from peatd.names import DocumentKey, DocumentName
+from peatd.store import StoredDocument, StoredLog, StoredUpdate
+
+
+@dataclass(slots=True)
+class Life:
+    incarnation: int
+    deleted: bool
+    reach: bytes = b""
+    reach_seq: int = 0
+    snapshot: bytes | None = None
+    rows: list[tuple[int, bytes]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Disk:
+    """What would be there after a crash."""
+
+    lives: dict[DocumentName, Life] = field(default_factory=dict)
+    seq: int = 0
+    is_failing: bool = False
+
+
+class MemoryStore:
+    """Operations take effect at once in memory, and reach the disk, in order, when `sync` runs."""
+
+    def __init__(self, disk: Disk, *, sync_delay: Callable[[], float] = lambda: 0.0) -> None:
+        self._disk = disk
+        self._sync_delay = sync_delay
+        self._memory = Disk()
+        self._pending: list[Callable[[Disk], None]] = []
+        self._work = trio.Event()
+        self._synced = trio.Event()
+        self.last_seq = self.durable_seq = disk.seq
+        self.quarantined: list[tuple[DocumentKey, bytes, str]] = []
+        for name, life in disk.lives.items():
+            self._memory.lives[name] = _copy(life)
+
+    async def run(self) -> None:
+        """The disk at work."""
+        while True:
+            while not self._pending:
+                self._work = trio.Event()
+                await self._work.wait()
+            batch, self._pending = self._pending, []
+            seq = self.last_seq
+            await trio.sleep(self._sync_delay())
+            for operation in batch:
+                operation(self._disk)
+            self._disk.seq = self.durable_seq = seq
+            self._synced.set()
+            self._synced = trio.Event()
+
+    def documents(self) -> Sequence[StoredDocument]:
+        return [
+            StoredDocument(
+                name,
+                life.incarnation,
+                life.deleted,
+                life.reach,
+                (() if life.reach_seq or life.snapshot is None else (life.snapshot,))
+                + tuple(update for seq, update in life.rows if seq > life.reach_seq),
+                0,
+            )
+            for name, life in sorted(self._memory.lives.items())
+        ]
+
+    def record(self, key: DocumentKey, update: bytes) -> int:
+        seq = self._next()
+        self._do(lambda disk: _append(disk, key, seq, update))
+        return seq
+
+    def set_incarnation(self, name: DocumentName, incarnation: int, *, deleted: bool) -> int:
+        seq = self._next()
+        self._do(lambda disk: disk.lives.update({name: Life(incarnation, deleted)}))
+        return seq
+
+    def checkpoint(self, key: DocumentKey, reach: bytes) -> None:
+        seq = self.last_seq
+        self._do(lambda disk: _checkpoint(disk, key, reach, seq))
+
+    def fold(self, key: DocumentKey, snapshot: bytes, *, through: int, reach: bytes) -> int:
+        seq = self._next()
+        self._do(lambda disk: _fold(disk, key, snapshot, through, reach))
+        return seq
+
+    def quarantine(self, key: DocumentKey, update: bytes, *, origin: str, reason: str, seq: int | None = None) -> None:
+        self.quarantined.append((key, update, f"{origin}: {reason}"))
+        assert seq is None, "this disk damages nothing"
+
+    def watch_damage(self, damaged: Callable[[DocumentKey], object]) -> None:
+        """This disk damages nothing."""
+
+    async def load(self, key: DocumentKey) -> StoredLog:
+        await trio.lowlevel.checkpoint()
+        life = self._memory.lives.get(key.name)
+        if life is None or life.incarnation != key.incarnation:
+            return StoredLog(None, ())
+        return StoredLog(life.snapshot, tuple(StoredUpdate(seq, update) for seq, update in life.rows))
+
+    async def room(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def synced(self, seq: int) -> None:
+        while self.durable_seq < seq:
+            await self._synced.wait()
+
+    async def wait_synced_past(self, seq: int) -> int:
+        while self.durable_seq <= seq:
+            await self._synced.wait()
+        return self.durable_seq
+
+    def tail_bytes(self, name: DocumentName) -> int:
+        return sum(len(update) for _, update in self._memory.lives[name].rows)
+
+    def tail_rows(self, name: DocumentName) -> int:
+        return len(self._memory.lives[name].rows)
+
+    def size_bytes(self, name: DocumentName) -> int:
+        return self.tail_bytes(name) + len(self._memory.lives[name].snapshot or b"")
+
+    def _next(self) -> int:
+        self.last_seq += 1
+        return self.last_seq
+
+    def _do(self, operation: Callable[[Disk], None]) -> None:
+        operation(self._memory)
+        self._pending.append(operation)
+        self._work.set()
+
+
+def _copy(life: Life) -> Life:
+    return Life(life.incarnation, life.deleted, life.reach, life.reach_seq, life.snapshot, list(life.rows))
+
+
+def _living(disk: Disk, key: DocumentKey) -> Life | None:
+    life = disk.lives.get(key.name)
+    return life if life is not None and (life.incarnation, life.deleted) == (key.incarnation, False) else None
+
+
+def _append(disk: Disk, key: DocumentKey, seq: int, update: bytes) -> None:
+    if life := _living(disk, key):
+        life.rows.append((seq, update))
+
+
+def _checkpoint(disk: Disk, key: DocumentKey, reach: bytes, seq: int) -> None:
+    if life := _living(disk, key):
+        life.reach, life.reach_seq = reach, seq
+
+
+def _fold(disk: Disk, key: DocumentKey, snapshot: bytes, through: int, reach: bytes) -> None:
+    if life := _living(disk, key):
+        life.snapshot, life.reach, life.reach_seq = snapshot, reach, through
+        life.rows = [row for row in life.rows if row[0] > through]

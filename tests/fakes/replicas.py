@@ -1,0 +1,93 @@
+"""Whole nodes, but for sockets, disks and the engine's process, in one process and in no time (MockClock)."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+from fakes.engine_in_process import InProcessDocuments
+from fakes.links import instance_of, memory_links, peer
+from fakes.memory_store import Disk, MemoryStore
+
+from peatd.links import Links
+from peatd.local_library import LocalLibrary
+from peatd.names import DocumentName
+from peatd.peers import Claim, PeerTable
+from peatd.replication import Replication
+from peatd.upkeep import Upkeep
+
+
+class Replica:
+    """One run of one node. Its `disk` outlives it."""
+
+    def __init__(self, name: str, seed: random.Random, disk: Disk | None = None) -> None:
+        self.name = name
+        self.disk = disk or Disk()
+        self.store = MemoryStore(self.disk, sync_delay=lambda: seed.uniform(0.0, 0.02))
+        self.documents = InProcessDocuments(self.store, seed, delay=lambda: seed.choice((0.0, 0.0, 0.001)))
+        self.replication = Replication(self.store, self.documents)  # type: ignore[arg-type]  # the fakes' interfaces
+        self.library = LocalLibrary(self.replication)
+        own = peer(name, initiating=False)
+        self.peers = PeerTable(own.device_id)
+        claim = Claim(own.node_id, own.device_id, instance_of(name), initiating=False)
+        self.links = Links(claim, self.peers, self.replication)
+        self.upkeep = Upkeep(self.replication)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Replica"]:
+        """Leaving it is a crash: what the disk has not synced is gone."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.store.run)
+            await nursery.start(self.documents.run)
+            nursery.start_soon(self.upkeep.run)
+            yield self
+            nursery.cancel_scope.cancel()
+
+    def states(self) -> dict[DocumentName, tuple[int, bool, bytes, bytes]]:
+        """What it has: incarnation, deleted, state vector and digest of every document."""
+        return {
+            e.name: (e.incarnation, e.deleted, b"", b"")
+            if e.deleted
+            else (e.incarnation, e.deleted, e.reach.state_vector(), e.reach.digest())
+            for e in self.replication.table
+        }
+
+    async def json(self) -> dict[DocumentName, Any]:
+        """The JSON of every living document."""
+        living = [e.name for e in self.replication.table if not e.deleted]
+        return {name: dict((await self.library.read(name)).document) for name in sorted(living)}
+
+
+@asynccontextmanager
+async def linked(one: Replica, other: Replica) -> AsyncIterator[None]:
+    """A link between two replicas, cut without a word at the end."""
+    ours, theirs = memory_links(one.name, other.name)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.links.keep, ours)
+        nursery.start_soon(other.links.keep, theirs)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def mesh(*names: str, seed: int = 0) -> AsyncIterator[list[Replica]]:
+    """Replicas with a link between each two."""
+    randomness = random.Random(seed)
+    async with AsyncExitStack() as stack:
+        replicas = [await stack.enter_async_context(Replica(n, randomness).running()) for n in names]
+        for index, one in enumerate(replicas):
+            for other in replicas[index + 1 :]:
+                await stack.enter_async_context(linked(one, other))
+        yield replicas
+
+
+async def until_equal(*replicas: Replica) -> None:
+    """Waits until all have the same, and nobody owes anybody anything."""
+    give_up = trio.current_time() + 300
+    while True:
+        first, *others = [replica.states() for replica in replicas]
+        if all(first == other for other in others) and not any(r.links.owed_documents() for r in replicas):
+            return
+        assert trio.current_time() < give_up, [(r.name, r.links.owed_documents(), r.states()) for r in replicas]
+        await trio.sleep(0.05)

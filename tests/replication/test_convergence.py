@@ -1,0 +1,242 @@
+"""Nodes that write, delete, crash and are cut off from each other end up with the same."""
+
+import random
+
+import pytest
+import trio
+from fakes.replicas import Replica, linked, mesh, until_equal
+from trio.testing import MockClock
+
+from peatd.errors import NoSuchDocument
+from peatd.library import DURABLE, replicated
+from peatd.names import DocumentName
+
+NOTES = DocumentName("notes/today")
+
+
+async def test_a_write_on_one_node_is_on_all(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob", "carol") as (alice, bob, carol):
+        await alice.library.put(NOTES, {"title": "today"}, if_match=None)
+        await until_equal(alice, bob, carol)
+        assert await carol.json() == {NOTES: {"title": "today"}}
+
+
+async def test_an_empty_document_replicates_too(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob") as (alice, bob):
+        await alice.library.put(NOTES, {}, if_match=None)
+        await until_equal(alice, bob)
+        assert await bob.json() == {NOTES: {}}
+
+
+async def test_concurrent_patches_of_different_fields_both_survive(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob") as (alice, bob):
+        await alice.library.put(NOTES, {"at": {"x": 0}}, if_match=None)
+        await until_equal(alice, bob)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: alice.library.patch(NOTES, {"at": {"y": 1}}, if_match=None))
+            nursery.start_soon(lambda: bob.library.patch(NOTES, {"at": {"z": 2}}, if_match=None))
+        await until_equal(alice, bob)
+        assert await bob.json() == {NOTES: {"at": {"x": 0, "y": 1, "z": 2}}}
+
+
+async def test_what_was_written_before_the_link_is_exchanged(autojump_clock: MockClock) -> None:
+    seed = random.Random(1)
+    async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
+        for number in range(50):
+            await alice.library.put(DocumentName(f"a/{number}"), {"n": number}, if_match=None)
+            await bob.library.put(DocumentName(f"b/{number}"), {"n": number}, if_match=None)
+        await alice.library.put(NOTES, {"alice": 1}, if_match=None)
+        await bob.library.put(NOTES, {"bob": 1}, if_match=None)
+        async with linked(alice, bob):
+            await until_equal(alice, bob)
+        assert (await alice.json())[NOTES] == {"alice": 1, "bob": 1}
+        assert alice.library.count() == 101
+
+
+async def test_a_deleted_document_does_not_come_back_from_a_node_that_was_away(autojump_clock: MockClock) -> None:
+    seed = random.Random(2)
+    async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
+        async with linked(alice, bob):
+            await alice.library.put(NOTES, {"n": 1}, if_match=None)
+            await until_equal(alice, bob)
+        await alice.library.delete(NOTES, if_match=None)
+        await bob.library.patch(NOTES, {"written": "in ignorance"}, if_match=None)
+        async with linked(alice, bob):
+            await until_equal(alice, bob)
+            assert await bob.json() == await alice.json() == {}
+            written = await bob.library.put(NOTES, {"n": 2}, if_match=None)
+            assert (written.created, written.incarnation) == (True, 2)
+            await until_equal(alice, bob)
+        assert await alice.json() == {NOTES: {"n": 2}}
+
+
+async def test_a_node_learns_of_a_tombstone_of_what_it_never_had(autojump_clock: MockClock) -> None:
+    seed = random.Random(3)
+    async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
+        await alice.library.put(NOTES, {"n": 1}, if_match=None)
+        await alice.library.delete(NOTES, if_match=None)
+        async with linked(alice, bob):
+            await until_equal(alice, bob)
+        with pytest.raises(NoSuchDocument):
+            await bob.library.read(NOTES)
+
+
+async def test_a_write_is_acknowledged_when_peers_say_that_it_is_on_their_disks(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob", "carol") as (alice, bob, carol):
+        written = await alice.library.put(NOTES, {"n": 1}, if_match=None)
+        assert await alice.library.acknowledged(written, replicated(2), timeout=10) >= replicated(2)
+        for peer in (bob, carol):
+            assert peer.disk.lives[NOTES].rows
+
+
+async def test_a_document_from_before_the_link_can_be_acknowledged_too(autojump_clock: MockClock) -> None:
+    seed = random.Random(4)
+    async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
+        async with linked(alice, bob):
+            await alice.library.put(NOTES, {"n": 1}, if_match=None)
+            await until_equal(alice, bob)
+        async with linked(alice, bob):
+            written = await alice.library.put(NOTES, {"n": 1}, if_match=None)  # changes nothing
+            assert await alice.library.acknowledged(written, replicated(1), timeout=10) >= replicated(1)
+
+
+async def test_a_large_document_goes_in_pieces_and_a_small_one_overtakes_it(autojump_clock: MockClock) -> None:
+    seed = random.Random(5)
+    large = DocumentName("large/one")
+    async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
+        await alice.library.put(large, {str(n): "x" * 100_000 for n in range(50)}, if_match=None)
+        async with linked(alice, bob):
+            while not any(bob.links.get(d) for d in [e.device_id for e in bob.peers._acquaintances.values()]):
+                await trio.lowlevel.checkpoint()
+            await alice.library.put(NOTES, {"n": 1}, if_match=None)
+            await until_equal(alice, bob)
+        assert len((await bob.json())[large]) == 50
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.usefixtures("deterministic_trio")
+async def test_churn(seed: int, autojump_clock: MockClock) -> None:
+    """Random edits, deletes, cuts and crashes; then quiet: all are equal, and each replays from its disk to that."""
+    run = _Churn(seed)
+    async with trio.open_nursery() as nursery:
+        await run.start(nursery)
+        for _ in range(150):
+            await run.step()
+        replicas = await run.settle()
+        states, documents = replicas[0].states(), await replicas[0].json()
+        for replica in replicas[1:]:
+            assert await replica.json() == documents
+        run.check_acknowledged(documents)
+        nursery.cancel_scope.cancel()
+    for replica in replicas:
+        async with Replica(replica.name, random.Random(seed), replica.disk).running() as again:
+            assert again.states() == states
+            assert await again.json() == documents
+
+
+class _Churn:
+    """Four nodes, of which some are linked."""
+
+    NAMES = ("alice", "bob", "carol", "dave")
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._running: dict[str, tuple[Replica, trio.CancelScope]] = {}
+        self._links: dict[tuple[str, str], trio.CancelScope] = {}
+        self._acknowledged: dict[DocumentName, tuple[int, set[str]]] = {}
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        for name in self.NAMES:
+            await self._boot(name, None)
+
+    async def step(self) -> None:
+        action = self._random.choices(
+            (self._edit, self._delete, self._link, self._cut, self._crash, self._wait), (12, 1, 4, 2, 1, 4)
+        )[0]
+        await action()
+
+    async def settle(self) -> list[Replica]:
+        for one in self.NAMES:
+            for other in self.NAMES:
+                if one < other and (one, other) not in self._links:
+                    await self._connect(one, other)
+        replicas = [self._running[name][0] for name in self.NAMES]
+        await until_equal(*replicas)
+        for replica in replicas:
+            await replica.store.synced(replica.store.last_seq)
+        return replicas
+
+    def check_acknowledged(self, documents: dict[DocumentName, object]) -> None:
+        """Every field that was acknowledged is there, unless its document was deleted since."""
+        for name, (incarnation, fields) in self._acknowledged.items():
+            entry = self._running["alice"][0].replication.table.get(name)
+            assert entry is not None
+            if (entry.incarnation, entry.deleted) == (incarnation, False):
+                assert fields <= set(documents[name])  # type: ignore[call-overload]  # it is a dict
+
+    async def _boot(self, name: str, disk: object) -> None:
+        async def live(*, task_status: trio.TaskStatus[tuple[Replica, trio.CancelScope]]) -> None:
+            with trio.CancelScope() as scope:
+                async with Replica(name, self._random, disk).running() as replica:  # type: ignore[arg-type]
+                    task_status.started((replica, scope))
+                    await trio.sleep_forever()
+
+        self._running[name] = await self._nursery.start(live)
+
+    def _any(self) -> Replica:
+        return self._running[self._random.choice(self.NAMES)][0]
+
+    async def _edit(self) -> None:
+        replica, name = self._any(), DocumentName(f"notes/{self._random.randrange(6)}")
+        field = f"{replica.name}-{self._random.getrandbits(40)}"
+        written = await replica.library.patch(name, {field: self._random.randrange(100)}, if_match=None)
+        if self._random.random() < 0.5:
+            await replica.library.acknowledged(written, DURABLE, timeout=60)
+            incarnation, fields = self._acknowledged.get(name, (0, set()))
+            if written.incarnation > incarnation:
+                incarnation, fields = written.incarnation, set()
+            if written.incarnation == incarnation:
+                self._acknowledged[name] = (incarnation, fields | {field})
+
+    async def _delete(self) -> None:
+        try:
+            await self._any().library.delete(DocumentName(f"notes/{self._random.randrange(6)}"), if_match=None)
+        except NoSuchDocument:
+            await trio.lowlevel.checkpoint()
+
+    async def _link(self) -> None:
+        one, other = sorted(self._random.sample(self.NAMES, 2))
+        if (one, other) not in self._links:
+            await self._connect(one, other)
+
+    async def _connect(self, one: str, other: str) -> None:
+        async def link(*, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+            with trio.CancelScope() as scope:
+                async with linked(self._running[one][0], self._running[other][0]):
+                    task_status.started(scope)
+                    await trio.sleep_forever()
+            self._links.pop((one, other), None)
+
+        self._links[one, other] = await self._nursery.start(link)
+
+    async def _cut(self) -> None:
+        if self._links:
+            await self._drop(self._random.choice(sorted(self._links)))
+
+    async def _drop(self, ends: tuple[str, str]) -> None:
+        self._links[ends].cancel()
+        while ends in self._links:
+            await trio.sleep(0.01)
+
+    async def _crash(self) -> None:
+        name = self._random.choice(self.NAMES)
+        for ends in [ends for ends in self._links if name in ends]:
+            await self._drop(ends)
+        replica, scope = self._running[name]
+        scope.cancel()
+        await trio.sleep(0.01)
+        await self._boot(name, replica.disk)
+
+    async def _wait(self) -> None:
+        await trio.sleep(self._random.uniform(0.0, 0.5))

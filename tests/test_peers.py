@@ -1,0 +1,135 @@
+"""Who is known, who is linked, and which of two links stays."""
+
+import itertools
+
+import pytest
+
+from peatd.discovery.events import PeerInfo
+from peatd.names import Address, DeviceId, NodeId
+from peatd.peers import LOST_FOR, Backoff, Claim, Peer, PeerState, PeerTable, Verdict, judge
+
+ALICE, BOB = DeviceId("aa" * 16), DeviceId("bb" * 16)
+AT_BOB = Address("10.0.0.2", 11204)
+AT_BOB_V6 = Address("fd00::2", 11204)
+
+
+def table() -> PeerTable:
+    return PeerTable(ALICE)
+
+
+def sighting(name: str, *addresses: Address) -> PeerInfo:
+    return PeerInfo(NodeId(name), addresses or (AT_BOB,), metadata={"formation": "alpha"})
+
+
+def only(peers: PeerTable, now: float = 0.0) -> Peer:
+    (peer,) = peers.all(now)
+    return peer
+
+
+def claim(device: str, *, node: str = "", instance: int = 0, initiating: bool = True) -> Claim:
+    return Claim(NodeId(node or device), DeviceId(device), instance.to_bytes(16, "big"), initiating)
+
+
+def test_a_sighting_that_nobody_answered_at_is_called_as_discovery_calls_it() -> None:
+    peers = table()
+    peers.sighted(sighting("10.0.0.2:11204"), ("static",))
+    peer = only(peers)
+    assert (peer.node_id, peer.device_id, peer.state) == ("10.0.0.2:11204", None, PeerState.DIALING)
+    assert peer.metadata == {"formation": "alpha"}
+
+
+def test_two_sightings_of_one_device_are_one_peer() -> None:
+    peers = table()
+    peers.sighted(sighting("10.0.0.2:11204"), ("static",))
+    peers.sighted(sighting("bob", AT_BOB_V6), ("kubernetes",))
+    peers.sighting(NodeId("10.0.0.2:11204")).device_id = BOB  # type: ignore[union-attr]  # it is there
+    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peer = only(peers)
+    assert (peer.node_id, peer.state) == ("bob", PeerState.LINKED)
+    assert peer.sources == ("static", "kubernetes")
+    assert peer.addresses == (AT_BOB, AT_BOB_V6)
+    assert peers.is_linked(NodeId("bob"))
+    assert peers.is_linked(NodeId("10.0.0.2:11204"))
+
+
+def test_a_new_address_may_be_another_node() -> None:
+    peers = table()
+    peers.sighted(sighting("pod-1"), ("kubernetes",))
+    peers.sighting(NodeId("pod-1")).device_id = BOB  # type: ignore[union-attr]  # it is there
+    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peers.sighted(sighting("pod-1", AT_BOB_V6), ("kubernetes",))
+    assert not peers.is_linked(NodeId("pod-1"))
+
+
+def test_a_peer_without_source_and_link_is_lost_and_then_forgotten() -> None:
+    peers = table()
+    peers.sighted(sighting("bob"), ("static",))
+    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peers.lost(NodeId("bob"), now=2.0)
+    assert only(peers, 2.0).state is PeerState.LINKED
+    peers.parted(BOB, last_heard=3.0, now=4.0, error="cut")
+    assert only(peers, 5.0).state is PeerState.LOST
+    assert only(peers, 5.0).error == "cut"
+    assert only(peers, 4.0 + LOST_FOR).state is PeerState.LOST
+    assert peers.all(4.1 + LOST_FOR) == []
+
+
+def test_a_peer_that_is_still_sighted_is_never_forgotten() -> None:
+    peers = table()
+    peers.sighted(sighting("bob"), ("static",))
+    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peers.parted(BOB, last_heard=1.0, now=1.0, error=None)
+    assert only(peers, 10 * LOST_FOR).state is PeerState.DIALING
+
+
+def test_who_dials_in_without_being_sighted_is_inbound() -> None:
+    peers = table()
+    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    assert only(peers).sources == ("inbound",)
+
+
+def test_ourselves_are_nobody_to_dial_or_show() -> None:
+    peers = table()
+    peers.sighted(sighting("alice"), ("kubernetes",))
+    peers.sighting(NodeId("alice")).device_id = ALICE  # type: ignore[union-attr]  # it is there
+    assert peers.is_linked(NodeId("alice"))
+    assert peers.all(0.0) == []
+
+
+@pytest.mark.parametrize(("lower", "higher"), [("aa", "bb")])
+def test_of_two_simultaneous_links_both_ends_keep_the_one_that_the_lower_device_dialled(
+    lower: str, higher: str
+) -> None:
+    for ours, theirs in itertools.permutations((lower, higher)):
+        for first_is_ours in (True, False):
+            old, new = claim(theirs, initiating=first_is_ours), claim(theirs, initiating=not first_is_ours)
+            verdict = judge(new, [old], claim(ours, node="me"))
+            kept = new if verdict is Verdict.REPLACE else old
+            assert kept.initiating == (ours == lower)
+
+
+def test_a_peer_that_dials_again_has_given_up_its_old_link() -> None:
+    old = new = claim("bb", initiating=False)
+    assert judge(new, [old], claim("aa")) is Verdict.REPLACE
+
+
+def test_ourselves_and_our_twin() -> None:
+    own = claim("aa", node="alice", instance=1)
+    assert judge(claim("aa", node="alice", instance=1), [], own) is Verdict.SELF
+    assert judge(claim("aa", node="alice", instance=2), [], own) is Verdict.TWIN
+    assert judge(claim("cc", node="alice", instance=3), [], own) is Verdict.TWIN
+
+
+def test_a_second_node_with_a_linked_ones_name_or_key_is_refused() -> None:
+    own, bob = claim("aa"), claim("bb", node="bob", instance=1)
+    assert judge(claim("bb", node="bob", instance=2), [bob], own) is Verdict.TWIN
+    assert judge(claim("cc", node="bob", instance=2), [bob], own) is Verdict.TWIN
+    assert judge(claim("cc", node="carol", instance=2), [bob], own) is Verdict.KEEP
+
+
+def test_pauses_double_up_to_thirty_seconds_and_begin_anew() -> None:
+    backoff = Backoff()
+    assert [backoff.pause(1.0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    backoff.reset()
+    assert backoff.pause(0.5) == 0.25
+    assert 15 <= backoff.longest(0.0) <= backoff.longest(1.0) == 30

@@ -19,9 +19,14 @@ _HELP = """Asks and tells the peatd of this machine, or the one that --api names
 
 The answer goes to stdout, all else to stderr.
 
-Exit codes: 0 yes. 1 no, or refused by a rule (the API says 400 to 499). 2 wrong usage, or a file that cannot be used.
-3 no daemon answers. 4 the API failed (500 and above; 504: the change is made, but the --ack asked for was not
-reached) or makes no sense.
+\b
+Exit codes:
+0  yes
+1  no, or refused by a rule (the API said 400 to 499)
+2  wrong usage, or a file that cannot be used
+3  no daemon answers
+4  the API failed (500 and above), or made no sense;
+   504: the change is made, but not as far as --ack asked
 """
 
 

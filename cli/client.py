@@ -1,8 +1,8 @@
 """The local node's HTTP API, over its unix socket or TCP."""
 
 import http.client
+import ipaddress
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from cli import unix
 from cli.locate import UNIX, Options, api, data_dir
 from cli.outcome import Exit, Stop
 
@@ -18,8 +19,6 @@ TIMEOUT = 10.0
 """Seconds without a byte before we give up on a daemon that took our connection."""
 
 _ROOT = "/api/v1"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
 T = TypeVar("T")
 
 
@@ -52,11 +51,15 @@ class Answer:
 
 
 class Daemon:
-    """A peatd to ask. Opens a connection per request: a command makes one or two."""
+    """A peatd to ask. Opens a connection per request: a command makes one or two.
+
+    Attributes:
+        token: what goes along with every request; None where none is needed or known.
+    """
 
     def __init__(self, address: str, token: str | None) -> None:
         self._address = address
-        self._token = token
+        self.token = token
 
     @classmethod
     def find(cls, options: Options, environ: Mapping[str, str]) -> "Daemon":
@@ -87,8 +90,8 @@ class Daemon:
         """
         connection, prefix = self._connection(timeout)
         sent = {"Accept": "application/json", **(headers or {})}
-        if self._token is not None:
-            sent["Authorization"] = f"Bearer {self._token}"
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {self.token}"
         if body is not None:
             sent["Content-Type"] = "application/json"
         try:
@@ -130,9 +133,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        self.sock = unix.connect(self._path, self.timeout)
 
 
 def _split(address: str) -> SplitResult:
@@ -155,10 +156,17 @@ def _token(options: Options, environ: Mapping[str, str], host: str) -> str | Non
     named = options.token_file or environ.get("PEAT_TOKEN_FILE")
     if named:
         return _read_token(Path(named))
-    if options.data_dir is None and host not in _LOOPBACK:
+    if options.data_dir is None and not _is_this_machine(host):
         return None  # this node's token would tell another host how to command us
     path = Path(data_dir(options, environ)) / "api.token"
     return _read_token(path) if os.access(path, os.R_OK) else None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _read_token(path: Path) -> str:

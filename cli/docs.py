@@ -32,12 +32,12 @@ Name = Annotated[str, typer.Argument(metavar="COLLECTION/ID", help="The document
 Json = Annotated[str, typer.Argument(metavar="JSON", help="An object; - reads it from stdin.", show_default=False)]
 Ack = Annotated[
     str | None,
-    typer.Option(metavar="applied|durable|replicated:K", help="Wait until the change is there [default: durable]."),
+    typer.Option(metavar="applied|durable|replicated:K", help="Wait until the change is there (default: durable)."),
 ]
 Timeout = Annotated[
     float | None,
     typer.Option(
-        min=0, max=_LONGEST_WAIT, callback=refuse_nan, metavar="SECONDS", help="Wait no longer for --ack [default: 10]."
+        min=0, max=_LONGEST_WAIT, callback=refuse_nan, metavar="SECONDS", help="Wait no longer for --ack (default: 10)."
     ),
 ]
 IfMatch = Annotated[

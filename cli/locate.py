@@ -54,7 +54,7 @@ def data_dir(options: Options, environ: Mapping[str, str]) -> str:
     if environ.get("KUBERNETES_SERVICE_HOST"):
         return "/data"
     state = environ.get("XDG_STATE_HOME", "")
-    if not state.startswith("/"):  # the XDG specification: a relative path counts as unset
+    if not state.startswith("/"):  # no daemon takes a relative one
         state = os.path.expanduser("~/.local/state")  # noqa: PTH111
     return os.path.join(state, "peat")  # noqa: PTH118
 

@@ -115,11 +115,12 @@ def _last_resort(*, refused: bool) -> str:
     return "`peat --help` shows the usage" if refused else "try again later, and look at the daemon's log"
 
 
+# No brackets in these texts: on a terminal rich takes them for markup, and they vanish.
 def _common_options() -> list[TyperOption]:
     return [
-        _option("--api", "api", "URL|unix:PATH", "Where the daemon's API is [env: PEAT_API]."),
-        _option("--token-file", "token_file", "FILE", "The API's token, for TCP [env: PEAT_TOKEN_FILE]."),
-        _option("--data-dir", "data_dir", "DIR", "The daemon's data directory [env: PEAT_DATA_DIR]."),
+        _option("--api", "api", "URL|unix:PATH", "Where the daemon's API is (PEAT_API)."),
+        _option("--token-file", "token_file", "FILE", "The API's token, for TCP (PEAT_TOKEN_FILE)."),
+        _option("--data-dir", "data_dir", "DIR", "The daemon's data directory (PEAT_DATA_DIR)."),
         _option("--json", "as_json", None, "Print JSON."),
     ]
 

@@ -7,6 +7,7 @@ long way, which asks again and says why.
 import socket
 from collections.abc import Mapping, Sequence
 
+from cli import unix
 from cli.locate import UNIX, Options, api
 
 _TIMEOUT = 1.0
@@ -57,14 +58,7 @@ def _ask(address: str) -> bytes:
 
 def _connect(address: str) -> tuple[socket.socket, str]:
     if address.startswith(UNIX):
-        connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.settimeout(_TIMEOUT)
-            connection.connect(address.removeprefix(UNIX))
-        except BaseException:
-            connection.close()
-            raise
-        return connection, "localhost"
+        return unix.connect(address.removeprefix(UNIX), _TIMEOUT), "localhost"
     host_and_port = address.removeprefix("http://").removesuffix("/")
     host, _, port = host_and_port.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), _TIMEOUT), host_and_port

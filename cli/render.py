@@ -89,10 +89,10 @@ def duration(seconds: float) -> str:
     """A length of time in the unit that a person would take."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} us"
-    if seconds < 1:
+    if seconds < 0.9995:  # from there on it is rounded to 1000
         return f"{seconds * 1e3:.3g} ms"
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{max(int(seconds), 1)} s"
     if seconds < 3600:
         return f"{seconds // 60:.0f} min"
     large, small = (3600, 60) if seconds < 86400 else (86400, 3600)
@@ -110,14 +110,12 @@ def ago(seconds: float | None) -> str:
 
 def size(size_bytes: int) -> str:
     """A number of bytes, in powers of 1000."""
-    amount = float(size_bytes)
-    if amount < 1000:
-        return f"{size_bytes} B"
-    for unit in ("kB", "MB"):
-        amount /= 1000
-        if amount < 999.5:
-            return f"{amount:.3g} {unit}"
-    return f"{amount / 1000:.3g} GB"
+    amount, unit = float(size_bytes), "B"
+    for larger in ("kB", "MB", "GB"):
+        if amount < 999.5:  # from there on it is rounded to 1000
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}" if amount < 999.5 else f"{amount:.0f} {unit}"
 
 
 def _escaped(char: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fakes.node_api import FakeNode, serve
-from run_peat import Peat
+from run_peat import Peat, PeatProcess
 
 
 @pytest.fixture
@@ -19,6 +19,11 @@ def environ(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def peat(environ: dict[str, str]) -> Peat:
     return Peat(environ)
+
+
+@pytest.fixture
+def peat_process(environ: dict[str, str]) -> PeatProcess:
+    return PeatProcess(environ)
 
 
 @pytest.fixture

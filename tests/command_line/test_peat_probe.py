@@ -52,4 +52,5 @@ def test_a_yes_to_a_probe_loads_next_to_nothing(node: FakeNode, environ: dict[st
             "cli.main",
             "cli.outcome",
             "cli.probe",
+            "cli.unix",
         }

@@ -1,0 +1,130 @@
+"""What `peat` relies on, held against the node that these tests fake and against the real API alike."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+from fakes.mesh import FakeMesh
+from fakes.node_api import FakeNode, peer, serve
+from run_peat import Ended, PeatProcess
+
+from peatd.api import views
+from peatd.api.app import create_app
+from peatd.api.server import serve as serve_api
+from peatd.names import Address
+
+TOKEN = "the-token"
+
+Ask = Callable[..., Awaitable[Ended]]
+
+
+@pytest.fixture
+def directory(tmp_path: Path, environ: dict[str, str]) -> Path:
+    place = tmp_path / "node"
+    place.mkdir()
+    environ["PEAT_DATA_DIR"] = str(place)
+    return place
+
+
+@asynccontextmanager
+async def fake(directory: Path) -> AsyncIterator[str]:
+    node = FakeNode(token=TOKEN, peers=[peer("peat-mesh-1")])
+    node.links = [{"from": "peat-mesh-0", "to": "peat-mesh-1", "rtt_ms": 0.4}]
+    with serve(node, directory):
+        yield node.url
+
+
+@asynccontextmanager
+async def real(directory: Path) -> AsyncIterator[str]:
+    api = create_app(FakeMesh(), TOKEN)
+    async with trio.open_nursery() as nursery:
+        start = partial(serve_api, api, tcp=Address("127.0.0.1", 0), unix=directory / "api.sock")
+        bound = await nursery.start(start)
+        yield f"http://{bound.tcp[0]}"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(params=[fake, real], ids=["fake", "real"])
+async def url(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[str]:
+    async with request.param(directory) as served:
+        yield served
+
+
+@pytest.fixture
+async def ask(peat_process: PeatProcess, url: str) -> Ask:
+    assert url
+
+    def run(*arguments: str, **environ: str) -> Awaitable[Ended]:
+        return trio.to_thread.run_sync(partial(peat_process, *arguments, **environ))
+
+    return run
+
+
+async def test_ready_by_socket_and_by_tcp_without_a_token(ask: Ask, url: str) -> None:
+    for where in ((), ("--wait", "0"), ("--api", url)):
+        ended = await ask("ready", *where)
+        assert (ended.code, ended.out, ended.err) == (0, "ready\n", "")
+
+
+SHAPES = {"ready": views.ReadyView, "node": views.NodeView, "peers": views.PeersView, "topology": views.TopologyView}
+
+
+@pytest.mark.parametrize("verb", SHAPES)
+async def test_the_shapes_are_the_apis(ask: Ask, verb: str) -> None:
+    body = (await ask(verb, "--json")).out
+    assert json.loads(body).keys() == msgspec.to_builtins(msgspec.json.decode(body, type=SHAPES[verb])).keys()
+    text = await ask(verb)
+    assert (text.code, text.err) == (0, "")
+    assert text.out
+
+
+async def test_the_life_of_a_document(ask: Ask) -> None:
+    made = await ask("docs", "put", "notes/a", '{"title": "x", "n": 1}')
+    assert (made.code, made.out) == (0, "created notes/a, incarnation 1, durable\n")
+    changed = await ask("docs", "patch", "notes/a", '{"n": null}', "--ack", "applied", "--timeout", "5")
+    assert (changed.code, changed.out) == (0, "changed notes/a, incarnation 1, applied\n")
+    read = await ask("docs", "get", "notes/a")
+    assert (read.code, json.loads(read.out)) == (0, {"title": "x"})
+    listed = await ask("docs", "list", "notes")
+    assert [line.split()[0] for line in listed.out.splitlines()] == ["NAME", "notes/a"]
+    gone = await ask("docs", "delete", "notes/a")
+    assert (gone.code, gone.out) == (0, "deleted notes/a\n")
+    assert (await ask("docs", "get", "notes/a")).code == 1
+
+
+async def test_a_version_guards_a_change(ask: Ask) -> None:
+    await ask("docs", "put", "notes/a", '{"n": 1}')
+    told = re.search(r"version (\S+);", (await ask("docs", "get", "notes/a")).err)
+    assert told is not None
+    bare = told[1].strip('"')
+    assert (await ask("docs", "patch", "notes/a", '{"n": 2}', "--if-match", bare)).code == 0
+    late = await ask("docs", "patch", "notes/a", '{"n": 3}', "--if-match", told[1])
+    assert late.code == 1
+    assert "someone changed it" in late.err
+
+
+async def test_a_rung_that_is_not_reached(ask: Ask) -> None:
+    ended = await ask("docs", "put", "notes/a", "{}", "--ack", "replicated:5", "--timeout", "0.1")
+    assert (ended.code, ended.out) == (4, "")
+    assert "(reached: durable)" in ended.err
+
+
+async def test_pages_follow_each_other(ask: Ask) -> None:
+    for name in ("notes/a", "notes/b", "tasks/a"):
+        await ask("docs", "put", name, "{}")
+    listed = await ask("docs", "list", "--after", "notes/a")
+    assert [line.split()[0] for line in listed.out.splitlines()[1:]] == ["notes/b", "tasks/a"]
+
+
+async def test_tcp_wants_the_token(ask: Ask, url: str, directory: Path) -> None:
+    refused = await ask("peers", "--api", url)
+    assert refused.code == 1
+    assert "--token-file" in refused.err
+    (directory / "api.token").write_text(f"{TOKEN}\n")
+    assert (await ask("peers", "--api", url)).code == 0

@@ -13,11 +13,12 @@ import trio
 
 from peatd.documents import NOTHING_NEW, News
 from peatd.errors import InvalidName, MissingUpdates, PeatError, Unavailable, WireError
+from peatd.known import OwedDiff
 from peatd.names import DeviceId, DocumentKey, DocumentName, parse_document_name
 from peatd.pieces import Assembly
 from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.replication import Merged, Replication, Subscriber
-from peatd.sync import OwedDiff, PeerSync
+from peatd.sync import PeerSync
 from peatd.wire.messages import (
     Compare,
     Durable,

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 from peatd.errors import WireError
-from peatd.names import DocumentName
+from peatd.names import DeviceId, DocumentName
+from peatd.table import Change
 from peatd.update import MAX_DIFF_BYTES
-from peatd.wire.messages import Piece, Updates
+from peatd.wire.messages import Message, Piece, Updates
 
 PIECE_BYTES = 256 * 1024
 """About what one batch holds: at 10 MB/s a keystroke waits 50 ms behind two of them."""
+
+_OVERHEAD_BYTES = 16
+"""About what msgpack adds to one update in a message."""
 
 _ASSEMBLED_BYTES = 2 * MAX_DIFF_BYTES
 """What one peer may have in pieces here: two of the largest, for documents take turns."""
@@ -69,3 +73,26 @@ class Assembly:
         held = sum(len(part) for part in self._parts.values())
         if held > _ASSEMBLED_BYTES:
             raise WireError(f"{held} bytes of unfinished updates; the limit is {_ASSEMBLED_BYTES}")
+
+
+def fill(changes: list[Change], budget: int, receiver: DeviceId, version: int) -> tuple[list[bytes], int]:
+    """As many updates as fit, without those that the receiver brought; and the version that they lead to."""
+    updates: list[bytes] = []
+    for change in changes:
+        if budget <= 0:
+            return updates, change.version - 1
+        if change.origin != receiver:
+            updates.append(change.update)
+            budget -= len(change.update) + _OVERHEAD_BYTES
+    return updates, version
+
+
+def size_bytes(message: Message) -> int:
+    """About what the message takes on the wire."""
+    match message:
+        case Updates():
+            return sum(len(update) + _OVERHEAD_BYTES for update in message.updates) + _OVERHEAD_BYTES
+        case Piece():
+            return len(message.part)
+        case _:
+            return _OVERHEAD_BYTES

@@ -11,55 +11,15 @@ Rules:
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from peatd.known import Known, OwedDiff
 from peatd.names import DeviceId, DocumentKey, DocumentName
-from peatd.pieces import PIECE_BYTES, Outgoing
-from peatd.table import Change, DocumentTable, Entry
-from peatd.wire.messages import Message, Piece, State, Tombstone, Updates
+from peatd.pieces import PIECE_BYTES, Outgoing, fill, size_bytes
+from peatd.table import DocumentTable, Entry
+from peatd.wire.messages import Message, State, Tombstone, Updates
 
 _STATES_PER_BATCH = 256
 """So that a first sync of very many documents does not become one huge batch."""
-
-_OVERHEAD_BYTES = 16
-"""About what msgpack adds to one update in a message."""
-
-
-@dataclass(slots=True, eq=False)
-class _Known:
-    """What we know of the peer's copy of one document.
-
-    Attributes:
-        sent: the peer has, or was sent, all changes through this version of ours.
-        due: the latest of these that it did not bring itself: it is to confirm that it has it on its disk.
-        durable: it has said so of all through this one.
-        asked: we asked for its state, and wait for it.
-        vector: the state it told: it is owed a diff against that.
-        underway: a diff is being made, or its pieces are being sent.
-        round: of the last state that it told; echoed in updates.
-    """
-
-    incarnation: int
-    sent: int = 0
-    due: int = 0
-    durable: int = 0
-    asked: bool = False
-    vector: bytes | None = None
-    underway: bool = False
-    round: int = 0
-
-    @property
-    def is_in_step(self) -> bool:
-        return not (self.asked or self.underway or self.vector is not None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OwedDiff:
-    """A diff to be made: of this document, for this state vector."""
-
-    key: DocumentKey
-    vector: bytes
-    known: _Known
 
 
 class PeerSync:
@@ -67,19 +27,19 @@ class PeerSync:
 
     Invariants:
         1. A document is in `_live` only while the peer is in step with it (rule 4).
-        2. `_Known.durable` <= `_Known.sent` <= the entry's version.
+        2. `Known.durable` <= `Known.sent` <= the entry's version.
     """
 
     def __init__(self, device_id: DeviceId, table: DocumentTable) -> None:
         self.device_id = device_id
         self._table = table
         self._base = table.clock
-        self._known: dict[DocumentName, _Known] = {}
+        self._known: dict[DocumentName, Known] = {}
         self._said: deque[Message] = deque()
         self._states: dict[DocumentName, bool] = {}
         self._live: dict[DocumentName, None] = {}
         self._owed_diffs: dict[DocumentName, None] = {}
-        self._streams: deque[tuple[_Known, Outgoing]] = deque()
+        self._streams: deque[tuple[Known, Outgoing]] = deque()
         self._rounds: dict[DocumentName, int] = {}
         self._chased: dict[DocumentName, int] = {}
 
@@ -92,7 +52,7 @@ class PeerSync:
             if entry.begun <= self._base:
                 self.ask(entry)
                 return
-            known = self._known[entry.name] = _Known(entry.incarnation, sent=entry.begun - 1)
+            known = self._known[entry.name] = Known(entry.incarnation, sent=entry.begun - 1)
         if known.is_in_step and known.sent < entry.version:
             self._live[entry.name] = None
 
@@ -107,7 +67,7 @@ class PeerSync:
     def heard_state(self, entry: Entry, state: State) -> bool:
         """The peer's state of a living document of the same incarnation. True when it equals ours."""
         before = self._known.get(entry.name)
-        known = self._known[entry.name] = _Known(entry.incarnation, round=state.round)
+        known = self._known[entry.name] = Known(entry.incarnation, round=state.round)
         self._live.pop(entry.name, None)
         self._owed_diffs.pop(entry.name, None)
         if entry.name in self._states:
@@ -136,7 +96,7 @@ class PeerSync:
         """Tell it our state, and have it tell its own."""
         known = self._known.get(entry.name)
         if known is None or known.incarnation != entry.incarnation:
-            known = self._known[entry.name] = _Known(entry.incarnation)
+            known = self._known[entry.name] = Known(entry.incarnation)
         if not known.asked:
             known.asked = True
             self._live.pop(entry.name, None)
@@ -154,7 +114,7 @@ class PeerSync:
         """The peer has nothing of this document."""
         known = self._known.get(entry.name)
         if known is None or known.incarnation != entry.incarnation:
-            self._known[entry.name] = _Known(entry.incarnation, vector=empty_vector)
+            self._known[entry.name] = Known(entry.incarnation, vector=empty_vector)
             self._owed_diffs[entry.name] = None
 
     def chase(self) -> None:
@@ -217,7 +177,7 @@ class PeerSync:
             del self._live[name]
             message = self._take_live(name, budget)
             if message is not None:
-                budget -= _size_bytes(message)
+                budget -= size_bytes(message)
                 batch.append(message)
         batch.extend(self._take_states())
         batch.extend(self._take_streams())
@@ -243,7 +203,7 @@ class PeerSync:
             return entry.version  # it will be owed a diff
         return known.sent
 
-    def _is_owed(self, name: DocumentName, known: _Known) -> bool:
+    def _is_owed(self, name: DocumentName, known: Known) -> bool:
         if self._entry(name, known) is None:
             return False
         return not known.is_in_step or known.durable < known.due or name in self._live
@@ -273,7 +233,7 @@ class PeerSync:
         if changes is None:
             self.ask(entry)
             return None
-        updates, through = _fill(changes, budget, self.device_id, entry.version)
+        updates, through = fill(changes, budget, self.device_id, entry.version)
         before, known.sent = known.sent, through
         if through < entry.version:
             self._live[name] = None
@@ -291,7 +251,7 @@ class PeerSync:
             if entry is None:
                 continue
             message = outgoing.next_message()
-            budget -= _size_bytes(message)
+            budget -= size_bytes(message)
             if outgoing.remaining_bytes:
                 self._streams.append((known, outgoing))
             else:
@@ -299,7 +259,7 @@ class PeerSync:
                 self.changed(entry)
             yield message
 
-    def _entry(self, name: DocumentName, known: _Known) -> Entry | None:
+    def _entry(self, name: DocumentName, known: Known) -> Entry | None:
         """The living entry, if this is still what we know of the peer's copy."""
         if self._known.get(name) is not known:
             return None
@@ -310,25 +270,3 @@ class PeerSync:
         self._live.pop(name, None)
         self._owed_diffs.pop(name, None)
         self._states.pop(name, None)
-
-
-def _fill(changes: list[Change], budget: int, receiver: DeviceId, version: int) -> tuple[list[bytes], int]:
-    """As many updates as fit, without those that the receiver brought; and the version that they lead to."""
-    updates: list[bytes] = []
-    for change in changes:
-        if budget <= 0:
-            return updates, change.version - 1
-        if change.origin != receiver:
-            updates.append(change.update)
-            budget -= len(change.update) + _OVERHEAD_BYTES
-    return updates, version
-
-
-def _size_bytes(message: Message) -> int:
-    match message:
-        case Updates():
-            return sum(len(update) + _OVERHEAD_BYTES for update in message.updates) + _OVERHEAD_BYTES
-        case Piece():
-            return len(message.part)
-        case _:
-            return _OVERHEAD_BYTES

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from peatd.errors import StoreDamaged, StoreError
 
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
+"""No statement of ours breaks a constraint, unless an index disagrees with its table."""
+
 _ADVICE = {
     sqlite3.SQLITE_FULL: "free space on its volume",
     sqlite3.SQLITE_IOERR_SHMSIZE: "free space on its volume",
@@ -15,7 +18,7 @@ _ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "make the file and its directory readable and writable for peatd, and its volume mounted",
     sqlite3.SQLITE_BUSY: "end the other program that has it open",
     sqlite3.SQLITE_LOCKED: "end the other program that has it open",
-    sqlite3.SQLITE_CORRUPT: "restart peatd: it then saves all rows that can be read",
+    **dict.fromkeys(_DAMAGE, "restart peatd: it then saves all rows that can be read"),
     sqlite3.SQLITE_NOTADB: "move the file away, or choose another --data-dir",
 }
 _OTHERWISE = "look at its disk, then restart peatd"
@@ -23,7 +26,7 @@ _OTHERWISE = "look at its disk, then restart peatd"
 
 def is_of_the_disk(exc: sqlite3.Error) -> bool:
     """Whether the disk or the file is at fault, so that trying again may help, and not our use of SQLite."""
-    return isinstance(exc, sqlite3.OperationalError) or type(exc) is sqlite3.DatabaseError
+    return isinstance(exc, sqlite3.OperationalError | sqlite3.IntegrityError) or type(exc) is sqlite3.DatabaseError
 
 
 def fault(what: str, path: Path, exc: sqlite3.Error) -> StoreError:
@@ -37,4 +40,4 @@ def fault(what: str, path: Path, exc: sqlite3.Error) -> StoreError:
     # The low byte is the error, the rest its variety: SQLITE_IOERR_FSYNC is a SQLITE_IOERR.
     advice = _ADVICE.get(code) or _ADVICE.get(code & 0xFF, _OTHERWISE)
     message = f"cannot {what} {path}: {exc}{f' ({name})' if name else ''}: {advice}"
-    return StoreDamaged(message) if code & 0xFF == sqlite3.SQLITE_CORRUPT else StoreError(message)
+    return StoreDamaged(message) if code & 0xFF in _DAMAGE else StoreError(message)

@@ -134,7 +134,8 @@ class Keeper:
         operations, last_seq = self.pending.take(), self.last_seq
         try:
             written = await self._in_thread(partial(self._files.writer.write, operations))
-        except StoreDamaged:
+        except StoreDamaged as exc:
+            self._failed(str(exc))
             raise  # ends the program, as no retry helps: the next start saves what can be read
         except StoreError as exc:
             self._failed(str(exc))

@@ -108,7 +108,7 @@ class _Opening:
         for name, incarnation, deleted, checksum, reach, reach_seq, of_reach in self._connection.execute(query):
             key = DocumentKey(name, incarnation)
             if deleted not in (0, 1) or checksum != document_checksum(key, deleted=bool(deleted)):
-                self._damaged.append(f"the life of document {name}")
+                self._damaged.append(f"the row of document {name}")
             elif reach_seq == 0:
                 documents[name] = FoundDocument(key, bool(deleted))
             elif isinstance(reach, bytes) and of_reach == reach_checksum(key, reach_seq, reach):

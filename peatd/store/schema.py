@@ -36,6 +36,9 @@ CREATE TABLE quarantine (
     UNIQUE (name, sha256));
 """
 
+_EMPTY_PAGES = 2
+"""What a creation that was cut off leaves at most. A larger file without tables has lost its schema, not its rows."""
+
 _BUSY_SECONDS = 2.0
 """How long to wait for somebody who looks at the file with `sqlite3`. Past it, the write fails and is tried again."""
 
@@ -80,10 +83,20 @@ def connect(path: Path, *, reading: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA cell_size_check = ON")
         if reading:
             connection.execute("PRAGMA query_only = ON")
+    except UnicodeDecodeError as exc:  # from the sqlite3 module, of a message in which SQLite quotes a damaged schema
+        connection.close()
+        raise _unreadable(path) from exc
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _unreadable(path: Path) -> StoreError:
+    return StoreError(
+        f"cannot read {path}: its first page is damaged: move the file away; "
+        "the node then fetches its documents from its peers"
+    )
 
 
 def _decode(text: bytes) -> str:
@@ -95,6 +108,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, version: str) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if tables:
         _check(connection, path, tables)
+    elif connection.execute("PRAGMA page_count").fetchone()[0] > _EMPTY_PAGES:
+        raise _unreadable(path)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreError(f"cannot use {path}: its volume has no shared memory for SQLite: choose another --data-dir")

@@ -134,13 +134,15 @@ def _environment(
     programs = directory / "bin"
     path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
-    def run(*command: str) -> None:
+    def run(program: str, *arguments: str) -> None:
+        # By its path: nox would look for the program on its own PATH, not on the one that it passes on.
+        command = (str(programs / program), *arguments)
         session.run(*command, env={"PATH": path, "VIRTUAL_ENV": str(directory)}, external=True)
 
     complete = directory / "complete"
     if not (complete.exists() and complete.read_text(encoding="utf-8") == digest):
         session.run(python, "-m", "venv", "--clear", str(directory), external=True)
-        pip = (str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        pip = ("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         run(*pip, "--require-hashes", "-r", str(REQUIREMENTS / lock))
         if is_installed:
             run(*pip, "--no-deps", "--no-build-isolation", "-e", ".")

@@ -126,7 +126,7 @@ async def test_a_peer_that_reads_and_does_not_close_delays_nobody(autojump_clock
 
 async def test_a_consumer_that_does_not_return_delays_nobody(autojump_clock: MockClock) -> None:
     class Stuck(Inbox):
-        async def received(self, message: Message) -> None:  # noqa: ARG002
+        async def received(self, message: Message) -> None:
             await trio.sleep_forever()
 
     async with with_script(Stuck()) as (alice, stream):
@@ -184,7 +184,7 @@ async def test_over_tls_goaway_is_heard_and_messages_pass() -> None:
 
 async def test_a_goaway_that_waits_to_be_read_is_the_reason_when_a_send_fails(autojump_clock: MockClock) -> None:
     class Slow(Inbox):
-        async def received(self, message: Message) -> None:  # noqa: ARG002
+        async def received(self, message: Message) -> None:
             await trio.sleep(0.5)
 
     async with with_script(Slow()) as (alice, stream):
@@ -231,7 +231,7 @@ async def test_nonsense_ends_it_and_the_peer_is_told(nonsense: bytes) -> None:
 
 async def test_what_replication_refuses_is_nonsense_too() -> None:
     class Strict(Inbox):
-        async def received(self, message: Message) -> None:  # noqa: ARG002
+        async def received(self, message: Message) -> None:
             raise WireError("a piece without a beginning")
 
     async with conversation(inbox=Strict()) as (alice, bob):
@@ -242,7 +242,7 @@ async def test_what_replication_refuses_is_nonsense_too() -> None:
 
 async def test_a_fault_of_ours_ends_this_link_only_and_is_logged() -> None:
     class Faulty(Inbox):
-        async def received(self, message: Message) -> None:  # noqa: ARG002
+        async def received(self, message: Message) -> None:
             raise RuntimeError("a bug")
 
     with capture_logs() as logs:

@@ -62,7 +62,7 @@ def server(authority: Authority, **kwargs: object) -> Script:
 async def test_a_stranger_that_dials_is_refused(
     stranger: Script,
     code: str,
-    autojump_clock: MockClock,  # noqa: ARG001
+    autojump_clock: MockClock,
 ) -> None:
     assert (await met_by(stranger)).code == code
 
@@ -81,7 +81,7 @@ async def test_a_stranger_that_dials_is_refused(
 async def test_a_stranger_that_is_dialled_is_refused(
     stranger: Script,
     code: str,
-    autojump_clock: MockClock,  # noqa: ARG001
+    autojump_clock: MockClock,
 ) -> None:
     assert (await meets(stranger)).code == code
 
@@ -90,7 +90,7 @@ async def test_a_stranger_that_is_dialled_is_refused(
     "opening",
     [b"GET / HTTP/1.1\r\nHost: peat\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", bytes(600), b"\x16\x03\x01\xff\xff"],
 )
-async def test_what_is_not_tls_is_refused(opening: bytes, autojump_clock: MockClock) -> None:  # noqa: ARG001
+async def test_what_is_not_tls_is_refused(opening: bytes, autojump_clock: MockClock) -> None:
     async def say(stream: trio.abc.Stream) -> None:
         await stream.send_all(opening)
 

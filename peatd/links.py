@@ -5,7 +5,7 @@ import trio
 
 from peatd.exchange import PeerExchange
 from peatd.names import DeviceId
-from peatd.peers import Claim, PeerTable, Verdict, judge
+from peatd.peers import Claim, Parting, PeerTable, Verdict, judge
 from peatd.replication import Replication
 from peatd.transport.converse import converse, dismiss
 from peatd.transport.link import Link, LinkEnd, LinkPeer
@@ -70,7 +70,7 @@ class Links:
         peer = link.peer
         exchange = PeerExchange(self._replication, peer.device_id, compares=peer.initiating)
         self._live[peer.device_id] = (link, exchange)
-        self._peers.met(peer.node_id, peer.device_id, link.address, trio.current_time())
+        self._peers.met(peer.node_id, peer.device_id, link.address)
         self._announce()
         log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
         end = LinkEnd("shutdown", "the node is going away", by_peer=False)
@@ -82,11 +82,25 @@ class Links:
         finally:
             if self._live.get(peer.device_id) == (link, exchange):
                 del self._live[peer.device_id]
-                error = exchange.error or (None if end.code == "shutdown" else end.message)
-                self._peers.parted(peer.device_id, link.last_heard, trio.current_time(), error)
+                self._peers.parted(peer.device_id, self._parting(link, exchange, end))
                 log.info("peer unlinked", peer=peer.node_id, device_id=peer.device_id, code=end.code, why=end.message)
             self._announce()
         return end
+
+    def _parting(self, link: Link, exchange: PeerExchange, end: LinkEnd) -> Parting:
+        return Parting(
+            at=trio.current_time(),
+            last_heard=link.last_heard,
+            last_sync=exchange.last_sync,
+            debt=exchange.sync.debt(),
+            clock=self._replication.table.clock,
+            error=exchange.error or (None if end.code == "shutdown" else end.message),
+        )
+
+    def owed_since(self, parting: Parting) -> int:
+        """How many documents a peer that is not linked is owed, as far as we know."""
+        changed = {entry.name for entry in self._replication.table if entry.version > parting.clock}
+        return len(parting.debt | changed)
 
     def _announce(self) -> None:
         self.changed.set()

@@ -10,10 +10,10 @@ Once a sighting has been dialled we know which acquaintance answers there, and t
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from peatd.discovery.events import PeerInfo
-from peatd.names import Address, DeviceId, NodeId
+from peatd.names import Address, DeviceId, DocumentName, NodeId
 
 LOST_FOR = 600.0
 """Seconds that a peer stays listed after every source and the link have lost it: long enough for an operator to see."""
@@ -42,14 +42,30 @@ class Sighting:
 
 @dataclass(slots=True)
 class Acquaintance:
-    """A node that we have been linked with. `last_heard` and `parted` are trio times; `parted` None while linked."""
+    """A node that we have been linked with. `parting`: how its last link ended; None while there is one."""
 
     node_id: NodeId
     device_id: DeviceId
     address: Address
+    parting: "Parting | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """What remains of a link that has ended. Times are trio's.
+
+    Attributes:
+        last_sync: when the peer and we last agreed on something; None if never.
+        debt: documents that the peer was owed, by name.
+        clock: the document table's: what changes later is owed as well.
+    """
+
+    at: float
     last_heard: float
-    parted: float | None = None
-    error: str | None = None
+    last_sync: float | None
+    debt: frozenset[DocumentName]
+    clock: int
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,7 @@ class Peer:
     addresses: tuple[Address, ...]
     relay_url: str | None
     metadata: dict[str, str]
-    last_heard: float | None
+    parting: Parting | None
     error: str | None
 
 
@@ -94,20 +110,19 @@ class PeerTable:
         """No source has it any more."""
         sighting = self._sightings.pop(node_id, None)
         acquaintance = self._acquaintance_of(node_id, sighting)
-        if acquaintance is not None and acquaintance.parted is not None:
-            acquaintance.parted = now
+        if acquaintance is not None and acquaintance.parting is not None:
+            acquaintance.parting = replace(acquaintance.parting, at=now)
 
     def sighting(self, node_id: NodeId) -> Sighting | None:
         return self._sightings.get(node_id)
 
-    def met(self, node_id: NodeId, device_id: DeviceId, address: Address, now: float) -> None:
+    def met(self, node_id: NodeId, device_id: DeviceId, address: Address) -> None:
         """A link with it has come up."""
-        self._acquaintances[device_id] = Acquaintance(node_id, device_id, address, last_heard=now)
+        self._acquaintances[device_id] = Acquaintance(node_id, device_id, address)
 
-    def parted(self, device_id: DeviceId, last_heard: float, now: float, error: str | None) -> None:
+    def parted(self, device_id: DeviceId, parting: Parting) -> None:
         """Its link has ended."""
-        acquaintance = self._acquaintances[device_id]
-        acquaintance.parted, acquaintance.last_heard, acquaintance.error = now, last_heard, error
+        self._acquaintances[device_id].parting = parting
 
     def is_linked(self, node_id: NodeId) -> bool:
         """Whether whom discovery calls so is linked (or is ourselves: there is nobody to dial)."""
@@ -115,7 +130,7 @@ class PeerTable:
         if sighting is not None and sighting.device_id == self._own_device:
             return True
         acquaintance = self._acquaintance_of(node_id, sighting)
-        return acquaintance is not None and acquaintance.parted is None
+        return acquaintance is not None and acquaintance.parting is None
 
     def all(self, now: float) -> list[Peer]:
         """Everyone worth showing, by node id."""
@@ -128,7 +143,8 @@ class PeerTable:
 
     def _met_peer(self, acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:
         infos = [sighting.info for sighting in sightings]
-        linked = acquaintance.parted is None
+        parting = acquaintance.parting
+        linked = parting is None
         state = PeerState.LINKED if linked else _dialing_state(sightings)
         errors = [s.error for s in sightings if s.error and not linked]
         return Peer(
@@ -139,8 +155,8 @@ class PeerTable:
             addresses=tuple(dict.fromkeys(a for info in infos for a in info.addresses)) or (acquaintance.address,),
             relay_url=next((info.relay_url for info in infos if info.relay_url), None),
             metadata={key: value for info in reversed(infos) for key, value in info.metadata.items()},
-            last_heard=acquaintance.last_heard,
-            error=next(iter(errors), acquaintance.error),
+            parting=parting,
+            error=next(iter(errors), parting.error if parting else None),
         )
 
     def _acquaintance_of(self, node_id: NodeId, sighting: Sighting | None) -> Acquaintance | None:
@@ -155,7 +171,7 @@ class PeerTable:
 
     def _forget_long_lost(self, now: float) -> None:
         for device_id, acquaintance in list(self._acquaintances.items()):
-            gone = acquaintance.parted is not None and now - acquaintance.parted > LOST_FOR
+            gone = acquaintance.parting is not None and now - acquaintance.parting.at > LOST_FOR
             if gone and not any(self._sightings_of(acquaintance)):
                 del self._acquaintances[device_id]  # Invariant 2.
 
@@ -244,6 +260,6 @@ def _sighted_peer(sighting: Sighting) -> Peer:
         addresses=info.addresses,
         relay_url=info.relay_url,
         metadata=dict(info.metadata),
-        last_heard=None,
+        parting=None,
         error=sighting.error,
     )

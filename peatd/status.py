@@ -73,8 +73,14 @@ class NodeStatus:
 
     def _peer_view(self, peer: Peer, now: float) -> PeerView:
         link, exchange = (peer.device_id and self._links.get(peer.device_id)) or (None, None)
-        last_heard = link.last_heard if link else peer.last_heard
-        last_sync = exchange.last_sync if exchange else None
+        parting = peer.parting
+        known = link or parting
+        agreed = exchange or parting
+        owed = 0
+        if exchange is not None:
+            owed = exchange.sync.owed_documents()
+        elif parting is not None:
+            owed = self._links.owed_since(parting)
         return PeerView(
             id=peer.node_id,
             device_id=peer.device_id,
@@ -85,9 +91,9 @@ class NodeStatus:
             addresses=[str(address) for address in peer.addresses],
             relay_url=peer.relay_url,
             metadata=peer.metadata,
-            last_seen_secs=_ago(last_heard, now),
-            last_sync_secs=_ago(last_sync, now),
-            owed_documents=exchange.sync.owed_documents() if exchange else 0,
+            last_seen_secs=_ago(known.last_heard if known else None, now),
+            last_sync_secs=_ago(agreed.last_sync if agreed else None, now),
+            owed_documents=owed,
             error=exchange.error if exchange else peer.error,
         )
 

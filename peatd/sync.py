@@ -119,7 +119,7 @@ class PeerSync:
 
     def chase(self) -> None:
         """Asks about what has been owed since the last call: something was lost on the way, by a failure at its end."""
-        owed = {name: known.due for name, known in self._known.items() if self._is_owed(name, known)}
+        owed = {name: self._known[name].due for name in self.debt()}
         for name in owed.keys() & self._chased.keys():
             entry = self._table.get(name)
             if entry is not None and owed[name] == self._chased[name] and self._known[name].is_in_step:
@@ -192,9 +192,12 @@ class PeerSync:
         known = self._known.get(key.name)
         return known is not None and known.incarnation == key.incarnation and known.durable >= version
 
+    def debt(self) -> frozenset[DocumentName]:
+        """The documents that the peer is not known to have in full, on its disk."""
+        return frozenset(name for name, known in self._known.items() if self._is_owed(name, known))
+
     def owed_documents(self) -> int:
-        """How many documents the peer is not known to have in full, on its disk."""
-        return sum(1 for name, known in self._known.items() if self._is_owed(name, known))
+        return len(self.debt())
 
     def needs_changes_after(self, entry: Entry) -> int:
         """Changes of the entry up to this version are of no more use to this peer."""

@@ -6,7 +6,7 @@ import pytest
 
 from peatd.discovery.events import PeerInfo
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peers import LOST_FOR, Backoff, Claim, Peer, PeerState, PeerTable, Verdict, judge
+from peatd.peers import LOST_FOR, Backoff, Claim, Parting, Peer, PeerState, PeerTable, Verdict, judge
 
 ALICE, BOB = DeviceId("aa" * 16), DeviceId("bb" * 16)
 AT_BOB = Address("10.0.0.2", 11204)
@@ -19,6 +19,10 @@ def table() -> PeerTable:
 
 def sighting(name: str, *addresses: Address) -> PeerInfo:
     return PeerInfo(NodeId(name), addresses or (AT_BOB,), metadata={"formation": "alpha"})
+
+
+def parting(at: float, error: str | None = None) -> Parting:
+    return Parting(at=at, last_heard=at, last_sync=None, debt=frozenset(), clock=0, error=error)
 
 
 def only(peers: PeerTable, now: float = 0.0) -> Peer:
@@ -43,7 +47,7 @@ def test_two_sightings_of_one_device_are_one_peer() -> None:
     peers.sighted(sighting("10.0.0.2:11204"), ("static",))
     peers.sighted(sighting("bob", AT_BOB_V6), ("kubernetes",))
     peers.sighting(NodeId("10.0.0.2:11204")).device_id = BOB  # type: ignore[union-attr]  # it is there
-    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peers.met(NodeId("bob"), BOB, AT_BOB)
     peer = only(peers)
     assert (peer.node_id, peer.state) == ("bob", PeerState.LINKED)
     assert peer.sources == ("static", "kubernetes")
@@ -56,7 +60,7 @@ def test_a_new_address_may_be_another_node() -> None:
     peers = table()
     peers.sighted(sighting("pod-1"), ("kubernetes",))
     peers.sighting(NodeId("pod-1")).device_id = BOB  # type: ignore[union-attr]  # it is there
-    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peers.met(NodeId("bob"), BOB, AT_BOB)
     peers.sighted(sighting("pod-1", AT_BOB_V6), ("kubernetes",))
     assert not peers.is_linked(NodeId("pod-1"))
 
@@ -64,10 +68,10 @@ def test_a_new_address_may_be_another_node() -> None:
 def test_a_peer_without_source_and_link_is_lost_and_then_forgotten() -> None:
     peers = table()
     peers.sighted(sighting("bob"), ("static",))
-    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peers.met(NodeId("bob"), BOB, AT_BOB)
     peers.lost(NodeId("bob"), now=2.0)
     assert only(peers, 2.0).state is PeerState.LINKED
-    peers.parted(BOB, last_heard=3.0, now=4.0, error="cut")
+    peers.parted(BOB, parting(4.0, "cut"))
     assert only(peers, 5.0).state is PeerState.LOST
     assert only(peers, 5.0).error == "cut"
     assert only(peers, 4.0 + LOST_FOR).state is PeerState.LOST
@@ -77,14 +81,14 @@ def test_a_peer_without_source_and_link_is_lost_and_then_forgotten() -> None:
 def test_a_peer_that_is_still_sighted_is_never_forgotten() -> None:
     peers = table()
     peers.sighted(sighting("bob"), ("static",))
-    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
-    peers.parted(BOB, last_heard=1.0, now=1.0, error=None)
+    peers.met(NodeId("bob"), BOB, AT_BOB)
+    peers.parted(BOB, parting(1.0))
     assert only(peers, 10 * LOST_FOR).state is PeerState.DIALING
 
 
 def test_who_dials_in_without_being_sighted_is_inbound() -> None:
     peers = table()
-    peers.met(NodeId("bob"), BOB, AT_BOB, now=1.0)
+    peers.met(NodeId("bob"), BOB, AT_BOB)
     assert only(peers).sources == ("inbound",)
 
 

@@ -103,7 +103,12 @@ def _has_token(authorization: str | None, token: str) -> bool:
 
 def _is_loopback_name(host: str | None) -> bool:
     parts = _host_and_port(host or "", 80)
-    return parts is not None and parts[0] in ("localhost", "127.0.0.1", "::1")
+    if parts is None:
+        return False
+    try:
+        return parts[0] == "localhost" or is_loopback(parts[0])  # no name server has a say in an IP address
+    except ValueError:
+        return False
 
 
 def _is_same_host(origin: str, host: str | None) -> bool:

@@ -133,10 +133,14 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+_CURLS_OWN = "application/x-www-form-urlencoded"
+
+
 def require_content_type(given: str | None, accepted: Sequence[str]) -> None:
-    """Raises: Refusal, 415, for a body of another type. A body without a type is taken for what the route expects."""
+    """Raises: Refusal, 415, for a body of another type. A body without a type is taken for what the route expects, and
+    so is what curl calls any body by itself."""
     kind = (given or "").partition(";")[0].strip().lower()
-    if kind and kind not in accepted:
+    if kind not in ("", _CURLS_OWN, *accepted):
         raise Refusal(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",

@@ -58,7 +58,7 @@ def test_loopback_has_these_names(host):
         "localhost/",
         "localhost?",
         "::1",
-        "127.0.0.2",
+        "10.0.0.2",
         "localhost:99999",
     ],
 )

@@ -87,6 +87,8 @@ def pretty(body: bytes | msgspec.Raw) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time in the unit that a person would take."""
+    if seconds == 0:
+        return "0 s"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} us"
     if seconds < 0.9995:  # from there on it is rounded to 1000

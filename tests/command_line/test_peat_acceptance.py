@@ -60,8 +60,8 @@ async def url(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[
 async def ask(peat_process: PeatProcess, url: str) -> Ask:
     assert url
 
-    def run(*arguments: str, **environ: str) -> Awaitable[Ended]:
-        return trio.to_thread.run_sync(partial(peat_process, *arguments, **environ))
+    def run(*arguments: str) -> Awaitable[Ended]:
+        return trio.to_thread.run_sync(partial(peat_process, *arguments))
 
     return run
 

@@ -65,7 +65,7 @@ def test_plain_text_is_one_line_that_steers_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0 us"),
+        (0, "0 s"),
         (0.00021, "210 us"),
         (0.00123, "1.23 ms"),
         (0.1234, "123 ms"),

@@ -1,14 +1,14 @@
 """A node as `peat` sees it: its HTTP API, on a free TCP port and a unix socket, with what a test puts into it.
 
 It speaks real HTTP over real sockets and keeps the rules of the API that a command line meets: shapes, ETags,
-acknowledgements, the token. `test_fake_node_api.py` holds its shapes against the real ones.
+acknowledgements, the token. `test_peat_acceptance.py` holds it against the real one.
 """
 
 import json
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -124,6 +124,10 @@ def _handler(node: FakeNode, *, trusts: bool) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client may be interrupted
+                super().handle()
+
         def log_message(self, *_args: object) -> None: ...
 
         def answer(self) -> None:
@@ -158,7 +162,8 @@ def _handler(node: FakeNode, *, trusts: bool) -> type[BaseHTTPRequestHandler]:
             if status != 204:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if body:  # of nothing the client waits for no end: it may be gone by now
+                self.wfile.write(body)
 
     return Handler
 

@@ -30,6 +30,9 @@ _TABLES = {
     "quarantine": "id, seq, name, incarnation, origin, reason, time, times, sha256, payload",
 }
 
+Row = tuple[Any, ...]
+"""A rowid, then the columns: whatever the damage left of them."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -87,48 +90,54 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: str) ->
     query = f"SELECT rowid, {columns} FROM {table} NOT INDEXED WHERE rowid >= ? ORDER BY rowid"
     target.execute("BEGIN")
     # OR IGNORE: damage can make a column NULL, or a name appear twice.
-    rows = (row[1:] for row in _readable(source, query))
+    rows = (row[1:] for row in readable_rows(source, query))
     inserted = target.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", rows).rowcount
     target.execute("COMMIT")
     return inserted
 
 
-def _readable(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
-    position: int | None = 0
-    while position is not None:
+def readable_rows(connection: sqlite3.Connection, query: str) -> Iterator[Row]:
+    """The rows that can be read, of a query by rowid from its parameter on. Ends whatever the damage."""
+    position = 0
+    while True:
         try:
             for row in connection.execute(query, (position,)):
-                position = row[0] + 1
+                position = max(position, row[0] + 1)  # damaged rowids go backwards: we must not, or never end
                 yield row
         except sqlite3.DatabaseError:
-            position = _behind_damage(connection, query, position)
+            row_behind = _first_behind_damage(connection, query, position)
+            if row_behind is None:
+                return
+            position = row_behind[0] + 1
+            yield row_behind
         else:
             return
 
 
-def _behind_damage(connection: sqlite3.Connection, query: str, damaged: int) -> int | None:
-    """The first position from which rows can be read again: doubling steps to get past, then bisection back."""
-    step = 1
-    while not _is_readable(connection, query, damaged + step):
-        step *= 2
-        if damaged + step >= 2**62:
+def _first_behind_damage(connection: sqlite3.Connection, query: str, position: int) -> Row | None:
+    """The next row that can be read: doubling steps to get past the damage, then bisection back to its end."""
+    step = 0
+    while (row := _first(connection, query, position + step)) is None:
+        step = 2 * step or 1
+        if position + step >= 2**62:
             return None
-    bad, good = damaged + step // 2, damaged + step
+    bad, good = position + step // 2, position + step
     while good - bad > 1:
         middle = (bad + good) // 2
-        if _is_readable(connection, query, middle):
-            good = middle
+        if nearer := _first(connection, query, middle):
+            good, row = middle, nearer
         else:
             bad = middle
-    return good
+    return row
 
 
-def _is_readable(connection: sqlite3.Connection, query: str, position: int) -> bool:
+def _first(connection: sqlite3.Connection, query: str, position: int) -> Row | None:
     try:
-        connection.execute(query, (position,)).fetchone()
+        # With LIMIT, as the sqlite3 module reads one row ahead, and fails for the sake of that one.
+        row: Row | None = connection.execute(f"{query} LIMIT 1", (position,)).fetchone()
     except sqlite3.DatabaseError:
-        return False
-    return True
+        return None
+    return row if row and row[0] >= position else None
 
 
 def _swap(directory: Path) -> None:

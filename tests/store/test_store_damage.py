@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from peatd.errors import StoreDamaged, StoreError
 from peatd.names import DocumentKey, DocumentName
 from peatd.store import Store
+from peatd.store.salvage import readable_rows
 
 NOTES = DocumentName("notes/today")
 KEY = DocumentKey(NOTES, 1)
@@ -237,6 +238,26 @@ async def test_a_salvage_that_crashed_goes_on_at_the_next_opening(tmp_path: Path
     async with Store.open(tmp_path) as store:
         assert await load_all(store) == [b"one"]
     assert not (tmp_path / "peat.db.new").exists()
+
+
+UNREADABLE = "-9223372036854775807 - 1"
+"""SQLite's abs() fails on this number, as SQLite does on a bad page: when it comes to that row."""
+
+
+def test_a_salvage_loses_the_bad_rows_and_no_others() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE log (seq INTEGER PRIMARY KEY, payload)")
+        connection.executemany("INSERT INTO log VALUES (?, 1)", [(seq,) for seq in range(1, 100)])
+        connection.execute(f"UPDATE log SET payload = {UNREADABLE} WHERE seq BETWEEN 30 AND 37 OR seq IN (1, 50, 99)")
+        query = "SELECT seq, abs(payload) FROM log WHERE seq >= ? ORDER BY seq"
+        saved = [seq for seq, _ in readable_rows(connection, query)]
+    assert saved == [*range(2, 30), *range(38, 50), *range(51, 99)]
+
+
+def test_a_salvage_ends_although_damaged_rowids_go_backwards() -> None:
+    query = f"SELECT abs(column1) FROM (VALUES (5), (1), (2), ({UNREADABLE}), (9)) WHERE ? IS NOT NULL"
+    with closing(sqlite3.connect(":memory:")) as connection:
+        assert list(readable_rows(connection, query)) == [(5,), (1,)]
 
 
 async def load_each(directory: Path, keys: list[DocumentKey]) -> None:

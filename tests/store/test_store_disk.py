@@ -140,6 +140,7 @@ async def test_somebody_who_holds_the_file_is_waited_for_and_the_thread_is_seen_
             heartbeat = store.heartbeat
             assert heartbeat is not None
             assert heartbeat <= time.monotonic()
+            assert await load_all(store) == [b"x"], "a load waits for no write"
             somebody.execute("ROLLBACK")
         await store.synced(seq)
 

@@ -1,5 +1,6 @@
 """Keeps a link to everyone that discovery knows: dials, dials again, for ever."""
 
+import ipaddress
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,13 @@ class Dialer:
                         self._peers.lost(node_id, trio.current_time())
                         self._pursuits.pop(node_id).stop()
 
+    def arrived(self, host: str) -> None:
+        """Somebody has dialled us from there: whoever we could not reach there may be up now. DNS names may mean it."""
+        for pursuit in self._pursuits.values():
+            sighting = self._peers.sighting(pursuit.node_id)
+            if sighting is not None and any(a.host == host or not _is_ip(a.host) for a in sighting.info.addresses):
+                pursuit.nudge.set()
+
     async def _pursue(self, pursuit: _Pursuit) -> None:
         while not pursuit.is_lost:
             link = None
@@ -136,3 +144,11 @@ class Dialer:
 
             for wait in waits:
                 nursery.start_soon(first, wait)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

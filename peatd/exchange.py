@@ -154,11 +154,12 @@ class PeerExchange:
             case Compare():
                 for answer in self._table.tree.answer(message, self._table.offered):
                     self._say(answer)
+                    if isinstance(answer, Equal):
+                        self._equal()
             case Offer():
                 self._offer(message)
             case Equal():
-                self.error = None
-                self._agree()
+                self._equal()
             case _:
                 pass  # Hello, Ping, Pong and Goaway are the link's own
         self._wake()
@@ -277,6 +278,10 @@ class PeerExchange:
             else:
                 self._wake_confirmer = trio.Event()
                 await self._wake_confirmer.wait()
+
+    def _equal(self) -> None:
+        self.error = None
+        self._agree()
 
     def _agree(self) -> None:
         self.last_sync = trio.current_time()

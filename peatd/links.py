@@ -41,10 +41,6 @@ class Links:
         """The most that any linked peer is owed."""
         return max((exchange.sync.owed_documents() for _, exchange in self._live.values()), default=0)
 
-    async def welcome(self, link: Link) -> None:
-        """`keep`, for a link that a peer has dialled."""
-        await self.keep(link)
-
     async def keep(self, link: Link) -> LinkEnd:
         """Runs a link that has just proved itself until it ends, or dismisses it."""
         verdict = judge(_claim(link.peer), [_claim(old.peer) for old, _ in self._live.values()], self._own)

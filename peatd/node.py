@@ -129,11 +129,15 @@ class _Node:
 
     async def _mesh(self, stopping: trio.Event) -> None:
         node_file = self._config.data_dir / "node.json"
-        on_link = self._links.welcome
         async with trio.open_nursery() as mesh:
-            listening = partial(listen, self._config.bind, self._credentials, self._hello, on_link)
-            self._status.listening["mesh"] = (await mesh.start(listening))[0]
             dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
+
+            async def welcome(link: Link) -> None:
+                dialer.arrived(link.address.host)
+                await self._links.keep(link)
+
+            listening = partial(listen, self._config.bind, self._credentials, self._hello, welcome)
+            self._status.listening["mesh"] = (await mesh.start(listening))[0]
             mesh.start_soon(dialer.run, self._discovery.event_stream())
             await mesh.start(self._discovery.start)
             self._write_node_file()

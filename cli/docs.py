@@ -30,6 +30,7 @@ _CREATED = 201
 
 Name = Annotated[str, typer.Argument(metavar="COLLECTION/ID", help="The document's name.", show_default=False)]
 Json = Annotated[str, typer.Argument(metavar="JSON", help="An object; - reads it from stdin.", show_default=False)]
+Etag = Annotated[bool, typer.Option("--etag", help="Say the version, for --if-match, on stderr.")]
 Ack = Annotated[
     str | None,
     typer.Option(metavar="applied|durable|replicated:K", help="Wait until the change is there (default: durable)."),
@@ -93,11 +94,12 @@ def list_documents(
 
 
 @docs.command(cls=Verb)
-def get(ctx: typer.Context, name: Name) -> None:
-    """One document; its version, for --if-match, goes to stderr."""
+def get(ctx: typer.Context, name: Name, etag: Etag = False) -> None:
+    """One document."""
     answer = daemon(ctx).ask("GET", _route(name))
     reply(ctx, answer, _document)
-    _tell_version(answer)
+    if etag and answer.etag is not None:
+        render.note(f"version {answer.etag}; give it to --if-match")
 
 
 @docs.command(cls=Verb)
@@ -143,7 +145,6 @@ def _write(
         timeout=(_DEFAULT_WAIT if timeout is None else timeout) + TIMEOUT,
     )
     reply(ctx, answer, lambda answer: _done(name, answer))
-    _tell_version(answer)
 
 
 def _route(name: str) -> str:
@@ -155,7 +156,7 @@ def _route(name: str) -> str:
 def _etag(text: str) -> str:
     """As HTTP has it: a shell easily eats the quotes."""
     if not text or not text.isascii() or not text.isprintable():
-        raise Stop(Exit.USAGE, "--if-match is not a version; `peat docs get` tells a document's version")
+        raise Stop(Exit.USAGE, "--if-match is not a version; `peat docs get --etag` tells a document's version")
     return text if text == "*" or '"' in text else f'"{text}"'
 
 
@@ -190,8 +191,3 @@ def _done(name: str, answer: Answer) -> str:
     found = answer.parse(_Written)
     verb = "created" if answer.status == _CREATED else "changed"
     return f"{verb} {name}, incarnation {found.incarnation}, {found.ack}"
-
-
-def _tell_version(answer: Answer) -> None:
-    if answer.etag is not None:
-        render.note(f"version {answer.etag}; give it to --if-match")

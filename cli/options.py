@@ -19,7 +19,7 @@ _KEY = "cli.options"
 _TRY = {
     401: "name the file of the daemon's token with --token-file, or run peat as the daemon's user",
     404: "`peat docs list` shows what is there",
-    412: "someone changed it: `peat docs get` tells what it is now, and its version",
+    412: "someone changed it: `peat docs get --etag` tells what it is now, and its version",
     503: "`peat ready` tells which part is not ready; try again soon",
     504: "it stays made; wait longer with --timeout, or for less with --ack",
 }

@@ -12,7 +12,10 @@ def json_answer(
 ) -> TrioResponse:
     """The view as JSON."""
     return TrioResponse(
-        msgspec.json.encode(view), status=status, headers=dict(headers or {}), content_type="application/json"
+        msgspec.json.encode(view, order="deterministic"),
+        status=status,
+        headers=dict(headers or {}),
+        content_type="application/json",
     )
 
 

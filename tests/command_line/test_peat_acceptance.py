@@ -100,7 +100,7 @@ async def test_the_life_of_a_document(ask: Ask) -> None:
 
 async def test_a_version_guards_a_change(ask: Ask) -> None:
     await ask("docs", "put", "notes/a", '{"n": 1}')
-    told = re.search(r"version (\S+);", (await ask("docs", "get", "notes/a")).err)
+    told = re.search(r"version (\S+);", (await ask("docs", "get", "notes/a", "--etag")).err)
     assert told is not None
     bare = told[1].strip('"')
     assert (await ask("docs", "patch", "notes/a", '{"n": 2}', "--if-match", bare)).code == 0

@@ -54,12 +54,12 @@ def test_other_roots_are_mentioned_and_json_has_all(peat: Peat, node: FakeNode) 
 
 def test_the_version_that_get_tells_guards_a_change(peat: Peat, node: FakeNode) -> None:
     node.documents["notes/a"] = Document(1, 1, {"n": 1})
-    told = re.search(r'version ("\S+");', peat("docs", "get", "notes/a").err)
+    told = re.search(r'version ("\S+");', peat("docs", "get", "notes/a", "--etag").err)
     assert told is not None
     assert peat("docs", "put", "notes/a", '{"n": 2}', "--if-match", told[1]).code == 0
     late = peat("docs", "put", "notes/a", '{"n": 3}', "--if-match", told[1])
     assert late.code == 1
-    assert "another version; someone changed it: `peat docs get`" in late.err
+    assert "another version; someone changed it: `peat docs get --etag`" in late.err
     assert node.documents["notes/a"].value == {"n": 2}
 
 

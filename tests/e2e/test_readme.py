@@ -1,0 +1,100 @@
+"""The README does what it says: its commands are run as they stand, and their output is compared.
+
+Ports and what differs from run to run (device ids, durations) are replaced on both sides.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from e2e.nodes import free_address, until
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+_END = "~~~end~~~"
+_VARYING = (
+    (re.compile(r"\b[0-9a-f]{32,64}\b"), "ID"),
+    (re.compile(r"\b(now|\d+(\.\d+)? ?(us|ms|s|min)( ago)?)(?=\s)"), "T"),
+    (re.compile(r"\b\d+ B\b"), "SIZE"),
+    (re.compile(r" +"), " "),
+)
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def tour() -> list[tuple[str, str]]:
+    """Each command, continued lines and all, with the output below it."""
+    steps: list[tuple[str, str]] = []
+    for line in "".join(blocks("console")).splitlines(keepends=True):
+        if line.startswith("$ "):
+            steps.append((line[2:], ""))
+        elif line.startswith("> "):
+            steps[-1] = (steps[-1][0] + line[2:], "")
+        else:
+            steps[-1] = (steps[-1][0], steps[-1][1] + line)
+    return steps
+
+
+def masked(text: str) -> str:
+    for pattern, stand_in in _VARYING:
+        text = pattern.sub(stand_in, text)
+    return text.strip()
+
+
+def with_free_ports(text: str) -> str:
+    """The tour's ports, exchanged for free ones: `720$i` becomes a variable that holds one."""
+    text = re.sub(r"127\.0\.0\.1:7([23])0([123])", r"$A\1\2", text)
+    return re.sub(r"127\.0\.0\.1:7([23])0\$i", r"$(eval echo \\$A\1$i)", text)
+
+
+def test_the_tour_gives_the_output_that_it_shows(tmp_path: Path) -> None:
+    steps = tour()
+    addresses = {f"A{digit}{i}": free_address() for digit in "23" for i in "123"}
+    script = "set -m\n" + "".join(f"{with_free_ports(command)}echo '{_END}'\n" for command, _ in steps) + "wait\n"
+    environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path), **addresses}
+    done = subprocess.run(
+        ["bash", "--norc"],
+        input=script,
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    outputs = done.stdout.split(f"{_END}\n")
+    shown = [masked(output) for _, output in steps]
+    given = []
+    for output in outputs[: len(steps)]:
+        for name, address in addresses.items():
+            output = output.replace(address, f"127.0.0.1:7{name[1]}0{name[2]}")
+        given.append(masked(output))
+    assert given == shown, done.stderr
+
+
+def test_the_first_command_runs_a_node(tmp_path: Path) -> None:
+    command = blocks("sh")[0]
+    assert "pip install" in command
+    checkout = tmp_path / "peatd"
+    subprocess.run(["git", "clone", "--quiet", ROOT, checkout], check=True)
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("PEAT_", "PYTHON", "VIRTUAL_ENV"))}
+    environ |= {"HOME": str(tmp_path), "PEAT_BIND": "127.0.0.1:0", "PEAT_API_BIND": "127.0.0.1:0", "PEAT_DATA_DIR": ""}
+    environ.pop("XDG_STATE_HOME", None)
+    with subprocess.Popen(["bash", "-c", f"exec 2>log; {command}"], cwd=checkout, env=environ, process_group=0) as run:
+        try:
+            node_file = tmp_path / ".local/state/peat/node.json"
+            until(lambda: node_file.exists() or run.poll() is not None, "the node is up", within=300)
+            assert run.poll() is None, (checkout / "log").read_text()
+        finally:
+            os.killpg(run.pid, 15)
+    assert not node_file.exists()
+
+
+def test_the_second_command_is_what_ci_runs() -> None:
+    assert ".venv/bin/nox" in blocks("sh")[1]
+    assert "-m nox" in (ROOT / ".ci/run").read_text(encoding="utf-8")

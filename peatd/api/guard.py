@@ -12,8 +12,9 @@ import h11
 import structlog
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody, Request, Response
+from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, Scope
@@ -105,6 +106,7 @@ class GuardedProtocol(H11Protocol):
 
     is_over = False
     _is_deaf = False
+    _has_refused = False
 
     @property
     def has_whole_request(self) -> bool:
@@ -123,6 +125,10 @@ class GuardedProtocol(H11Protocol):
         elif self.is_over or self._is_deaf:
             return  # h11 would store it (fault 3)
         await super().handle(event)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if not self._has_refused:  # else the app's answer comes too late, and its end is not the connection's
+            await super().stream_send(event)
 
     async def _handle_events(self) -> None:
         while not self.is_over:
@@ -182,11 +188,14 @@ class GuardedProtocol(H11Protocol):
         self.keep_alive_requests += 1
 
     async def _refuse(self, status_code: int) -> None:
+        self._is_deaf = True
         if self.connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._has_refused = True
             headers, body = _error(status_code)
-            await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
-            await self._send_h11_event(h11.Data(data=body))
-            await self._send_h11_event(h11.EndOfMessage())
+            response = h11.Response(status_code=status_code, headers=headers)
+            # As one piece: the app, which knows of no refusal yet, may have events of its own between the three.
+            pieces = [self.connection.send(event) for event in (response, h11.Data(data=body), h11.EndOfMessage())]
+            await self.send(RawData(data=b"".join(piece or b"" for piece in pieces)))
         await self.send(Closed())
 
 

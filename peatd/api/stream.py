@@ -26,6 +26,7 @@ class BoundedStream:
         self._stream = stream
         self._send_timeout = send_timeout
         self._reading: trio.CancelScope | None = None
+        self._has_said_all = False
         self._closed = False
 
     async def receive_some(self, max_bytes: int) -> bytes:
@@ -38,6 +39,8 @@ class BoundedStream:
     async def send_all(self, octets: bytes) -> None:
         """Raises: ClosedResourceError, BrokenResourceError (also when the client has stopped reading)."""
         self._require_open()
+        if self._has_said_all:
+            raise trio.ClosedResourceError("our side of the connection is closed")
         view = memoryview(octets)
         for start in range(0, len(view), PIECE_BYTES):
             with trio.move_on_after(self._send_timeout) as patience:
@@ -49,6 +52,7 @@ class BoundedStream:
     async def send_eof(self) -> None:
         """Raises: ClosedResourceError, BrokenResourceError."""
         self._require_open()
+        self._has_said_all = True
         await self._stream.send_eof()
 
     async def aclose(self) -> None:

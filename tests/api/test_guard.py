@@ -6,42 +6,59 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import h11
 import pytest
 import trio
 import trio.testing
 from fakes.http_client import parse_reply
 
 from peatd.api.connection import Limits
+from peatd.api.guard import GuardedProtocol
 
 GET = b"GET /api/v1/node HTTP/1.1\r\nHost: x\r\n"
+GET_LARGE = b"GET /api/v1/documents/a/large HTTP/1.1\r\nHost: x\r\n\r\n"
 LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 UPGRADE = (
     b"GET /api/v1/sync/a/b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
-BOUNDED = 2.0
+BOUNDED = 5.0
 """Seconds in which what has a deadline of far less must be over."""
 
 
 @asynccontextmanager
 async def unharmed(node):
-    """Yields a connection for a client's worst; afterwards the node answers others, and has closed that connection."""
-    before = _descriptors()
+    """Yields a connection for a client's worst; afterwards the node answers others and holds nothing of it."""
+    before = await _held_when_settled()
     client = await node.connect_privately()
     async with client.stream:
         yield client
     assert (await node.ask("GET", "/livez")).status == 200
+    await _until_no_more_is_held_than(before)
+
+
+def _held():
+    """File descriptors and tasks."""
+    return len(list(Path("/proc/self/fd").iterdir())), trio.lowlevel.current_statistics().tasks_living
+
+
+async def _held_when_settled():
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    return _held()
+
+
+async def _until_no_more_is_held_than(limits):
     with trio.fail_after(BOUNDED):
-        while _descriptors() > before:
+        while any(held > limit for held, limit in zip(_held(), limits, strict=True)):
             await trio.testing.wait_all_tasks_blocked(0.001)
-
-
-def _descriptors():
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+async def _fail(*_):
+    raise h11.LocalProtocolError("a fault that nobody knows yet")
 
 
 def _quick(**changes):
@@ -74,19 +91,22 @@ async def test_fault_1_6_7_8_an_upgrade_is_answered_as_if_it_were_none(node, res
         assert "--clients" in reply.error["hint"]
 
 
-async def test_fault_2_a_client_that_stops_reading_is_cut(serve_with):
+@pytest.mark.parametrize("requests", [1, 10])
+async def test_fault_2_a_client_that_stops_reading_is_cut(serve_with, requests):
     async with serve_with(_quick(send=0.05)) as node:
         await _put_large_document(node)
-        async with unharmed(node) as client:
-            await _ask_and_never_read(client)
-            await _say_until_cut(client, LIVE)
+        before = await _held_when_settled()
+        client = await node.connect_privately()
+        async with client.stream:
+            await client.say(GET_LARGE * requests)
+            await _until_no_more_is_held_than((before[0] + 1, before[1]))
 
 
 async def test_fault_2_a_client_that_stops_reading_does_not_hold_up_the_end(serve_with):
     async with serve_with(_quick(send=600)) as node:
         await _put_large_document(node)
         client = await node.connect_privately()
-        await _ask_and_never_read(client)
+        await client.say(GET_LARGE * 10)
         await trio.testing.wait_all_tasks_blocked(0.01)
         with trio.fail_after(BOUNDED):
             node.serving.cancel()
@@ -100,7 +120,8 @@ async def test_fault_3_what_comes_behind_an_upgrade_is_not_kept(node):
         await _say_until_cut(client, b"\x82\xff" + b"\x00" * 65536)
 
 
-async def test_fault_4_a_stream_to_a_client_that_is_gone_ends(node):
+@pytest.mark.parametrize("ending", ["gone", "broken"])
+async def test_fault_4_a_stream_that_nobody_hears_ends(node, ending):
     has_ended = trio.Event()
 
     async def endless():
@@ -115,11 +136,53 @@ async def test_fault_4_a_stream_to_a_client_that_is_gone_ends(node):
 
     node.app.add_url_rule("/api/v1/endless", view_func=endless)
     async with unharmed(node) as client:
-        await client.say(b"GET /api/v1/endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.say(b"GET /api/v1/endless HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         assert await client.stream.receive_some(100)
-        await client.stream.aclose()
+        if ending == "gone":
+            await client.stream.aclose()
+        else:
+            await client.say(b"zz\r\n")
         with trio.fail_after(BOUNDED):
             await has_ended.wait()
+
+
+async def test_fault_4_an_answer_that_comes_after_the_refusal_goes_nowhere(node):
+    is_refused, sent = trio.Event(), 0
+
+    async def stubborn():
+        with trio.CancelScope(shield=True):
+            await is_refused.wait()
+
+        async def chunks():
+            nonlocal sent
+            while sent < 1000:
+                sent += 1
+                yield b"x"
+
+        return chunks()
+
+    node.app.add_url_rule("/api/v1/stubborn", view_func=stubborn)
+    async with unharmed(node) as client:
+        await client.say(b"GET /api/v1/stubborn HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        (reply,) = await client.hear_replies(1)
+        assert reply.status == 400
+        is_refused.set()
+        assert await client.hear_all() == b""
+    assert sent < 1000
+
+
+async def test_fault_1_whatever_a_client_makes_it_raise_ends_its_own_connection(node, monkeypatch, capsys):
+    neighbour = await node.connect_privately()
+    assert (await neighbour.ask("GET", "/livez")).status == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(GuardedProtocol, "_handle_event", _fail)
+        client = await node.connect_privately()
+        await client.say(LIVE)
+        assert await client.hear_all() == b""
+        await client.stream.aclose()
+    assert "api.connection_failed" in capsys.readouterr().out
+    async with neighbour.stream:
+        assert (await neighbour.ask("GET", "/livez")).status == 200
 
 
 async def test_fault_5_connection_close_closes(node):
@@ -394,7 +457,3 @@ async def _say_until_cut(client, octets):
 async def _put_large_document(node):
     body = b'{"a": "' + b"x" * 1_000_000 + b'"}'
     assert (await node.ask("PUT", "/documents/a/large", body=body)).status == 201
-
-
-async def _ask_and_never_read(client):
-    await client.say(b"GET /api/v1/documents/a/large HTTP/1.1\r\nHost: x\r\n\r\n" * 10)

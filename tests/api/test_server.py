@@ -9,7 +9,7 @@ from fakes.http_client import connect_tcp
 
 from peatd.api.connection import Limits
 
-BOUNDED = 2.0
+BOUNDED = 5.0
 GET_WAIT = b"GET /api/v1/wait HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -17,17 +17,29 @@ class _Gate:
     """A route that answers once it is opened."""
 
     def __init__(self, node):
-        self.asked, self.opened, self.cancelled = trio.Event(), trio.Event(), trio.Event()
+        self.count = 0
+        self.opened, self.cancelled = trio.Event(), trio.Event()
         node.app.add_url_rule("/api/v1/wait", "wait", self._wait)
 
     async def _wait(self):
-        self.asked.set()
+        self.count += 1
         try:
             await self.opened.wait()
         except trio.Cancelled:
             self.cancelled.set()
             raise
         return b"done"
+
+    async def asked(self, count=1):
+        """Returns once that many requests have come."""
+        with trio.fail_after(BOUNDED):
+            while self.count < count:
+                await trio.testing.wait_all_tasks_blocked()
+
+
+async def _settled():
+    """A client hears the answer a moment before the server is done with it."""
+    await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 async def test_what_is_in_flight_is_answered_while_nothing_new_is_accepted(serve_with):
@@ -36,9 +48,9 @@ async def test_what_is_in_flight_is_answered_while_nothing_new_is_accepted(serve
         client = await node.connect_privately()
         async with client.stream:
             await client.say(GET_WAIT)
-            await gate.asked.wait()
+            await gate.asked()
             node.serving.cancel()
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await _settled()
             assert not node.stopped.is_set()
             assert not node.unix.exists()
             with pytest.raises(OSError, match="all attempts to connect"):
@@ -57,7 +69,7 @@ async def test_what_is_not_answered_within_the_grace_is_cut(serve_with):
         client = await node.connect_privately()
         async with client.stream:
             await client.say(GET_WAIT)
-            await gate.asked.wait()
+            await gate.asked()
             node.serving.cancel()
             with trio.fail_after(BOUNDED):
                 await node.stopped.wait()
@@ -95,7 +107,7 @@ async def test_only_idle_connections_make_room(serve_with):
         busy = [await node.connect_privately() for _ in range(3)]
         for client in busy:
             await client.say(GET_WAIT)
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await gate.asked(3)
         refused = await node.connect_privately()
         assert await refused.hear_all() == b""
         by_the_other_door = await node.connect()
@@ -104,6 +116,7 @@ async def test_only_idle_connections_make_room(serve_with):
         for client in busy:
             (reply,) = await client.hear_replies(1)
             assert reply.body == b"done"
+        await _settled()
         welcome = await node.connect_privately()
         assert (await welcome.ask("GET", "/livez")).status == 200
         for client in (*busy, refused, by_the_other_door, welcome):
@@ -113,8 +126,9 @@ async def test_only_idle_connections_make_room(serve_with):
 async def test_the_one_that_waited_longest_makes_room(serve_with):
     async with serve_with(replace(Limits(), connections=2, grace=0.05)) as node:
         first, second = await node.connect(), await node.connect()
-        await second.ask("GET", "/livez")
-        await first.ask("GET", "/livez")
+        for client in (second, first):
+            await client.ask("GET", "/livez")
+            await _settled()
         third = await node.connect()
         await third.ask("GET", "/livez")
         assert await second.hear_all() == b""

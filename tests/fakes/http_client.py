@@ -12,7 +12,7 @@ import trio
 
 from peatd.names import Address
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 """Seconds after which a test fails that waits for an answer."""
 
 

@@ -235,4 +235,3 @@ def _refuse_what_cannot_be_held(value: Any) -> None:
                 _refuse_what_cannot_be_held(one)
         case int() if abs(value) > _LARGEST_INTEGER:
             raise InvalidEdit(f"the number {value} does not fit into 64 bits")
-

@@ -47,6 +47,7 @@ class Watch:
     queued: list[bytes] = field(default_factory=list)
     bookmark_due: bool = False
     is_telling: bool = False
+    is_cut: bool = False
 
 
 class FakeApiServer:
@@ -98,8 +99,7 @@ class FakeApiServer:
         """Ends every connection and listens no more."""
         with self._changed:
             listener, self._listener = self._listener, None
-            for watch in self._watches:
-                cut(watch.connection, how)
+            self._cut_watches(how)
             connections = list(self._connections)
             self._changed.notify_all()
         if listener is not None:
@@ -156,8 +156,12 @@ class FakeApiServer:
 
     def cut_watches(self, how: CutHow) -> None:
         with self._changing():
-            for watch in self._watches:
-                cut(watch.connection, how)
+            self._cut_watches(how)
+
+    def _cut_watches(self, how: CutHow) -> None:
+        for watch in self._watches:
+            watch.is_cut = True
+            cut(watch.connection, how)
 
     def say(self, line: bytes) -> None:
         """Sends these bytes to every watch in progress."""
@@ -182,7 +186,7 @@ class FakeApiServer:
         return sum(request.verb == verb for request in self.requests)
 
     def is_watched(self) -> bool:
-        return bool(self._watches)
+        return any(not watch.is_cut for watch in self._watches)
 
     def all_is_said(self) -> bool:
         """Whether every watch in progress was sent all there is."""
@@ -311,6 +315,7 @@ class FakeApiServer:
         watch = Watch(request, connection, queued=[fault.line] if fault else [])
         self._send(connection, CHUNKED_HEADERS)
         with self._changing():
+            watch.is_cut = self._listener is None
             self._watches.append(watch)
         try:
             self._tell(watch)
@@ -338,14 +343,14 @@ class FakeApiServer:
         with self._changing():
             watch.is_telling = False
             self._changed.notify_all()
-            while time.monotonic() < until and self._listener is not None:
+            while time.monotonic() < until and not watch.is_cut:
                 changes = self._store.since(version)
                 if changes or watch.queued or watch.bookmark_due:
                     break
                 self._changed.wait(until - time.monotonic())
             else:
-                if self._listener is None:
-                    raise OSError("the server was stopped")
+                if watch.is_cut:
+                    raise OSError("the watch was cut")
                 return version, []
             version = max([version, *(change.version for change in changes)])
             events = [change.event(namespace, selector) for change in changes]

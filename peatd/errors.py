@@ -3,6 +3,7 @@
 PeatError
 ├── ConfigError               the operator's: a setting, key file or secret        (exit 2)
 │   └── InvalidName           a name or address that does not parse                (HTTP 400)
+├── Refusal                   the HTTP client's; lives in api/refusal.py            (400, 401, 403, 404, 415)
 ├── DocumentError             the writer's: this request cannot be done
 │   ├── NoSuchDocument                                                             (404)
 │   ├── PreconditionFailed    If-Match names another version                       (412)

@@ -15,8 +15,12 @@ from quart_trio import QuartTrio
 from peatd.api.app import create_app
 from peatd.api.connection import Limits
 from peatd.api.server import serve
+from peatd.documents import Documents
 from peatd.library import Library
+from peatd.local_library import LocalLibrary
 from peatd.names import Address
+from peatd.replication import Replication
+from peatd.store import Store
 
 TOKEN = "the-token"
 
@@ -84,15 +88,25 @@ async def node(serve_with: Serve) -> AsyncIterator[Node]:
 
 
 @asynccontextmanager
-async def _fake_library() -> AsyncIterator[Library]:
+async def _fake_library(directory: Path) -> AsyncIterator[Library]:  # it has no disk
     yield FakeLibrary()
 
 
-LIBRARIES: dict[str, Callable[[], AbstractAsyncContextManager[Library]]] = {"fake": _fake_library}
+@asynccontextmanager
+async def _local_library(directory: Path) -> AsyncIterator[Library]:
+    """A node's own: a real store and a real engine process."""
+    async with Store.open(directory) as store, trio.open_nursery() as nursery:
+        documents = Documents(store)
+        await nursery.start(documents.run)
+        yield LocalLibrary(Replication(store, documents))
+        nursery.cancel_scope.cancel()
+
+
+LIBRARIES = {"fake": _fake_library, "local": _local_library}
 """Every implementation of the library's seam; each passes test_library.py."""
 
 
 @pytest.fixture(params=LIBRARIES.values(), ids=LIBRARIES.keys())
-async def library(request: pytest.FixtureRequest) -> AsyncIterator[Library]:
-    async with request.param() as opened:
+async def library(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Library]:
+    async with request.param(tmp_path) as opened:
         yield opened

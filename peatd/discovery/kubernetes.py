@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from peatd.discovery.kubernetes_session import Session
 
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
 _LIST_BOUND = 60.0
 """Seconds for a whole list. Each read has its own timeout; this one is for a server that trickles."""
 
@@ -63,18 +61,16 @@ class KubernetesDiscoveryConfig:
         label_selector: of EndpointSlices. Their controller copies the labels of the Service.
         annotation_prefix: of the slices' annotations that become metadata.
         poll_interval: seconds; the bound of one watch, after which everything is listed again.
-        service_account_token, service_account_ca, service_account_namespace: where Kubernetes mounts them in a pod.
-        kubeconfig: used outside a cluster; None for `KUBECONFIG`, else `~/.kube/config`.
+        service_account_dir: where Kubernetes mounts `token`, `ca.crt` and `namespace` in a pod.
+        kubeconfig: used outside a cluster; without one, those that `KUBECONFIG` names, else `~/.kube/config`.
     """
 
     namespace: str | None = None
     label_selector: str = "app=peat-mesh"
     annotation_prefix: str = "peat."
     poll_interval: float = 30.0
-    service_account_token: Path = _SERVICE_ACCOUNT / "token"
-    service_account_ca: Path = _SERVICE_ACCOUNT / "ca.crt"
-    service_account_namespace: Path = _SERVICE_ACCOUNT / "namespace"
-    kubeconfig: str | None = None
+    service_account_dir: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    kubeconfig: Sequence[Path] = ()
 
 
 @dataclass(slots=True)
@@ -154,12 +150,11 @@ class KubernetesDiscovery:
 
     def _connect(self) -> "Session":
         """Blocks: it imports the Kubernetes client, reads files, and may run a kubeconfig's credential plugin."""
-        from peatd.discovery.kubernetes_client import ServiceAccount, open_client
+        from peatd.discovery.kubernetes_client import open_client
         from peatd.discovery.kubernetes_session import Session
 
         config = self._config
-        account = ServiceAccount(config.service_account_token, config.service_account_ca)
-        client = self._client or open_client(account, config.kubeconfig)
+        client = self._client or open_client(config.service_account_dir, config.kubeconfig)
         return Session(client, _namespace(config), config.label_selector, config.annotation_prefix)
 
     async def _go_round(self, session: "Session") -> None:
@@ -250,7 +245,7 @@ def _namespace(config: KubernetesDiscoveryConfig) -> str:
     if config.namespace:
         return config.namespace
     try:
-        return config.service_account_namespace.read_text(encoding="utf-8").strip() or "default"
+        return (config.service_account_dir / "namespace").read_text(encoding="utf-8").strip() or "default"
     except (OSError, ValueError):
         return "default"
 

@@ -6,7 +6,7 @@ Everything here blocks and runs in a worker thread. Importing this module import
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -25,48 +25,42 @@ _KUBECONFIG_ERRORS = (ConfigException, YAMLError, OSError, LookupError, TypeErro
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAccount:
-    """The files that Kubernetes mounts for a pod's service account."""
-
-    token: Path
-    ca: Path
-
-
-def open_client(account: ServiceAccount, kubeconfig_path: str | None) -> ApiClient:
+def open_client(service_account: Path, kubeconfig: Sequence[Path]) -> ApiClient:
     """A client of the cluster that this pod runs in, else of the kubeconfig's current context.
 
     The variables read here are Kubernetes' own protocol with its pods and clients, not settings of ours.
 
     Args:
-        kubeconfig_path: None for `KUBECONFIG`, else `~/.kube/config`.
+        service_account: the directory that Kubernetes mounts in a pod.
+        kubeconfig: files to read together; without any, those that `KUBECONFIG` names, else `~/.kube/config`.
 
     Raises:
         DiscoveryError: if there is neither, or what is there cannot be used.
     """
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
-    if host and port and account.token.exists():
-        return ApiClient(_in_cluster(account, host, port))
-    path = kubeconfig_path or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    # As kubectl does, KUBECONFIG may name several files, of which some may be missing.
+    token = service_account / "token"
+    if host and port and token.exists():
+        return ApiClient(_in_cluster(service_account, host, port))
+    path = os.pathsep.join(map(str, kubeconfig)) or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    # As for kubectl, some of several files may be missing.
     if any(Path(part).expanduser().exists() for part in path.split(os.pathsep) if part):
         return ApiClient(_from_kubeconfig(path))
-    missing = "KUBERNETES_SERVICE_HOST is not set" if account.token.exists() else f"{account.token} does not exist"
+    missing = "KUBERNETES_SERVICE_HOST is not set" if token.exists() else f"{token} does not exist"
     raise DiscoveryError(
         f"there is no Kubernetes cluster to ask: no service account ({missing}) and no kubeconfig ({path} does not"
         " exist). Run in a pod with a service account, set KUBECONFIG, or choose another --discovery"
     )
 
 
-def _in_cluster(account: ServiceAccount, host: str, port: str) -> Configuration:
-    if not account.ca.exists():
-        raise DiscoveryError(f"the service account has no CA certificate: {account.ca} does not exist")
+def _in_cluster(service_account: Path, host: str, port: str) -> Configuration:
+    ca, token = service_account / "ca.crt", _Token(service_account / "token")
+    if not ca.exists():
+        raise DiscoveryError(f"the service account has no CA certificate: {ca} does not exist")
     configuration = Configuration()
     configuration.host = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     # The client would send requests to the in-cluster address through HTTPS_PROXY.
     configuration.proxy = None
-    configuration.ssl_ca_cert = str(account.ca)
-    token = _Token(account.token)
+    configuration.ssl_ca_cert = str(ca)
     try:
         configuration.api_key["authorization"] = token.read()
     except (OSError, ValueError) as exc:

@@ -16,7 +16,7 @@ def open_sources(config: Config) -> Sequence[DiscoveryStrategy]:
 
 def _source(name: str, config: Config) -> DiscoveryStrategy:
     if name == STATIC:
-        return StaticDiscovery(config.peers)
+        return StaticDiscovery(config.peers, poll_interval=config.poll_interval)
     assert name == KUBERNETES
     return KubernetesDiscovery(
         KubernetesDiscoveryConfig(
@@ -24,5 +24,7 @@ def _source(name: str, config: Config) -> DiscoveryStrategy:
             label_selector=config.label_selector,
             annotation_prefix=config.annotation_prefix,
             poll_interval=config.poll_interval,
+            service_account_dir=config.service_account_dir,
+            kubeconfig=config.kubeconfig,
         )
     )

@@ -43,11 +43,8 @@ def mounted(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "token").write_text("the-token\n")
     (tmp_path / "namespace").write_text("peat\n")
-    return KubernetesDiscoveryConfig(
-        service_account_token=tmp_path / "token",
-        service_account_ca=authority.ca_file,
-        service_account_namespace=tmp_path / "namespace",
-    )
+    assert authority.ca_file == tmp_path / "ca.crt"
+    return KubernetesDiscoveryConfig(service_account_dir=tmp_path)
 
 
 @pytest.fixture
@@ -78,17 +75,12 @@ async def test_in_a_cluster_no_proxy_is_asked(
 
 
 async def test_without_a_namespace_anywhere_it_is_default(in_cluster: KubernetesDiscoveryConfig) -> None:
-    in_cluster.service_account_namespace.unlink()
+    (in_cluster.service_account_dir / "namespace").unlink()
     assert await first_found(KubernetesDiscovery(in_cluster)) == "other"
 
 
 async def test_the_configured_namespace_comes_first(in_cluster: KubernetesDiscoveryConfig) -> None:
-    config = KubernetesDiscoveryConfig(
-        namespace="default",
-        service_account_token=in_cluster.service_account_token,
-        service_account_ca=in_cluster.service_account_ca,
-        service_account_namespace=in_cluster.service_account_namespace,
-    )
+    config = KubernetesDiscoveryConfig(namespace="default", service_account_dir=in_cluster.service_account_dir)
     assert await first_found(KubernetesDiscovery(config)) == "other"
 
 
@@ -103,7 +95,7 @@ async def test_a_token_that_was_replaced_is_read_when_the_old_one_is_refused(
         tls_server.cut_watches("fin")
         await tls_server.until(lambda: tls_server.count("watch") == 3)
         assert "(401)" in (discovery.status().message or "")
-        in_cluster.service_account_token.write_text("the-next-token\n")
+        (in_cluster.service_account_dir / "token").write_text("the-next-token\n")
         await tls_server.until(tls_server.is_watched)
     assert tls_server.requests[-1].authorization == "Bearer the-next-token"
 
@@ -116,7 +108,7 @@ async def test_a_token_is_read_again_before_it_is_refused(
         await events.receive()
         await tls_server.until(tls_server.is_watched)
         tls_server.tokens = {"the-next-token"}
-        in_cluster.service_account_token.write_text("the-next-token\n")
+        (in_cluster.service_account_dir / "token").write_text("the-next-token\n")
         tls_server.cut_watches("fin")
         await tls_server.until(lambda: tls_server.count("watch") == 2 and tls_server.is_watched())
 
@@ -128,7 +120,7 @@ async def test_a_token_file_that_is_gone_for_a_moment_does_no_harm(
     async with running(KubernetesDiscovery(in_cluster)) as events:
         await events.receive()
         await tls_server.until(tls_server.is_watched)
-        in_cluster.service_account_token.write_text("")
+        (in_cluster.service_account_dir / "token").write_text("")
         tls_server.cut_watches("fin")
         await tls_server.until(lambda: tls_server.count("watch") == 2 and tls_server.is_watched())
 
@@ -137,7 +129,7 @@ async def test_an_api_server_of_another_ca_is_not_believed(
     in_cluster: KubernetesDiscoveryConfig, tls_server: FakeApiServer, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
-    in_cluster.service_account_ca.write_bytes(Authority(tmp_path / "other").ca_file.read_bytes())
+    (in_cluster.service_account_dir / "ca.crt").write_bytes(Authority(tmp_path / "other").ca_file.read_bytes())
     discovery = KubernetesDiscovery(in_cluster)
     async with running(discovery):
         await tls_server.until(lambda: tls_server.connected >= 2)
@@ -186,9 +178,9 @@ async def refused(config: KubernetesDiscoveryConfig) -> str:
 
 
 async def test_without_a_service_account_and_a_kubeconfig_both_are_named(mounted: KubernetesDiscoveryConfig) -> None:
-    mounted.service_account_token.unlink()
+    (mounted.service_account_dir / "token").unlink()
     message = await refused(mounted)
-    assert str(mounted.service_account_token) in message
+    assert str(mounted.service_account_dir / "token") in message
     assert "~/.kube/config" in message
     assert "KUBECONFIG" in message
 
@@ -198,15 +190,15 @@ async def test_a_token_without_an_api_server_is_no_cluster(mounted: KubernetesDi
 
 
 async def test_an_unusable_service_account_is_named(in_cluster: KubernetesDiscoveryConfig) -> None:
-    in_cluster.service_account_token.write_text("\n")
-    assert f"{in_cluster.service_account_token} is empty" in await refused(in_cluster)
-    in_cluster.service_account_ca.unlink()
-    assert str(in_cluster.service_account_ca) in await refused(in_cluster)
+    (in_cluster.service_account_dir / "token").write_text("\n")
+    assert f"{in_cluster.service_account_dir / 'token'} is empty" in await refused(in_cluster)
+    (in_cluster.service_account_dir / "ca.crt").unlink()
+    assert str(in_cluster.service_account_dir / "ca.crt") in await refused(in_cluster)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[", "[]", "a: b", "clusters: 3", "current-context: x"])
 async def test_an_unusable_kubeconfig_is_named(text: str, mounted: KubernetesDiscoveryConfig, tmp_path: Path) -> None:
-    mounted.service_account_token.unlink()
+    (mounted.service_account_dir / "token").unlink()
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(text)
     assert "kubeconfig ~/.kube/config cannot be used" in await refused(mounted)

@@ -5,12 +5,12 @@ copy has each client's structs. It does not show deletions, so a reach is both: 
 """
 
 import hashlib
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from peatd.errors import MalformedUpdate
 from peatd.lib0 import read_count, read_string, read_uint, write_string, write_uint
+from peatd.ranges import Ranges
 
 MAX_CLIENTS = 100_000
 """In a state vector. Our choice: ten times the busiest document that we measured, and 1 MB of bytes."""
@@ -25,8 +25,6 @@ that landed in an array hangs one of the engines. Positions are stored: append o
 
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 _VERSION = 1
-_BULK_RANGES = 32
-"""From here on, sorting all ranges anew is cheaper than inserting one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Reach:
 
     def __init__(self) -> None:
         self._clocks: dict[int, int] = {}
-        self._deleted: dict[int, _Ranges] = {}
+        self._deleted: dict[int, Ranges] = {}
         self._digest: bytes | None = None
         self.roots: dict[str, str] = {}
 
@@ -77,7 +75,7 @@ class Reach:
         for client, ranges in content.deletes.items():
             known = self._deleted.get(client)
             if known is None:
-                known = self._deleted[client] = _Ranges()
+                known = self._deleted[client] = Ranges()
             known.add_all(ranges)
         for name, kind in content.roots.items():
             self.roots[name] = surer_kind(self.roots.get(name, kind), kind)
@@ -108,6 +106,15 @@ class Reach:
             if deleted is None or not all(deleted.covers(clock, length) for clock, length in ranges):
                 return False
         return True
+
+    def has_deleted(self, client: int, clock: int) -> bool:
+        deleted = self._deleted.get(client)
+        return deleted is not None and deleted.covers(clock, 1)
+
+    def not_deleted(self, client: int, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The parts of sorted, disjoint (clock, length) that are not deleted here."""
+        deleted = self._deleted.get(client)
+        return list(ranges) if deleted is None else deleted.outside(ranges)
 
     def state_vector(self) -> bytes:
         return encode_state_vector(self._clocks)
@@ -170,7 +177,7 @@ class Reach:
         count, position = read_count(encoded, position)
         for _ in range(count):
             client, position = read_uint(encoded, position)
-            ranges = self._deleted[client] = _Ranges()
+            ranges = self._deleted[client] = Ranges()
             size, position = read_count(encoded, position)
             last = 0
             for _ in range(size):
@@ -180,56 +187,6 @@ class Reach:
                 last += gap + length
                 ranges.ends.append(last)
         return position
-
-
-class _Ranges:
-    """Sorted, disjoint, non-adjacent ranges of clocks."""
-
-    __slots__ = ("ends", "starts")
-
-    def __init__(self) -> None:
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return zip(self.starts, self.ends, strict=True)
-
-    def covers(self, clock: int, length: int) -> bool:
-        index = bisect_right(self.starts, clock) - 1
-        return index >= 0 and clock + length <= self.ends[index]
-
-    def add_all(self, ranges: Sequence[tuple[int, int]]) -> None:
-        if len(ranges) < _BULK_RANGES:
-            for clock, length in ranges:
-                self._add(clock, clock + length)
-            return
-        merged = merge_ranges([*((start, end - start) for start, end in self), *ranges])
-        self.starts = [clock for clock, _ in merged]
-        self.ends = [clock + length for clock, length in merged]
-
-    def _add(self, start: int, end: int) -> None:
-        first = bisect_left(self.ends, start)  # the first that touches or follows
-        last = bisect_right(self.starts, end)  # behind the last that touches
-        if first < last:
-            start = min(start, self.starts[first])
-            end = max(end, self.ends[last - 1])
-        self.starts[first:last] = [start]
-        self.ends[first:last] = [end]
-
-
-def merge_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same clocks as sorted, disjoint, non-adjacent (clock, length)."""
-    merged: list[tuple[int, int]] = []
-    end = -1
-    for clock, length in sorted(ranges):
-        if clock > end:
-            merged.append((clock, length))
-            end = clock + length
-        elif clock + length > end:
-            start = merged[-1][0]
-            end = clock + length
-            merged[-1] = (start, end - start)
-    return merged
 
 
 def surer_kind(one: str, other: str) -> str:
@@ -275,3 +232,7 @@ def _read_state_vector(data: bytes, position: int) -> tuple[dict[int, int], int]
             raise MalformedUpdate("the state vector names a client twice, or a client or clock out of range")
         clocks[client] = clock
     return clocks, position
+
+
+EMPTY_DIGEST = Reach().digest()
+"""Of a copy that has nothing."""

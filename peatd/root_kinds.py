@@ -7,8 +7,7 @@ encode such a case.
 
 from bisect import bisect_right
 
-from peatd.lib0 import read_string, read_uint
-from peatd.structs import CONTENT, CONTENTS, GC, KEYED, ORIGIN, RIGHT_ORIGIN, kind_of_root
+from peatd.structs import CONTENT, Struct, each_struct, kind_of_root
 
 _MAX_ROUNDS = 8
 """Walks over the update. Each follows the neighbours across one more change of client to a lower one."""
@@ -32,51 +31,24 @@ class _Search:
         self.known = 0
         self._places: dict[int, _Places] = {}
 
-    def walk(self, data: bytes) -> None:
-        clients, position = read_uint(data, 0)
-        for _ in range(clients):
-            count, position = read_uint(data, position)
-            client, position = read_uint(data, position)
-            clock, position = read_uint(data, position)
-            for _ in range(count):
-                position, clock = self._struct(client, clock, data, position)
-                if not self.names:
-                    return
+    def walk(self, update: bytes) -> None:
+        for struct in each_struct(update):
+            name = self._root_beside(struct) if struct.root is None else struct.root
+            if name in self.names:
+                places = self._places.setdefault(struct.client, _Places())
+                self.known += places.add(struct.clock, struct.clock + struct.length, name)
+                kind = kind_of_root(struct.info & CONTENT, update, struct.content)
+                if kind != "unknown":
+                    self.found[name] = kind
+                    self.names.discard(name)
+                    if not self.names:
+                        return
 
-    def _struct(self, client: int, clock: int, data: bytes, position: int) -> tuple[int, int]:
-        info = data[position]
-        position += 1
-        name: str | None = None
-        for bit in (ORIGIN, RIGHT_ORIGIN):
-            if info & bit:
-                other, position = read_uint(data, position)
-                at, position = read_uint(data, position)
-                if name is None and other in self._places:
-                    name = self._places[other].root_at(at)
-        if not info & (ORIGIN | RIGHT_ORIGIN) and info & CONTENT != GC:
-            name, position = _parent(info, data, position)
-        start = position
-        length, position = CONTENTS[info & CONTENT](data, position)
-        if name in self.names:
-            self.known += self._places.setdefault(client, _Places()).add(clock, clock + length, name)
-            kind = kind_of_root(info & CONTENT, data, start)
-            if kind != "unknown":
-                self.found[name] = kind
-                self.names.discard(name)
-        return position, clock + length
-
-
-def _parent(info: int, data: bytes, position: int) -> tuple[str | None, int]:
-    is_root, position = read_uint(data, position)
-    name: str | None = None
-    if is_root:
-        name, position = read_string(data, position)
-    else:
-        _, position = read_uint(data, position)
-        _, position = read_uint(data, position)
-    if info & KEYED:
-        _, position = read_string(data, position)
-    return name, position
+    def _root_beside(self, struct: Struct) -> str | None:
+        for client, clock in struct.origins:
+            if client in self._places and (name := self._places[client].root_at(clock)):
+                return name
+        return None
 
 
 class _Places:

@@ -3,7 +3,8 @@
 The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from peatd.errors import MalformedUpdate
 from peatd.lib0 import read_bytes, read_count, read_json, read_string, read_uint, skip_any
@@ -13,6 +14,69 @@ ORIGIN, RIGHT_ORIGIN, KEYED, CONTENT = 0x80, 0x40, 0x20, 0x1F
 
 GC, DELETED, DOC = 0, 1, 9
 """Contents that are treated apart."""
+
+
+class Struct(NamedTuple):
+    """One struct of an update, and where its bytes are.
+
+    Attributes:
+        origins: the neighbours that it names, as (client, clock).
+        root, parent: what it names as its parent where it has no neighbours.
+        content: position of its content; `end` is behind it.
+    """
+
+    client: int
+    clock: int
+    length: int
+    info: int
+    origins: list[tuple[int, int]]
+    root: str | None
+    parent: tuple[int, int] | None
+    start: int
+    content: int
+    end: int
+
+
+def each_struct(update: bytes) -> Iterator[Struct]:
+    """The structs of a well-formed update, in order. For what is rare: ten times slower than `update.check`."""
+    clients, position = read_uint(update, 0)
+    for _ in range(clients):
+        count, position = read_uint(update, position)
+        client, position = read_uint(update, position)
+        clock, position = read_uint(update, position)
+        for _ in range(count):
+            struct = _struct(client, clock, update, position)
+            yield struct
+            clock += struct.length
+            position = struct.end
+
+
+def _struct(client: int, clock: int, data: bytes, start: int) -> Struct:
+    info = data[start]
+    position = start + 1
+    origins: list[tuple[int, int]] = []
+    root: str | None = None
+    parent: tuple[int, int] | None = None
+    for bit in (ORIGIN, RIGHT_ORIGIN):
+        if info & bit:
+            origin, position = _read_id(data, position)
+            origins.append(origin)
+    if not origins and info & CONTENT != GC:
+        is_root, position = read_uint(data, position)
+        if is_root:
+            root, position = read_string(data, position)
+        else:
+            parent, position = _read_id(data, position)
+        if info & KEYED:
+            _, position = read_string(data, position)
+    length, end = CONTENTS[info & CONTENT](data, position)
+    return Struct(client, clock, length, info, origins, root, parent, start, position, end)
+
+
+def _read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
+    client, position = read_uint(data, position)
+    clock, position = read_uint(data, position)
+    return (client, clock), position
 
 
 def kind_of_root(info: int, data: bytes, position: int) -> str:

@@ -8,8 +8,12 @@ refers to itself or to a later one of its client, nothing behind the end.
 The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from peatd.errors import MalformedUpdate
 from peatd.lib0 import read_count, read_string, read_uint
+from peatd.ranges import merge_ranges
 from peatd.reach import (
     EMPTY_STATE_VECTOR,
     MAX_CLIENTS,
@@ -17,7 +21,6 @@ from peatd.reach import (
     Reach,
     decode_state_vector,
     encode_state_vector,
-    merge_ranges,
     surer_kind,
 )
 from peatd.root_kinds import find_kinds
@@ -29,10 +32,12 @@ __all__ = [
     "MAX_DIFF_BYTES",
     "MAX_UPDATE_BYTES",
     "Content",
+    "Examined",
     "Reach",
     "check",
     "decode_state_vector",
     "encode_state_vector",
+    "examine",
 ]
 
 MAX_UPDATE_BYTES = 1024 * 1024
@@ -53,23 +58,44 @@ def check(update: bytes, *, subdocuments: bool) -> Content:
     Raises:
         MalformedUpdate: if it is not, whatever the bytes.
     """
+    return examine(update, subdocuments=subdocuments).content
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An update's content, and what it takes to rewrite it.
+
+    Attributes:
+        parents: (client, clock) of all that is named as the parent of a struct.
+        gc: client → (clock, length) of the GC structs.
+        delete_set: its position.
+    """
+
+    content: Content
+    parents: Sequence[tuple[int, int]]
+    gc: Mapping[int, Sequence[tuple[int, int]]]
+    delete_set: int
+
+
+def examine(update: bytes, *, subdocuments: bool) -> Examined:
+    """As `check`, for whoever may have to rewrite the update."""
     walk = _Walk()
     try:
-        position = walk.structs(update, subdocuments)
-        position = walk.delete_set(update, position)
+        delete_set = walk.structs(update, subdocuments)
+        position = walk.delete_set(update, delete_set)
     except IndexError as exc:
         raise MalformedUpdate("the update is cut short") from exc
     if position != len(update):
         raise MalformedUpdate("there are bytes behind the update's end")
     if "unknown" in walk.roots.values():
         walk.roots.update(find_kinds(update, {name for name, kind in walk.roots.items() if kind == "unknown"}))
-    return walk.content()
+    return Examined(walk.content(), walk.parents, walk.gc, delete_set)
 
 
 class _Walk:
     """What has been seen of an update so far."""
 
-    __slots__ = ("deletes", "ends", "refers", "roots", "starts")
+    __slots__ = ("deletes", "ends", "gc", "parents", "refers", "roots", "starts")
 
     def __init__(self) -> None:
         self.starts: dict[int, int] = {}
@@ -77,6 +103,8 @@ class _Walk:
         self.refers: dict[int, int] = {}  # client → the last clock that something refers to
         self.deletes: dict[int, list[tuple[int, int]]] = {}
         self.roots: dict[str, str] = {}
+        self.parents: list[tuple[int, int]] = []
+        self.gc: dict[int, list[tuple[int, int]]] = {}
 
     def structs(self, data: bytes, subdocuments: bool) -> int:
         clients, position = read_count(data, 0)
@@ -123,6 +151,8 @@ class _Walk:
                 raise MalformedUpdate("the update holds an empty struct")
             if content <= DELETED:
                 self.deletes.setdefault(client, []).append((clock, length))
+                if content == GC:
+                    self.gc.setdefault(client, []).append((clock, length))
             clock += length
             if clock >= _MAX_CLOCK:
                 raise MalformedUpdate("a clock in the update is beyond 2^31")
@@ -138,6 +168,7 @@ class _Walk:
             other, position = read_uint(data, position)
             at, position = read_uint(data, position)
             self.refers[other] = max(at, self.refers.get(other, -1))
+            self.parents.append((other, at))
             if other == client and at >= clock:
                 raise MalformedUpdate("a struct of the update refers to itself or a later one")
         else:

@@ -24,7 +24,7 @@ EDITS = st.lists(
 
 class YPyReplica:
     def __init__(self, client: int) -> None:
-        self.doc = y_py.YDoc(client)
+        self.doc = y_py.YDoc(client, skip_gc=True)  # as in engine/y_py.py, for the same reason
         self.news: list[bytes] = []
         self.text, self.map, self.array = self.doc.get_text("t"), self.doc.get_map("data"), self.doc.get_array("a")
         self._subscription = self.doc.observe_after_transaction(lambda e: self.news.append(bytes(e.get_update())))
@@ -98,9 +98,7 @@ def reach_of(updates: list[bytes]) -> Reach:
     return reach
 
 
-@pytest.mark.parametrize(
-    "engines", [(YPyReplica,) * 3, (PycrdtReplica,) * 3, (YPyReplica, PycrdtReplica, YPyReplica)], ids=str
-)
+@pytest.mark.parametrize("engines", [(YPyReplica,) * 3, (PycrdtReplica,) * 3], ids=["y-py", "pycrdt"])
 @given(edits=EDITS, seed=st.integers(0, 2**16))
 @settings(deadline=None, max_examples=60)
 def test_news_in_causal_order_reach_what_a_full_encode_reaches(engines, edits, seed):

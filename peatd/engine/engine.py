@@ -5,6 +5,7 @@ Rules:
 2. After the library panicked, or an update left something pending, the copy in memory is dropped: the node loads it
    anew from its log, which is the truth.
 3. A root is opened as one kind only. When its kind turns out to be another, the copy is made anew first.
+4. What the library gets is rewritten where it would corrupt it: see `rewrite.py`.
 """
 
 from collections.abc import Callable
@@ -37,8 +38,10 @@ from peatd.engine.protocol import (
     Viewed,
 )
 from peatd.errors import InvalidEdit, MalformedUpdate
+from peatd.ranges import Ranges
 from peatd.reach import surer_kind
-from peatd.update import EMPTY_STATE_VECTOR, Content, Reach, check, decode_state_vector
+from peatd.rewrite import harmless, without_deleted
+from peatd.update import EMPTY_STATE_VECTOR, Examined, Reach, decode_state_vector, examine
 
 ROOT = "data"
 """The root map that is the document's JSON."""
@@ -93,10 +96,10 @@ class Engine:
     def _ask(self, document: "_Document", request: Apply | Diff | Snapshot | Read | Put | Patch) -> Reply:
         match request:
             case Apply(update=update):
-                content = check(update, subdocuments=self._library.holds_subdocuments)  # Rule 1
-                if document.reach.lacks(content):
+                examined = document.examine(update)  # Rule 1
+                if document.reach.lacks(examined.content):
                     return Refused(MISSING, "it builds on updates that are not here", document.reach.state_vector())
-                return document.apply(update, content)
+                return document.apply(update, examined)
             case Diff(state_vector=state_vector):
                 decode_state_vector(state_vector)
                 return Encoded(document.copy.diff(state_vector))
@@ -123,7 +126,8 @@ class Engine:
 
     def _proven(self, document: "_Document") -> bytes:
         """The whole document, known to load again as the same."""
-        snapshot = document.copy.diff(EMPTY_STATE_VECTOR)
+        everything = document.copy.diff(EMPTY_STATE_VECTOR)
+        snapshot = without_deleted(everything, document.examine(everything).content)
         again = _Document(self._library, self._shared, self._new_client)
         again.load(snapshot)
         if again.reach.digest() != document.reach.digest():
@@ -140,38 +144,46 @@ class _Document:
         self._new_client = new_client
         self.copy: Copy = library.new_copy(new_client())
         self.reach = Reach()
+        self._gc: dict[int, Ranges] = {}
         self._opened: dict[str, str] = {}
 
     def load(self, row: bytes) -> None:
         """Applies a row of the log, unless it builds on a row that was lost.
 
         Raises:
-            MalformedUpdate, ValueError, _Pending: if it cannot be held.
+            MalformedUpdate, _Pending: if it cannot be held.
         """
-        if not row:
-            return
-        content = check(row, subdocuments=self._library.holds_subdocuments)
-        if not self.reach.lacks(content):
-            self.apply(row, content)
+        if row:
+            examined = self.examine(row)
+            if not self.reach.lacks(examined.content):
+                self.apply(row, examined)
 
-    def apply(self, update: bytes, content: Content) -> Merged:
+    def examine(self, update: bytes) -> Examined:
+        return examine(update, subdocuments=self._library.holds_subdocuments)
+
+    def apply(self, update: bytes, examined: Examined) -> Merged:
+        content = examined.content
         if self.reach.covers(content):
             return _NOTHING
+        rewritten = harmless(update, examined, self.reach, self._gc)  # Rule 4
         try:
-            news = self.copy.apply(update)
+            news = self.copy.apply(rewritten)
         except ValueError as exc:
             raise MalformedUpdate(f"the engine cannot read the update: {exc}") from exc
-        merged = self._absorb(news, content if news == update else None)
+        merged = self._absorb(news, examined if news == update else None)
         if not self.reach.covers(content):
             raise _Pending("the structs of the update refer to each other in a circle")
         return merged
 
-    def _absorb(self, news: bytes, content: Content | None) -> Merged:
+    def _absorb(self, news: bytes, examined: Examined | None) -> Merged:
         if news == _EMPTY_UPDATE:
             return _NOTHING
-        if content is None:
-            content = check(news, subdocuments=self._library.holds_subdocuments)
+        if examined is None:
+            examined = self.examine(news)
+        content = examined.content
         self.reach.absorb(content)
+        for client, ranges in examined.gc.items():
+            self._gc.setdefault(client, Ranges()).add_all(ranges)
         return Merged(
             news,
             dict(content.starts),
@@ -210,7 +222,7 @@ class _Document:
         if any(self._opened.get(name, kind) != kind for name, kind in kinds.items()):
             everything = self.copy.diff(EMPTY_STATE_VECTOR)
             self.copy = self._library.new_copy(self._new_client())
-            self.copy.apply(everything)
+            self.copy.apply(harmless(everything, self.examine(everything), Reach(), {}))
             self._opened.clear()
         self._opened.update(kinds)
 

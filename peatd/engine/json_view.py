@@ -10,7 +10,7 @@ Edits touch only what differs, and what differs is decided on the JSON: writing 
 
 import base64
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,6 +67,12 @@ def _number(value: float) -> float | int | None:
     if not math.isfinite(value):
         return None
     return int(value) if value.is_integer() and abs(value) <= MAX_INTEGER else value
+
+
+def markup(tag: str, attributes: Iterable[tuple[str, str]], inside: Iterable[str]) -> str:
+    """An XML element as Yjs prints it (`YXmlElement.toString`): attributes by name, nothing escaped."""
+    named = "".join(f' {name}="{value}"' for name, value in sorted(attributes))
+    return f"<{tag}{named}>{''.join(inside)}</{tag}>"
 
 
 def plan_put(current: object, target: Mapping[str, Any], shared: Shared) -> list[Change]:

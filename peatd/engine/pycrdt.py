@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pycrdt
+import pycrdt as _pycrdt
 
-from peatd.engine.json_view import ABSENT, Change
+from peatd.engine.json_view import ABSENT, Change, markup
+
+pycrdt: Any = _pycrdt  # its types say less than what is true
 
 EMPTY = b"\x00\x00"
 
@@ -34,7 +36,9 @@ class Pycrdt:
                 return dict(self.open_map(value))
             case pycrdt.Array():
                 return list(value)
-            case pycrdt.Text() | pycrdt.XmlText() | pycrdt.XmlFragment() | pycrdt.XmlElement():
+            case pycrdt.XmlFragment() | pycrdt.XmlElement():
+                return _xml(value)
+            case pycrdt.Text() | pycrdt.XmlText():
                 return str(value)
             case pycrdt.Doc():
                 return {}  # as Yjs has it: a subdocument is a document of its own
@@ -85,3 +89,11 @@ class PycrdtCopy:
 
 def _shared(value: Any) -> Any:
     return pycrdt.Map({key: _shared(child) for key, child in value.items()}) if isinstance(value, dict) else value
+
+
+def _xml(value: Any) -> str:
+    """As Yjs prints it; pycrdt's own markup has the attributes in any order."""
+    if isinstance(value, pycrdt.XmlText):
+        return str(value)
+    inside = [_xml(child) for child in value.children]
+    return markup(value.tag, value.attributes, inside) if isinstance(value, pycrdt.XmlElement) else "".join(inside)

@@ -1,7 +1,8 @@
 """The CRDT library y-py 0.6.2 behind the seam of `library.py`; nothing else imports it.
 
 Its peculiarities, each met here: panics are a BaseException; every transaction calls the observer, a read with the
-empty update; iterating a map whose handle was dropped crashes; plain values come as float, list and dict.
+empty update; garbage collection destroys documents; iterating a map whose handle was dropped crashes; plain values come
+as float, list and dict.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,11 +10,23 @@ from typing import Any
 
 import y_py as _y_py
 
-from peatd.engine.json_view import ABSENT, Change
+from peatd.engine.json_view import ABSENT, Change, markup
 
 y_py: Any = _y_py  # its stubs are wrong in half of what is used here
 
 EMPTY = b"\x00\x00"
+
+
+def _encoding_exception() -> type[Exception]:
+    """The class of what an undecodable update raises. The module does not export it; panics are none."""
+    try:
+        y_py.apply_update(y_py.YDoc(1), b"\x01")
+    except Exception as exc:
+        return type(exc)
+    raise RuntimeError("this y-py takes half an update")
+
+
+_EncodingException = _encoding_exception()
 
 
 class YPy:
@@ -47,7 +60,8 @@ class YPyCopy:
     """One document."""
 
     def __init__(self, client: int) -> None:
-        self._doc = y_py.YDoc(client)
+        # Its garbage collection gets the lengths of nested types wrong and destroys the document: see `rewrite.py`.
+        self._doc = y_py.YDoc(client, skip_gc=True)
         self._news = EMPTY
         self._subscription = self._doc.observe_after_transaction(self._after_transaction)
 
@@ -58,7 +72,7 @@ class YPyCopy:
         self._news = EMPTY
         try:
             y_py.apply_update(self._doc, update)
-        except y_py.EncodingException as exc:
+        except _EncodingException as exc:
             raise ValueError(str(exc)) from exc
         return self._news
 
@@ -96,15 +110,21 @@ def _shared(value: Any) -> Any:
     return y_py.YMap({key: _shared(child) for key, child in value.items()}) if isinstance(value, dict) else value
 
 
-def _xml(element: Any) -> str:
-    """The markup inside an element, as Yjs prints it; y-py's own puts the attributes' names in quotes."""
+def _xml(top: Any) -> str:
+    """As Yjs prints it: y-py's own markup puts the attributes' names in quotes."""
+    # Asked for the name of a fragment, which has none, it panics; but it prints one.
+    is_fragment = str(top).startswith(("<UNDEFINED>", "<UNDEFINED "))
+    return _inside(top) if is_fragment else _element(top)
+
+
+def _element(element: Any) -> str:
+    return markup(element.name, element.attributes(), [_inside(element)])
+
+
+def _inside(parent: Any) -> str:
     parts = []
-    child = element.first_child
+    child = parent.first_child
     while child is not None:
-        if isinstance(child, y_py.YXmlElement):
-            attributes = "".join(f' {name}="{value}"' for name, value in sorted(child.attributes()))
-            parts.append(f"<{child.name}{attributes}>{_xml(child)}</{child.name}>")
-        else:
-            parts.append(str(child))
+        parts.append(_element(child) if isinstance(child, y_py.YXmlElement) else str(child))
         child = child.next_sibling
     return "".join(parts)

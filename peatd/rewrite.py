@@ -1,0 +1,110 @@
+"""What an update has to become before a CRDT library may see it: the same to Yjs, and harmless to y-py. Sans-IO.
+
+y-py 0.6.2 has faults that ordinary use of nested types meets, and that destroy a document in memory:
+
+* A struct whose parent was deleted meanwhile (one node deletes an object, another sets a key in it) is kept without a
+  parent, and every later encode of it panics. Yjs makes a GC struct of it; so we do that first.
+* A struct that has its place beside a GC struct, and a deletion that covers a part of one, split it wrongly: all later
+  clocks of that client move. Yjs makes a GC struct of the former. Of the latter, what is deleted already is taken out
+  of the delete set; diffs carry all of it.
+
+It also makes such GC structs itself, wrongly, unless its garbage collection is off, as it is in `engine/y_py.py`.
+Deleted content then stays; `without_deleted` takes it out of what is stored.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from peatd.lib0 import write_uint
+from peatd.ranges import Ranges
+from peatd.reach import Reach
+from peatd.structs import CONTENT, DELETED, GC, Struct, each_struct
+from peatd.update import Content, Examined
+
+
+def harmless(update: bytes, examined: Examined, reach: Reach, gc: Mapping[int, Ranges]) -> bytes:
+    """The well-formed update for a copy that has what `reach` says and GC structs at `gc`; as it is where it can be."""
+    burial = _Burial(examined, reach, gc)
+    structs = update[: examined.delete_set]
+    if gc or examined.gc or any(reach.has_deleted(client, clock) for client, clock in examined.parents):
+        structs = burial.rewrite(update, examined.delete_set)
+    deletes = {}
+    for client, ranges in examined.content.deletes.items():
+        left = burial.outside_gc(client, reach.not_deleted(client, ranges))
+        if left:
+            deletes[client] = left
+    if not burial.is_needed and deletes == examined.content.deletes:
+        return update
+    return structs + _delete_set(deletes)
+
+
+class _Burial:
+    """Which structs become GC structs, for want of a parent."""
+
+    def __init__(self, examined: Examined, reach: Reach, gc: Mapping[int, Ranges]) -> None:
+        self._reach = reach
+        self._known = gc
+        self._new = {client: Ranges(ranges) for client, ranges in examined.gc.items()}
+        self.is_needed = False
+
+    def outside_gc(self, client: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        return self._new[client].outside(ranges) if client in self._new else ranges
+
+    def rewrite(self, update: bytes, end: int) -> bytes:
+        """The structs of the update, which end at `end`."""
+        structs = list(each_struct(update))
+        orphans: set[int] = set()
+        # An orphan's children may stand before it: clients are in no order that matters.
+        while found := {n for n, struct in enumerate(structs) if n not in orphans and self._is_orphan(struct)}:
+            orphans |= found
+            for struct in (structs[n] for n in found):
+                self._new.setdefault(struct.client, Ranges()).add_all([(struct.clock, struct.length)])
+        self.is_needed = bool(orphans)
+        out = bytearray()
+        copied = 0
+        for struct in (structs[n] for n in sorted(orphans)):
+            out += update[copied : struct.start]
+            out.append(GC)
+            write_uint(out, struct.length)
+            copied = struct.end
+        return bytes(out + update[copied:end])
+
+    def _is_orphan(self, struct: Struct) -> bool:
+        if struct.parent is not None:
+            return self._is_gc(*struct.parent) or self._reach.has_deleted(*struct.parent)
+        return any(self._is_gc(client, clock) for client, clock in struct.origins)
+
+    def _is_gc(self, client: int, clock: int) -> bool:
+        known, new = self._known.get(client), self._new.get(client)
+        return (known is not None and known.covers(clock, 1)) or (new is not None and new.covers(clock, 1))
+
+
+def without_deleted(update: bytes, content: Content) -> bytes:
+    """The well-formed update with only the lengths of what it deletes, as a Yjs that collects garbage writes it."""
+    deleted = {client: Ranges(ranges) for client, ranges in content.deletes.items()}
+    out = bytearray()
+    copied = 0
+    for struct in each_struct(update):
+        ranges = deleted.get(struct.client)
+        if struct.info & CONTENT in _VALUES and ranges is not None and ranges.covers(struct.clock, struct.length):
+            out += update[copied : struct.start]
+            out.append(struct.info & ~CONTENT | DELETED)
+            out += update[struct.start + 1 : struct.content]
+            write_uint(out, struct.length)
+            copied = struct.end
+    return bytes(out + update[copied:])
+
+
+_VALUES = frozenset({2, 3, 4, 5, 6, 8})
+"""JSON, Binary, String, Embed, Format, Any. A deleted type stays: its children name it as their parent."""
+
+
+def _delete_set(deletes: Mapping[int, Sequence[tuple[int, int]]]) -> bytes:
+    out = bytearray()
+    write_uint(out, len(deletes))
+    for client, ranges in deletes.items():
+        write_uint(out, client)
+        write_uint(out, len(ranges))
+        for clock, length in ranges:
+            write_uint(out, clock)
+            write_uint(out, length)
+    return bytes(out)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from peatd.engine.protocol import (
     MALFORMED,
     Apply,
+    Audit,
     BadRow,
     Close,
     Merged,
@@ -140,13 +141,21 @@ class Schedule:
             self._send(Close(document.number), Sent(Step.CLOSE, key, document, 0, is_alone=False))
             for key, document in self._documents.overdue({sent.key for sent in self._sent})
         )
-        by_row = self._blame.is_to_try_by_row(load.key)
-        document = self._documents.add(load.key, stored, by_row=by_row)
+        return closes + self._open(job, stored, is_alone=bool(self._suspects) and not closes)
+
+    def _open(self, job: Job, stored: StoredLog, *, is_alone: bool) -> bytes:
+        """Or audits it, or begins to try it row by row: whatever is needed first."""
+        by_row = self._blame.is_to_try_by_row(job.key)
+        document = self._documents.add(job.key, stored, by_row=by_row)
         rows = () if by_row else tuple(stored.updates)
-        request = Open(document.number, stored.snapshot or b"", [row.update for row in rows])
-        is_alone = bool(self._suspects) and not closes
-        sent = Sent(Step.OPEN, load.key, document, document.size_bytes, is_alone, job=job, rows=rows)
-        return closes + self._send(request, sent)
+        updates = [row.update for row in rows]
+        if self._blame.is_to_audit(job.key):
+            request: Request = Audit(document.number, stored.snapshot or b"", updates)
+            step = Step.AUDIT
+        else:
+            request = Open(document.number, stored.snapshot or b"", updates)
+            step = Step.OPEN
+        return self._send(request, Sent(step, job.key, document, document.size_bytes, is_alone, job=job, rows=rows))
 
     def answered(self, reply: Reply) -> None:
         """The reply to the first of what was sent."""
@@ -158,13 +167,16 @@ class Schedule:
                 self._job_answered(sent, sent.job, reply)
             case Step.OPEN:
                 self._open_answered(sent, reply)
+            case Step.AUDIT:
+                self._blame.audited(sent.key)
+                self._open_answered(sent, reply)
             case Step.ROW:
                 self._row_answered(sent, reply)
 
     def _job_answered(self, sent: Sent, job: Job, reply: Reply) -> None:
         if isinstance(reply, Panicked | NotOpen):
             self._documents.forget(sent.key, sent.document)
-            if isinstance(reply, Panicked) and sent.is_alone:
+            if isinstance(reply, Panicked) and sent.is_alone and not self._blame.may_audit(job):
                 self._fail(job, self._blame.job(job, reply.reason))
             else:
                 self._retry(sent, job)
@@ -232,6 +244,9 @@ class Schedule:
             case Step.OPEN:
                 job.deaths += 1
                 self._blame.opening(sent.key, sent.rows, reason)
+            case Step.AUDIT:
+                job.deaths += 1
+                self._blame.audited(sent.key)
             case Step.ROW:
                 self._blame.row(sent.key, sent.rows[0], reason)
 

@@ -33,6 +33,7 @@ class Blame:
         self._shrunk = shrunk
         self._to_try_by_row: set[DocumentKey] = set()
         self._damaged: set[DocumentKey] = set()
+        self._audits: dict[DocumentKey, bool] = {}  # whether it is still to be made
         self._barred: dict[tuple[DocumentKey, Task | None], str] = {}
         self._known: dict[tuple[DocumentKey, bytes], str] = {}
         self.quarantined = 0
@@ -49,6 +50,7 @@ class Blame:
         """The document's life has ended."""
         self._to_try_by_row.discard(key)
         self._damaged.discard(key)
+        self._audits.pop(key, None)
         self._barred = {barred: why for barred, why in self._barred.items() if barred[0] != key}
 
     def job(self, job: Job, reason: str) -> PeatError:
@@ -67,6 +69,16 @@ class Blame:
         self._quarantine(job.key, job.culprit(), origin=job.origin, reason=reason)
         self.quarantined += 1
         return Quarantined(f"the update of {job.key.name} failed in the engine and was set aside ({reason})")
+
+    def may_audit(self, job: Job) -> bool:
+        """A snapshot of the document failed: whether to look for the row that spoils it, which is done once."""
+        return job.task is Task.SNAPSHOT and self._audits.setdefault(job.key, True)
+
+    def is_to_audit(self, key: DocumentKey) -> bool:
+        return self._audits.get(key, False)
+
+    def audited(self, key: DocumentKey) -> None:
+        self._audits[key] = False
 
     def opening(self, key: DocumentKey, rows: Sequence[StoredUpdate], reason: str) -> None:
         """Opening the document with these rows of its log did it: next time they are tried one by one."""

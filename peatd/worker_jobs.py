@@ -85,6 +85,7 @@ class Step(Enum):
     JOB = auto()
     OPEN = auto()
     ROW = auto()
+    AUDIT = auto()
     CLOSE = auto()
 
 
@@ -94,7 +95,7 @@ class Sent:
 
     Attributes:
         job: the one that it is (`JOB`), or is needed for.
-        rows: of an `OPEN` all that it was given, of a `ROW` the one.
+        rows: of an `OPEN` or `AUDIT` all that it was given, of a `ROW` the one.
         is_alone: nothing else was on its way: if the engine dies now, this is why.
     """
 

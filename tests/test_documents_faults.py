@@ -9,7 +9,7 @@ import pytest
 import trio
 import y_py
 from fakes import fragile_engine
-from fakes.fragile_engine import ABORT, LOOP, PANIC, UNREADABLE
+from fakes.fragile_engine import ABORT, LOOP, PANIC, POISON, UNREADABLE
 from fakes.log import MemoryLog
 
 from peatd.documents import Documents, Put
@@ -112,6 +112,18 @@ async def test_row_of_the_log_that_kills_is_found_and_the_rest_loads(documents, 
     assert sorted(await text_of(documents, NOTE)) == sorted("213")
     assert [(culprit.origin, culprit.seq) for culprit in log.quarantined] == [("log", 3)]
     assert Reach.decode(shrunk[NOTE]).state_vector() == bytes.fromhex("0201020301")
+
+
+async def test_poison_that_only_shows_in_the_snapshot_is_found_and_set_aside(documents, log, shrunk):
+    for update in [*saying(b"1", b"2"), *saying(POISON, client=2), *saying(b"3", client=3)]:
+        await apply(documents, log, NOTE, update)
+
+    snapshot = await documents.snapshot(NOTE, bytes)
+
+    assert POISON not in snapshot
+    assert sorted(await text_of(documents, NOTE)) == sorted("213")
+    assert [(culprit.origin, culprit.seq) for culprit in log.quarantined] == [("log", 3)]
+    assert NOTE in shrunk
 
 
 async def test_snapshot_that_kills_makes_one_document_unavailable(documents, log):

@@ -8,7 +8,7 @@ Rules:
 4. What the library gets is rewritten where it would corrupt it: see `rewrite.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from peatd.engine.json_view import Change, Shared, plan_patch, plan_put, view
@@ -18,6 +18,7 @@ from peatd.engine.protocol import (
     MALFORMED,
     MISSING,
     Apply,
+    Audit,
     BadRow,
     Close,
     Diff,
@@ -74,6 +75,8 @@ class Engine:
         """Never raises for what a request holds; a MemoryError ends the process."""
         if isinstance(request, Open):
             return self._open(request)
+        if isinstance(request, Audit):
+            return self._audit(request)
         if isinstance(request, Close):
             self._documents.pop(request.document, None)
             return Done()
@@ -114,15 +117,43 @@ class Engine:
         assert_never(request)
 
     def _open(self, request: Open) -> Reply:
+        opened = self._load([request.snapshot, *request.updates])
+        if isinstance(opened, BadRow):
+            return opened
+        self._documents[request.document] = opened
+        return Opened(opened.reach.encode())
+
+    def _load(self, rows: Sequence[bytes]) -> "_Document | BadRow":
+        """Of the rows the first is the snapshot."""
         document = _Document(self._library, self._shared, self._new_client)
-        rows = [request.snapshot, *request.updates]
         for index, row in enumerate(rows, start=-1):
             try:
                 document.load(row)
             except BaseException as exc:  # a panic of the library's Rust is no Exception
                 return BadRow(index, _reason(exc))
-        self._documents[request.document] = document
-        return Opened(document.reach.encode())
+        return document
+
+    def _audit(self, request: Audit) -> Reply:
+        rows = [request.snapshot, *request.updates]
+        good, found = 0, self._flaw(rows)
+        while found is not None and len(rows) - good > 1:  # the first `good` rows are without flaw, all of them are not
+            half = (good + len(rows)) // 2
+            flaw = self._flaw(rows[:half])
+            if flaw is None:
+                good = half
+            else:
+                rows, found = rows[:half], flaw
+        return Done() if found is None else BadRow(len(rows) - 2, found)
+
+    def _flaw(self, rows: Sequence[bytes]) -> str | None:
+        document = self._load(rows)
+        if isinstance(document, BadRow):
+            return document.reason
+        try:
+            self._proven(document)
+        except BaseException as exc:  # a panic of the library's Rust is no Exception
+            return _reason(exc)
+        return None
 
     def _proven(self, document: "_Document") -> bytes:
         """The whole document, known to load again as the same."""

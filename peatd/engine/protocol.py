@@ -75,7 +75,16 @@ class Close(_Frame, frozen=True, tag=8):
     document: int
 
 
-Request = Open | Apply | Diff | Snapshot | Read | Put | Patch | Close
+class Audit(_Frame, frozen=True, tag=9):
+    """Finds the row of a log after which the whole can no longer be encoded and loaded again. The document is not
+    opened. Answer: `Done` if there is none, or `BadRow`."""
+
+    document: int
+    snapshot: bytes
+    updates: list[bytes]
+
+
+Request = Open | Apply | Diff | Snapshot | Read | Put | Patch | Close | Audit
 
 
 class Done(_Frame, frozen=True, tag=1):

@@ -24,6 +24,9 @@ _BUSY, _IDLE = 0.5, 0.05
 """Of the time allowed, as processor time: above the one it hangs by its own doing; below the other someone stopped it,
 or it waits for a disk."""
 
+_START_DEADLINE = 30.0
+"""Seconds for a process to come up: a hundred times what it takes on an idle machine."""
+
 _MAX_FAILED_STARTS = 3
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between starts of a process that does not come up; doubling, with full jitter."""
@@ -63,6 +66,7 @@ class Worker:
         self._bell = trio.Event()
         self._is_closed = True
         self._is_finishing = False
+        self._up = trio.Event()
         self._heard = 0
         self._verdict: tuple[str, bool] | None = None
         self._recycled_at = -_RECYCLE_PAUSE
@@ -119,6 +123,7 @@ class Worker:
         """One life of the process; whether it came up."""
         self._verdict = None
         self._is_finishing = False
+        self._up = trio.Event()
         process = WorkerProcess(self._command)
         self.pid = process.pid
         try:
@@ -155,6 +160,7 @@ class Worker:
                     self._schedule.answered(reply)
                 else:
                     self.is_up = True
+                    self._up.set()
                     self.message = None
                     if not self.restarts:
                         task_status.started()
@@ -192,6 +198,12 @@ class Worker:
 
     async def _watch(self, process: WorkerProcess) -> None:
         """Ends a process that does not answer, or has grown too large."""
+        with trio.move_on_after(_START_DEADLINE):
+            await self._up.wait()
+        if not self.is_up:
+            self._verdict = (f"it did not come up within {_START_DEADLINE:.0f} s", False)
+            process.kill()
+            return
         heard, worked = -1, 0.0  # when the present silence began, and what it had worked by then
         while True:
             awaited, started = self._schedule.next_answer, process.cpu_time()
@@ -201,7 +213,7 @@ class Worker:
             allowed = self._deadline + size_bytes / _SLOWEST
             await trio.sleep(allowed)
             self._recycle_if_large(process)
-            if heard != self._heard or (awaited is None and self.is_up):
+            if heard != self._heard or awaited is None:
                 continue
             now = process.cpu_time()
             if process.is_stopped() or now - started < _IDLE * allowed:

@@ -228,3 +228,17 @@ async def test_worker_dies_with_its_node(tmp_path):
             await trio.lowlevel.wait_readable(fd)
         finally:
             os.close(fd)
+
+
+async def test_worker_that_has_grown_too_large_is_replaced(log, nursery):
+    documents = Documents(log, memory_bytes=32 * 1024 * 1024, deadline=0.2)
+    await nursery.start(documents.run)
+    await documents.edit(NOTE, Put({"a": 1}), origin="api", then=recording(log, NOTE))
+    large = os.pidfd_open(documents.pids()[0])
+
+    with trio.fail_after(30):
+        await trio.lowlevel.wait_readable(large)
+    os.close(large)
+
+    assert (await documents.read(NOTE, {}, lambda view: view)).document == {"a": 1}
+    assert not log.quarantined

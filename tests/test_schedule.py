@@ -1,0 +1,208 @@
+"""What is asked next, and who is to blame: two ends of a pipe as values, no process."""
+
+import pytest
+from fakes.log import Row, Rows
+
+from peatd.engine.protocol import (
+    Apply,
+    BadRow,
+    Close,
+    Done,
+    Frames,
+    Merged,
+    NotOpen,
+    Open,
+    Opened,
+    Panicked,
+    decode_requests,
+)
+from peatd.errors import Quarantined, Unavailable
+from peatd.names import DocumentKey
+from peatd.open_documents import OpenDocuments
+from peatd.schedule import Load, Schedule
+from peatd.suspicion import Blame
+from peatd.worker_jobs import Job, Task
+
+A, B, C = (DocumentKey(f"notes/{name}", 1) for name in "abc")
+MERGED = Merged(b"news", {}, {}, {}, {}, {})
+EMPTY = Rows(None, ())
+
+
+class Pipe:
+    """A schedule, and the engine's end of its pipe."""
+
+    def __init__(self, **limits) -> None:
+        self.quarantined: list[tuple] = []
+        self.outcomes: list[tuple[str, object]] = []
+        documents = OpenDocuments(limits.get("limit", 10), limits.get("limit_bytes", 1000))
+        blame = Blame(
+            lambda key, update, *, origin, reason, seq=None: self.quarantined.append((key, update, seq)), print
+        )
+        self.schedule = Schedule(documents, blame)
+        self.logs: dict[DocumentKey, Rows] = {}
+        self.loads: list[DocumentKey] = []
+
+    def quarantine(self, key, update, *, origin, reason, seq=None) -> None:  # the log's signature
+        self.quarantined.append((key, update, seq))
+
+    def submit(self, key: DocumentKey, name: str, task: Task = Task.APPLY) -> None:
+        self.schedule.submit(
+            Job(
+                key,
+                task,
+                lambda number: Apply(number, name.encode()),
+                lambda reply: self.outcomes.append((name, reply)),
+                lambda error: self.outcomes.append((name, error)),
+                size_bytes=1,
+                culprit=lambda: name.encode(),
+            )
+        )
+
+    def sent(self) -> list:
+        """All that is sent until nothing more may be."""
+        frames = Frames()
+        requests = []
+        while (step := self.schedule.decide()) is not None:
+            if isinstance(step, Load):
+                self.loads.append(step.key)
+                step = self.schedule.loaded(step, self.logs.get(step.key, EMPTY))
+            requests += decode_requests(frames.receive(step))
+        return requests
+
+    def answer(self, *replies) -> None:
+        for reply in replies:
+            self.schedule.answered(reply)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.outcomes]
+
+
+def test_document_is_opened_before_it_is_asked():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(b"snapshot", (Row(1, b"row"),))
+    pipe.submit(A, "1")
+    pipe.submit(A, "2")
+
+    assert pipe.sent() == [Open(1, b"snapshot", [b"row"]), Apply(1, b"1"), Apply(1, b"2")]
+    pipe.answer(Opened(b""), MERGED, MERGED)
+    assert pipe.outcomes == [("1", MERGED), ("2", MERGED)]
+    assert pipe.schedule.waiting == pipe.schedule.waiting_bytes == 0
+
+
+def test_invariant_1_no_job_is_lost_or_done_twice_when_the_process_dies():
+    pipe = Pipe()
+    for name in "123":
+        pipe.submit(A, name)
+    pipe.sent()
+    pipe.submit(A, "4")
+    pipe.answer(Opened(b""), MERGED)
+
+    pipe.schedule.died("killed", is_culpable=False)
+    while requests := pipe.sent():
+        pipe.answer(*(Opened(b"") if isinstance(request, Open) else MERGED for request in requests))
+
+    assert pipe.names() == ["1", "2", "3", "4"]
+
+
+def test_invariant_2_and_3_after_a_death_the_unanswered_are_asked_alone_and_in_order():
+    pipe = Pipe()
+    for key, name in ((A, "a1"), (B, "b1"), (A, "a2")):
+        pipe.submit(key, name)
+    pipe.sent()
+
+    pipe.schedule.died("abort", is_culpable=True)
+
+    for expected, reply in [
+        ([Open], Opened(b"")),
+        ([b"a1"], MERGED),
+        ([Open], Opened(b"")),
+        ([b"b1"], MERGED),
+        ([b"a2"], MERGED),
+    ]:
+        (request,) = pipe.sent()
+        assert [Open if isinstance(request, Open) else request.update] == expected
+        pipe.answer(reply)
+    assert pipe.names() == ["a1", "b1", "a2"]
+    assert not pipe.quarantined
+
+
+def test_what_kills_alone_is_quarantined():
+    pipe = Pipe()
+    pipe.submit(A, "evil")
+    pipe.sent()
+    pipe.schedule.died("abort", is_culpable=True)
+    pipe.sent()
+    pipe.answer(Opened(b""))
+    pipe.sent()
+
+    pipe.schedule.died("abort", is_culpable=True)
+
+    assert pipe.quarantined == [(A, b"evil", None)]
+    assert isinstance(pipe.outcomes[0][1], Quarantined)
+
+
+def test_panic_is_retried_alone_behind_a_fresh_open_and_what_follows_keeps_its_place():
+    pipe = Pipe()
+    for name in "123":
+        pipe.submit(A, name)
+    pipe.sent()
+    pipe.answer(Opened(b""), Panicked("Length exceeded"), NotOpen(), NotOpen())
+
+    asked = []
+    while requests := pipe.sent():
+        (request,) = requests
+        asked.append(type(request) if isinstance(request, Open) else request.update)
+        pipe.answer(Opened(b"") if isinstance(request, Open) else MERGED)
+
+    assert asked == [Open, b"1", b"2", b"3"]
+    assert pipe.names() == ["1", "2", "3"]
+
+
+def test_invariant_4_no_log_is_loaded_while_its_document_has_unanswered_requests():
+    pipe = Pipe()
+    pipe.submit(A, "1")
+    pipe.submit(A, "close", Task.CLOSE)
+    pipe.submit(A, "2")
+
+    assert [type(request) for request in pipe.sent()] == [Open, Apply, Close]
+    assert pipe.loads == [A]
+    pipe.answer(Opened(b""), MERGED)
+    assert pipe.sent() == []
+    pipe.answer(Done())
+    assert [type(request) for request in pipe.sent()] == [Open, Apply]
+
+
+def test_document_asked_about_longest_ago_is_closed_for_another():
+    pipe = Pipe(limit=2)
+    for key in (A, B, A, C):
+        pipe.submit(key, key.name)
+        pipe.answer(*(Opened(b"") if isinstance(request, Open) else MERGED for request in pipe.sent()[:9]))
+
+    assert pipe.loads == [A, B, C]
+    pipe.submit(B, "again")
+    assert Close in [type(request) for request in pipe.sent()]
+
+
+def test_bad_row_is_quarantined_and_the_document_opened_without_it():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(None, (Row(1, b"good"), Row(2, b"bad")))
+    pipe.submit(A, "1")
+    pipe.sent()
+    pipe.logs[A] = Rows(None, (Row(1, b"good"),))
+    pipe.answer(BadRow(1, "damaged"), NotOpen())
+
+    assert pipe.quarantined == [(A, b"bad", 2)]
+    assert pipe.sent() == [Open(2, b"", [b"good"])]
+
+
+@pytest.mark.parametrize("is_culpable", [True, False])
+def test_a_process_that_always_dies_is_given_up_on(is_culpable):
+    pipe = Pipe()
+    pipe.logs[A] = Rows(None, (Row(1, b"row"),))
+    pipe.submit(A, "1")
+    for _ in range(30):
+        pipe.sent()
+        pipe.schedule.died("no memory", is_culpable=is_culpable)
+
+    assert isinstance(pipe.outcomes[0][1], Unavailable)
+    assert pipe.schedule.waiting == 0

@@ -83,6 +83,8 @@ class HybridDiscovery:
                     await trio.sleep_forever()
             if failure is not None:
                 raise DiscoveryError(f"{source.source} discovery: {failure}") from failure
+        if not self._started:  # stopped before it began, which is no failure of the one who waits for it
+            task_status.started()
 
     async def _listen(self, position: int, events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> None:
         seen = self._seen[position]

@@ -11,9 +11,9 @@ Events = trio.MemoryReceiveChannel[DiscoveryEvent]
 
 
 @asynccontextmanager
-async def running(discovery: DiscoveryStrategy) -> AsyncIterator[Events]:
+async def running(discovery: DiscoveryStrategy, patience: float = 30) -> AsyncIterator[Events]:
     """Runs a strategy for a block, which is given its events, and stops it."""
-    with trio.fail_after(30):
+    with trio.fail_after(patience):
         async with trio.open_nursery() as nursery:
             await nursery.start(discovery.start)
             yield discovery.event_stream()

@@ -10,19 +10,31 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import msgspec
 import trio
 
 from peatd.engine import protocol
-from peatd.engine.protocol import INVALID, MISSING, Encoded, Merged, Refused, Reply, Viewed
-from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, TooLarge, Unavailable
+from peatd.engine.protocol import Refused, Reply
+from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
+from peatd.requests import (
+    NOTHING_NEW,
+    Edit,
+    JsonView,
+    News,
+    Patch,
+    Put,
+    apply_job,
+    edit_job,
+    encoded,
+    json_view,
+    news,
+    refusal,
+)
 from peatd.schedule import Schedule
 from peatd.suspicion import Blame
-from peatd.update import MAX_DIFF_BYTES, Content
 from peatd.worker import Worker
 from peatd.worker_jobs import Job, StoredLog, StoredUpdate, Task
 
@@ -45,42 +57,6 @@ T = TypeVar("T")
 _MAX_WAITING = 4096
 _MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Unanswered requests of a worker beyond which callers wait: a tenth of a second's work, and bounded memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What an update brought: empty bytes and content where nothing was new."""
-
-    update: bytes
-    content: Content
-
-
-NOTHING_NEW = News(b"", Content({}, {}, {}, {}, {}))
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Makes the document's JSON equal to `value`."""
-
-    value: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """Changes the document's JSON by an RFC 7396 merge patch."""
-
-    merge_patch: Mapping[str, Any]
-
-
-Edit = Put | Patch
-
-
-@dataclass(frozen=True, slots=True)
-class JsonView:
-    """The root map `data`, and the other roots by name."""
-
-    document: dict[str, Any]
-    roots: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +149,8 @@ class Documents:
         Raises:
             MalformedUpdate, MissingUpdates, TooLarge, Quarantined, Unavailable: nothing was changed.
         """
-        asked = _Asked(lambda reply: then(_news(reply)))
-        return await self._ask(_apply_job(key, update, origin, asked.answered, asked.failed), asked)
+        asked = _Asked(lambda reply: then(news(reply)))
+        return await self._ask(apply_job(key, update, origin, asked.answered, asked.failed), asked)
 
     async def submit_apply(
         self,
@@ -189,13 +165,13 @@ class Documents:
 
         def answered(reply: Reply) -> None:
             if isinstance(reply, Refused):
-                failed(_refusal(reply))
+                failed(refusal(reply))
             else:
-                then(_news(reply))
+                then(news(reply))
 
         worker = self._worker(key)
         try:
-            worker.submit(_apply_job(key, update, origin, answered, failed))
+            worker.submit(apply_job(key, update, origin, answered, failed))
         except PeatError as exc:
             failed(exc)
         await worker.room(_MAX_WAITING, _MAX_WAITING_BYTES)
@@ -206,8 +182,8 @@ class Documents:
         Raises:
             InvalidEdit, TooLarge, Quarantined, Unavailable: nothing was changed.
         """
-        asked = _Asked(lambda reply: then(_news(reply)))
-        return await self._ask(_edit_job(key, edit, origin, asked.answered, asked.failed), asked)
+        asked = _Asked(lambda reply: then(news(reply)))
+        return await self._ask(edit_job(key, edit, origin, asked.answered, asked.failed), asked)
 
     async def diff(self, key: DocumentKey, state_vector: bytes, then: Callable[[bytes], T]) -> T:
         """An update for whoever has what the state vector says.
@@ -216,7 +192,7 @@ class Documents:
             MalformedUpdate: if it is not a state vector.
             Unavailable: if the engine cannot do it now.
         """
-        asked = _Asked(lambda reply: then(_encoded(reply)))
+        asked = _Asked(lambda reply: then(encoded(reply)))
         job = Job(key, Task.DIFF, lambda number: protocol.Diff(number, state_vector), asked.answered, asked.failed)
         return await self._ask(job, asked)
 
@@ -226,7 +202,7 @@ class Documents:
         Raises:
             Unavailable: if the engine cannot do it now.
         """
-        asked = _Asked(lambda reply: then(_encoded(reply)))
+        asked = _Asked(lambda reply: then(encoded(reply)))
         return await self._ask(Job(key, Task.SNAPSHOT, protocol.Snapshot, asked.answered, asked.failed), asked)
 
     async def read(self, key: DocumentKey, roots: Mapping[str, str], then: Callable[[JsonView], T]) -> T:
@@ -236,7 +212,7 @@ class Documents:
             InvalidEdit: if it is nested too deep to be JSON.
             Unavailable: if the engine cannot do it now.
         """
-        asked = _Asked(lambda reply: then(_json_view(reply)))
+        asked = _Asked(lambda reply: then(json_view(reply)))
         job = Job(key, Task.READ, lambda number: protocol.Read(number, dict(roots)), asked.answered, asked.failed)
         return await self._ask(job, asked)
 
@@ -264,7 +240,7 @@ class _Asked(Generic[T]):
 
     def answered(self, reply: Reply) -> None:
         try:
-            self._outcome = _refusal(reply) if isinstance(reply, Refused) else self._use(reply)
+            self._outcome = refusal(reply) if isinstance(reply, Refused) else self._use(reply)
         except PeatError as exc:
             self._outcome = exc
         self._is_done.set()
@@ -280,74 +256,5 @@ class _Asked(Generic[T]):
         return self._outcome
 
 
-def _apply_job(
-    key: DocumentKey,
-    update: bytes,
-    origin: str,
-    answered: Callable[[Reply], object],
-    failed: Callable[[PeatError], object],
-) -> Job:
-    if len(update) > MAX_DIFF_BYTES:
-        raise TooLarge(f"the update has {len(update)} bytes; {MAX_DIFF_BYTES} are taken at most")
-    return Job(
-        key,
-        Task.APPLY,
-        lambda number: protocol.Apply(number, update),
-        answered,
-        failed,
-        size_bytes=len(update),
-        culprit=lambda: update,
-        origin=origin,
-    )
-
-
-def _edit_job(
-    key: DocumentKey,
-    edit: Edit,
-    origin: str,
-    answered: Callable[[Reply], object],
-    failed: Callable[[PeatError], object],
-) -> Job:
-    value = edit.value if isinstance(edit, Put) else edit.merge_patch
-    try:
-        encoded = msgspec.msgpack.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-        raise InvalidEdit(f"the JSON cannot be held by a document: {exc}") from exc
-    if len(encoded) > MAX_DIFF_BYTES:
-        raise TooLarge(f"the JSON has {len(encoded)} bytes; {MAX_DIFF_BYTES} are taken at most")
-    request = protocol.Put if isinstance(edit, Put) else protocol.Patch
-    return Job(
-        key,
-        Task.EDIT,
-        lambda number: request(number, dict(value)),
-        answered,
-        failed,
-        size_bytes=len(encoded),
-        culprit=lambda: msgspec.json.encode(value),
-        origin=origin,
-    )
-
-
 def _ignore(_key: DocumentKey, _reach: bytes) -> None:
     """Nobody keeps a reach of these documents."""
-
-
-def _news(reply: Reply) -> News:
-    assert isinstance(reply, Merged)
-    return News(reply.news, reply.content())
-
-
-def _encoded(reply: Reply) -> bytes:
-    assert isinstance(reply, Encoded)
-    return reply.encoded
-
-
-def _json_view(reply: Reply) -> JsonView:
-    assert isinstance(reply, Viewed)
-    return JsonView(reply.document, reply.roots)
-
-
-def _refusal(reply: Refused) -> PeatError:
-    if reply.code == MISSING:
-        return MissingUpdates(reply.message, reply.state_vector)
-    return InvalidEdit(reply.message) if reply.code == INVALID else MalformedUpdate(reply.message)

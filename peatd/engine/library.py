@@ -3,8 +3,8 @@
 Whatever a library raises out of these calls, other than `ValueError` from `apply`, leaves the copy in doubt.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from peatd.engine.json_view import Change
 
@@ -36,8 +36,6 @@ class Library(Protocol):
 
     def is_map(self, value: object) -> bool:
         """Whether it is a shared map, as opposed to a plain object."""
-
-    def open_map(self, shared: Any) -> Iterator[tuple[str, object]]: ...
 
     def look_inside(self, value: object) -> Mapping[str, object] | Sequence[object] | object:
         """A shared map's or array's immediate children, a shared text as a string; anything else as it is."""

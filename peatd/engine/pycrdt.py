@@ -1,6 +1,6 @@
 """The CRDT library pycrdt 0.14.13 behind the seam of `library.py`; nothing else imports it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pycrdt as _pycrdt
@@ -33,7 +33,7 @@ class Pycrdt:
     def look_inside(self, value: object) -> object:
         match value:
             case pycrdt.Map():
-                return dict(self.open_map(value))
+                return {key: value[key] for key in value}
             case pycrdt.Array():
                 return list(value)
             case pycrdt.XmlFragment() | pycrdt.XmlElement():
@@ -43,9 +43,6 @@ class Pycrdt:
             case pycrdt.Doc():
                 return {}  # as Yjs has it: a subdocument is a document of its own
         return value
-
-    def open_map(self, shared: Any) -> Iterator[tuple[str, object]]:
-        return ((key, shared[key]) for key in shared)
 
 
 class PycrdtCopy:

@@ -5,7 +5,7 @@ empty update; garbage collection destroys documents; iterating a map whose handl
 as float, list and dict.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import y_py as _y_py
@@ -43,7 +43,7 @@ class YPy:
     def look_inside(self, value: object) -> object:
         match value:
             case y_py.YMap():
-                return dict(self.open_map(value))
+                return {key: value[key] for key in value}
             case y_py.YArray():
                 return list(value)
             case y_py.YText() | y_py.YXmlText():
@@ -51,9 +51,6 @@ class YPy:
             case y_py.YXmlElement():
                 return _xml(value)
         return value
-
-    def open_map(self, shared: Any) -> Iterator[tuple[str, object]]:
-        return ((key, shared[key]) for key in shared)
 
 
 class YPyCopy:

@@ -1,0 +1,119 @@
+"""What is asked of a document and what comes back, and both as jobs of a worker. Sans-IO."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from peatd.engine import protocol
+from peatd.engine.protocol import INVALID, MISSING, Encoded, Merged, Refused, Reply, Viewed
+from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, TooLarge
+from peatd.names import DocumentKey
+from peatd.update import MAX_DIFF_BYTES, Content
+from peatd.worker_jobs import Job, Task
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an update brought: empty bytes and content where nothing was new."""
+
+    update: bytes
+    content: Content
+
+
+NOTHING_NEW = News(b"", Content({}, {}, {}, {}, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Makes the document's JSON equal to `value`."""
+
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Changes the document's JSON by an RFC 7396 merge patch."""
+
+    merge_patch: Mapping[str, Any]
+
+
+Edit = Put | Patch
+
+
+@dataclass(frozen=True, slots=True)
+class JsonView:
+    """The root map `data`, and the other roots by name."""
+
+    document: dict[str, Any]
+    roots: dict[str, Any]
+
+
+def apply_job(
+    key: DocumentKey,
+    update: bytes,
+    origin: str,
+    answered: Callable[[Reply], object],
+    failed: Callable[[PeatError], object],
+) -> Job:
+    if len(update) > MAX_DIFF_BYTES:
+        raise TooLarge(f"the update has {len(update)} bytes; {MAX_DIFF_BYTES} are taken at most")
+    return Job(
+        key,
+        Task.APPLY,
+        lambda number: protocol.Apply(number, update),
+        answered,
+        failed,
+        size_bytes=len(update),
+        culprit=lambda: update,
+        origin=origin,
+    )
+
+
+def edit_job(
+    key: DocumentKey,
+    edit: Edit,
+    origin: str,
+    answered: Callable[[Reply], object],
+    failed: Callable[[PeatError], object],
+) -> Job:
+    value = edit.value if isinstance(edit, Put) else edit.merge_patch
+    try:
+        encoded = msgspec.msgpack.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise InvalidEdit(f"the JSON cannot be held by a document: {exc}") from exc
+    if len(encoded) > MAX_DIFF_BYTES:
+        raise TooLarge(f"the JSON has {len(encoded)} bytes; {MAX_DIFF_BYTES} are taken at most")
+    request = protocol.Put if isinstance(edit, Put) else protocol.Patch
+    return Job(
+        key,
+        Task.EDIT,
+        lambda number: request(number, dict(value)),
+        answered,
+        failed,
+        size_bytes=len(encoded),
+        culprit=lambda: msgspec.json.encode(value),
+        origin=origin,
+    )
+
+
+def news(reply: Reply) -> News:
+    assert isinstance(reply, Merged)
+    return News(reply.news, reply.content())
+
+
+def encoded(reply: Reply) -> bytes:
+    assert isinstance(reply, Encoded)
+    return reply.encoded
+
+
+def json_view(reply: Reply) -> JsonView:
+    assert isinstance(reply, Viewed)
+    return JsonView(reply.document, reply.roots)
+
+
+def refusal(reply: Refused) -> PeatError:
+    if reply.code == MISSING:
+        return MissingUpdates(reply.message, reply.state_vector)
+    return InvalidEdit(reply.message) if reply.code == INVALID else MalformedUpdate(reply.message)

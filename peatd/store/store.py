@@ -24,6 +24,9 @@ from peatd.store.records import CorruptRow, QuarantinedUpdate, Sizes, StoredDocu
 
 _log = structlog.get_logger(__name__)
 
+_MAX_TOLD = 1024
+"""Documents and reasons remembered so that an update which is offered again and again is one line in the log."""
+
 
 class Store:
     """The updates of all documents, in the order in which they were recorded.
@@ -48,6 +51,7 @@ class Store:
         self._found: Sequence[StoredDocument] = [self._stored(found) for found in contents.documents]
         self._quarantined_count = contents.set_aside
         self._corrupt_seqs: set[int] = set()
+        self._told: set[tuple[DocumentKey, str]] = set()
         self._damaged: Callable[[DocumentKey], object] = lambda _: None
         self._repair(contents)
 
@@ -137,10 +141,12 @@ class Store:
 
     def quarantine(self, key: DocumentKey, update: bytes, *, origin: str, reason: str, seq: int | None = None) -> None:
         """Sets an update aside for inspection. With `seq`, that row leaves the log: see `watch_damage`."""
-        self._quarantined_count += 1
-        self._keeper.add(SetAside(seq, key, update, origin, reason, time.time()))
-        if seq is not None:
-            self._damaged(key)
+        if (key, reason) not in self._told:
+            if len(self._told) >= _MAX_TOLD:
+                self._told.clear()
+            self._told.add((key, reason))
+            _log.error("update_quarantined", document=key.name, origin=origin, reason=reason, size_bytes=len(update))
+        self._set_aside(key, update, origin, reason, seq)
 
     # What waits.
 
@@ -243,4 +249,10 @@ class Store:
                 continue  # found by two loads at once
             self._corrupt_seqs.add(row.seq)
             _log.warning("store_row_corrupt", document=row.key.name, incarnation=row.key.incarnation, seq=row.seq)
-            self.quarantine(row.key, row.payload, origin="store", reason="its checksum is wrong", seq=row.seq)
+            self._set_aside(row.key, row.payload, "store", "its checksum is wrong", row.seq)
+
+    def _set_aside(self, key: DocumentKey, update: bytes, origin: str, reason: str, seq: int | None) -> None:
+        self._quarantined_count += 1
+        self._keeper.add(SetAside(seq, key, update, origin, reason, time.time()))
+        if seq is not None:
+            self._damaged(key)

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from peatd.names import DocumentKey, DocumentName
 from peatd.store import Store, writing
@@ -50,6 +51,18 @@ async def test_the_same_poison_again_is_counted_and_kept_once(directory: Path) -
         await store.synced(store.record(KEY, b""))
         (entry,) = await store.quarantined()
     assert (entry.times, entry.origin) == (3, "peer 2")
+
+
+async def test_what_is_set_aside_is_said_once_in_the_log(directory: Path) -> None:
+    async with Store.open(directory) as store:
+        with capture_logs() as lines:
+            for reason in ("killed the engine", "killed the engine", "hung the engine"):
+                store.quarantine(KEY, b"poison", origin="api", reason=reason)
+    assert [(line["event"], line["log_level"], line["reason"]) for line in lines] == [
+        ("update_quarantined", "error", "killed the engine"),
+        ("update_quarantined", "error", "hung the engine"),
+    ]
+    assert "poison" not in str(lines)
 
 
 async def test_the_quarantine_keeps_the_newest_and_counts_the_rest(

@@ -39,30 +39,29 @@ _RANKED_NAMES = {"peat": PortRank.PEAT, "iroh-quic": PortRank.IROH_QUIC}
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint of a slice that could be a peer.
+    """One endpoint of a slice that is a peer.
 
     Attributes:
-        named: whether `node_id` is the name of its target and not merely its address.
+        peer: what this slice alone says of it.
+        named: whether its node id is the name of its target and not merely its address.
         uid: of its target, where it has one.
     """
 
-    node_id: NodeId
+    peer: PeerInfo
     named: bool
     uid: str | None
-    addresses: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What a slice says of peers."""
+    """What a slice says of peers.
+
+    Attributes:
+        rank: how sure it is of their port.
+    """
 
     endpoints: tuple[Endpoint, ...]
     rank: PortRank
-    relay_url: str | None
-    metadata: Mapping[str, str]
-
-    def peer(self, endpoint: Endpoint) -> PeerInfo:
-        return PeerInfo(endpoint.node_id, endpoint.addresses, self.relay_url, dict(self.metadata))
 
 
 class SliceModel(Protocol):
@@ -83,8 +82,7 @@ def extract_peers_from_endpoint_slice(
     Raises:
         MalformedSlice: a ValueError, if it does not have the shape of an EndpointSlice.
     """
-    parsed = parse_endpoint_slice(endpoint_slice, annotation_prefix)
-    return [parsed.peer(endpoint) for endpoint in parsed.endpoints]
+    return [endpoint.peer for endpoint in parse_endpoint_slice(endpoint_slice, annotation_prefix).endpoints]
 
 
 def parse_endpoint_slice(endpoint_slice: object, annotation_prefix: str) -> Slice:
@@ -97,8 +95,17 @@ def parse_endpoint_slice(endpoint_slice: object, annotation_prefix: str) -> Slic
     rank, port = _select_port(list(_objects(fields.get("ports"), "ports")))
     metadata = _metadata(fields.get("metadata"), annotation_prefix)
     relay_url = metadata.pop("relay_url", None)
-    found = (_endpoint(one, port) for one in _objects(fields.get("endpoints"), "endpoints"))
-    return Slice(tuple(one for one in found if one is not None), rank, relay_url, metadata)
+    endpoints = []
+    for one in _objects(fields.get("endpoints"), "endpoints"):
+        target = _object(one.get("targetRef", one.get("target_ref")), "a targetRef") or {}
+        name, uid = _text(target.get("name"), "a target's name"), _text(target.get("uid"), "a target's uid")
+        texts = _addresses(one.get("addresses"))
+        ips = dict.fromkeys(ip for ip in map(_ip, texts) if ip is not None)
+        if ips:
+            addresses = tuple(Address(ip, port) for ip in ips)
+            peer = PeerInfo(NodeId(name or texts[0]), addresses, relay_url, dict(metadata))
+            endpoints.append(Endpoint(peer, bool(name), uid or None))
+    return Slice(tuple(endpoints), rank)
 
 
 def _fields_of(endpoint_slice: object) -> Mapping[str, object]:
@@ -142,17 +149,6 @@ def _metadata(metadata: object, prefix: str) -> dict[str, str]:
         for key, value in annotations.items()
         if key.startswith(prefix)
     }
-
-
-def _endpoint(fields: Mapping[str, object], port: int) -> Endpoint | None:
-    texts = _addresses(fields.get("addresses"))
-    addresses = tuple(Address(ip, port) for ip in dict.fromkeys(map(_ip, texts)) if ip is not None)
-    target = _object(fields.get("targetRef", fields.get("target_ref")), "a targetRef") or {}
-    name = _text(target.get("name"), "a target's name")
-    uid = _text(target.get("uid"), "a target's uid")
-    if not addresses:
-        return None
-    return Endpoint(NodeId(name or texts[0]), bool(name), uid or None, addresses)
 
 
 def _addresses(addresses: object) -> list[str]:

@@ -6,10 +6,10 @@ A Service's slice lists a pod with the port of that Service, which may be its HT
 named for the mesh holds the pod, the others say nothing of where to dial it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from peatd.discovery.endpointslice import Endpoint, Slice
+from peatd.discovery.endpointslice import PortRank, Slice
 from peatd.discovery.events import PeerInfo
 from peatd.names import NodeId
 
@@ -22,11 +22,11 @@ def merge(slices: Iterable[Slice]) -> dict[NodeId, PeerInfo]:
     """
     slices = list(slices)
     names = _names_by_uid(slices)
-    held: dict[NodeId, list[tuple[Slice, Endpoint]]] = {}
+    held: dict[NodeId, list[tuple[PortRank, PeerInfo]]] = {}
     for one in slices:
         for endpoint in one.endpoints:
-            node_id = names.get(endpoint.uid, endpoint.node_id) if endpoint.uid else endpoint.node_id
-            held.setdefault(node_id, []).append((one, endpoint))
+            node_id = names.get(endpoint.uid, endpoint.peer.node_id) if endpoint.uid else endpoint.peer.node_id
+            held.setdefault(node_id, []).append((one.rank, endpoint.peer))
     return {node_id: _peer(node_id, held[node_id]) for node_id in sorted(held)}
 
 
@@ -36,28 +36,30 @@ def _names_by_uid(slices: Iterable[Slice]) -> dict[str, NodeId]:
     for one in slices:
         for endpoint in one.endpoints:
             if endpoint.uid is not None:
-                candidate = (not endpoint.named, endpoint.node_id)
+                candidate = (not endpoint.named, endpoint.peer.node_id)
                 names[endpoint.uid] = min(candidate, names.get(endpoint.uid, candidate))
     return {uid: node_id for uid, (_, node_id) in names.items()}
 
 
-def _peer(node_id: NodeId, held: list[tuple[Slice, Endpoint]]) -> PeerInfo:
-    best = min(one.rank for one, _ in held)
-    peers = [one.peer(endpoint) for one, endpoint in held if one.rank == best]
-    return merge_peers(node_id, peers)
+def _peer(node_id: NodeId, held: list[tuple[PortRank, PeerInfo]]) -> PeerInfo:
+    best = min(rank for rank, _ in held)
+    return merge_peers(node_id, [peer for rank, peer in held if rank == best])
 
 
-def merge_peers(node_id: NodeId, peers: Iterable[PeerInfo]) -> PeerInfo:
+def merge_peers(node_id: NodeId, peers: Sequence[PeerInfo]) -> PeerInfo:
     """One peer out of what several sources say of it: all addresses, in order; the earlier is right about the rest."""
-    first, *others = (replace(peer, node_id=node_id) for peer in peers)
+    merged, *others = peers
+    if not others and merged.node_id == node_id:
+        return merged  # the rule, and with thousands of peers the difference that can be felt
+    merged = replace(merged, node_id=node_id)
     for other in others:
-        first = PeerInfo(
+        merged = PeerInfo(
             node_id,
-            tuple(dict.fromkeys(first.addresses + other.addresses)),
-            first.relay_url if first.relay_url is not None else other.relay_url,
-            {**other.metadata, **first.metadata},
+            tuple(dict.fromkeys(merged.addresses + other.addresses)),
+            merged.relay_url if merged.relay_url is not None else other.relay_url,
+            {**other.metadata, **merged.metadata},
         )
-    return first
+    return merged
 
 
 class SliceTable:

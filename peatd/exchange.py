@@ -4,21 +4,23 @@ Deciding is `sync.py`'s, `digest.py`'s and `pieces.py`'s; merging is `replicatio
 """
 
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 import structlog
 import trio
 
+from peatd.confirmations import Unconfirmed
+from peatd.diffs import DiffMaker
 from peatd.documents import NOTHING_NEW, News
 from peatd.errors import InvalidName, MissingUpdates, PeatError, Unavailable, WireError
-from peatd.known import OwedDiff
 from peatd.names import DeviceId, DocumentKey, DocumentName, parse_document_name
 from peatd.pieces import Assembly
-from peatd.reach import EMPTY_STATE_VECTOR
+from peatd.reach import EMPTY_DIGEST, EMPTY_STATE_VECTOR
 from peatd.replication import Merged, Replication, Subscriber
 from peatd.sync import PeerSync
+from peatd.table import Entry
 from peatd.wire.messages import (
     Compare,
     Durable,
@@ -39,11 +41,6 @@ COMPARE_INTERVAL = 30.0
 """Seconds, ±25 %: how often the initiating end compares digests and both ask about what is owed for long: the net
 below everything else."""
 
-_DIFFS_AT_ONCE = 16
-"""Diffs being made for one peer: enough to keep the engine busy during a first sync of many small documents."""
-_READY_BYTES = 4 * 1024 * 1024
-"""Diffs made and not yet sent; no further one is begun beyond it."""
-_REACHED_PER_MESSAGE = 1000
 _UNSAID = 10_000
 """Answers waiting for a peer. Comparing a million documents takes fewer; only one who never reads gets there."""
 
@@ -66,71 +63,54 @@ class PeerExchange:
         self.sync = PeerSync(device_id, replication.table)
         self._assembly = Assembly()
         self._wake_writer = trio.Event()
-        self._wake_differ = trio.Event()
+        self._diffs = DiffMaker(replication.documents, self.sync, self._wake, self._note)
         self._wake_confirmer = trio.Event()
-        self._unconfirmed: deque[tuple[int, Reached]] = deque()
+        self._unconfirmed = Unconfirmed()
         self._sent: set[DocumentName] = set()
 
+    def subscribed(self) -> AbstractContextManager[None]:
+        """While it lasts, every change here is owed to the peer."""
+        return self._replication.subscribed(Subscriber(self.sync, self._wake))
+
     async def run(self) -> None:
-        """Makes the diffs that the peer is owed, and compares now and then. Runs beside the link until cancelled."""
-        with self._replication.subscribed(Subscriber(self.sync, self._wake)):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._make_diffs, nursery)
-                nursery.start_soon(self._confirm)
-                nursery.start_soon(self._compare)
+        """Makes the diffs that the peer is owed, confirms what is on our disk, and compares now and then."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._diffs.run)
+            nursery.start_soon(self._confirm)
+            nursery.start_soon(self._compare)
 
     # Sending ---------------------------------------------------------------------------------------------------
 
     async def next_batch(self) -> Sequence[Message]:
-        self._replication.forget_changes(self._sent)
-        self._sent = set()
+        sent = (self._table.get(name) for name in self._sent)
+        self._replication.forget_changes([entry for entry in sent if entry is not None])
+        self._sent.clear()
         while True:
             self._wake_writer = trio.Event()
-            batch = self.sync.take()
+            batch = [*self._unconfirmed.take(self._replication.store.durable_seq), *self.sync.take()]
             if batch:
                 self._sent = {DocumentName(m.name) for m in batch if isinstance(m, Updates)}
-                self._wake_differ.set()
+                self._diffs.wake()
+                self._wake_confirmer.set()
                 return batch
             await self._wake_writer.wait()
 
     def _wake(self) -> None:
         self._wake_writer.set()
-        self._wake_differ.set()
+        self._diffs.wake()
 
-    def _say(self, message: Message) -> None:
+    def _answer(self, message: Message) -> None:
         if self.sync.unsaid > _UNSAID:
             raise WireError(f"it asks without reading the answers: {_UNSAID} are waiting")
         self.sync.say(message)
-        self._wake_writer.set()
 
     async def _compare(self) -> None:
         while True:
             if self._compares:
-                self._say(self._table.tree.compare())
+                self.sync.say(self._table.tree.compare())
             self.sync.chase()
             self._wake()
             await trio.sleep(COMPARE_INTERVAL * random.uniform(0.75, 1.25))
-
-    async def _make_diffs(self, nursery: trio.Nursery) -> None:
-        slots = trio.Semaphore(_DIFFS_AT_ONCE)
-        while True:
-            self._wake_differ = trio.Event()
-            owed = self.sync.next_diff() if self.sync.ready_bytes < _READY_BYTES else None
-            if owed is None:
-                await self._wake_differ.wait()
-                continue
-            await slots.acquire()
-            nursery.start_soon(self._make_diff, owed, slots)
-
-    async def _make_diff(self, owed: OwedDiff, slots: trio.Semaphore) -> None:
-        try:
-            await self._replication.documents.diff(owed.key, owed.vector, partial(self.sync.diff_made, owed))
-        except PeatError as error:
-            self.sync.diff_failed(owed)
-            self._note(owed.key, error)
-        finally:
-            slots.release()
-            self._wake()
 
     # Receiving -------------------------------------------------------------------------------------------------
 
@@ -153,7 +133,7 @@ class PeerExchange:
                 self._replication.end(_key(message.name, message.incarnation), self._device_id)
             case Compare():
                 for answer in self._table.tree.answer(message, self._table.offered):
-                    self._say(answer)
+                    self._answer(answer)
                     if isinstance(answer, Equal):
                         self._equal()
             case Offer():
@@ -195,30 +175,33 @@ class PeerExchange:
         """The last update of a message: once it is on disk, so are all that came before it."""
         merged = self._merged(key, news)
         if merged is not None and counted == self.sync.round(key.name):
-            self._unconfirmed.append((merged.seq, reached))
-            self._wake_confirmer.set()
+            self._confirm_later(merged.seq, reached)
 
     def _failed(self, key: DocumentKey, error: PeatError) -> None:
         self.sync.lost_step(key.name)
-        self._unconfirmed = deque(u for u in self._unconfirmed if u[1].name != key.name)
+        self._unconfirmed.forget(key.name)
         self._note(key, error)
         if isinstance(error, MissingUpdates) and self.sync.round(key.name) == 1:
             # Once at once; should that not help, the next comparison is soon enough.
-            self.sync.tell(key.name)
+            self.sync.tell(key)
             self._wake()
 
     def _state(self, state: State) -> None:
         key = _key(state.name, state.incarnation)
         if self._answered_ended(key):
             return
-        entry = self._table.alive(key) or self._replication.begin(key)
-        if self.sync.heard_state(entry, state):
+        entry = self._table.alive(key) or self._begun_if_empty(key, state.digest)
+        if entry is not None and self.sync.heard_state(entry, state):
             reached = Reached(key.name, key.incarnation, state.version)
-            self._unconfirmed.append((self._replication.store.last_seq, reached))
-            self._wake_confirmer.set()
+            self._confirm_later(self._replication.store.last_seq, reached)
             self._agree()
         if state.answer:
-            self.sync.tell(key.name)
+            self.sync.tell(key)
+
+    def _begun_if_empty(self, key: DocumentKey, digest: bytes) -> Entry | None:
+        """A document that we lack begins here with its first content, so that no reader ever sees it half there; one
+        that is empty at the peer has none, and begins at once."""
+        return self._replication.begin(key) if digest == EMPTY_DIGEST else None
 
     def _answered_ended(self, key: DocumentKey) -> bool:
         """Whether the peer speaks of an incarnation that is over: then it is told so."""
@@ -227,7 +210,7 @@ class PeerExchange:
         entry = self._table.get(key.name)
         assert entry is not None
         if entry.deleted:
-            self.sync.tell(key.name)
+            self.sync.tell(entry.key)
         else:
             self.sync.ask(entry)
         return True
@@ -238,7 +221,7 @@ class PeerExchange:
             entry = self._table.get(name)
             assert entry is not None
             if entry.deleted:
-                self.sync.tell(name)
+                self.sync.tell(entry.key)
             else:
                 self.sync.owe_all(entry, EMPTY_STATE_VECTOR)
         for name, offered in theirs.items():
@@ -254,29 +237,29 @@ class PeerExchange:
         elif self._answered_ended(key):
             return
         elif entry is None or entry.incarnation < key.incarnation:
-            self._replication.begin(key)
-            self.sync.tell(key.name)
+            if self._begun_if_empty(key, offered.digest) is None:
+                self.sync.tell(key)
         elif entry.reach.digest() != offered.digest:
             self.sync.ask(entry)
 
     # Confirming ------------------------------------------------------------------------------------------------
 
+    def _confirm_later(self, seq: int, reached: Reached) -> None:
+        self._unconfirmed.add(seq, reached)
+        self._wake_confirmer.set()
+
     async def _confirm(self) -> None:
-        """Tells the peer what of its is on our disk now."""
+        """Wakes the writer whenever there is something to confirm: what of the peer's is on our disk now."""
         store = self._replication.store
         while True:
-            confirmed: dict[str, Reached] = {}
-            while self._unconfirmed and self._unconfirmed[0][0] <= store.durable_seq:
-                reached = self._unconfirmed.popleft()[1]
-                confirmed[reached.name] = reached
-            documents = list(confirmed.values())
-            for start in range(0, len(documents), _REACHED_PER_MESSAGE):
-                self._say(Durable(documents[start : start + _REACHED_PER_MESSAGE]))
+            self._wake_confirmer = trio.Event()
+            if self._unconfirmed.is_due(store.durable_seq):
                 self._agree()
-            if self._unconfirmed:
+                self._wake_writer.set()
+                await self._wake_confirmer.wait()
+            elif self._unconfirmed:
                 await store.wait_synced_past(store.durable_seq)
             else:
-                self._wake_confirmer = trio.Event()
                 await self._wake_confirmer.wait()
 
     def _equal(self) -> None:

@@ -71,10 +71,8 @@ class Links:
         log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
         end = LinkEnd("shutdown", "the node is going away", by_peer=False)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(exchange.run)
+            with exchange.subscribed():
                 end = await converse(link, exchange)
-                nursery.cancel_scope.cancel()
         finally:
             if self._live.get(peer.device_id) == (link, exchange):
                 del self._live[peer.device_id]

@@ -96,10 +96,15 @@ class _Node:
         self._hello = Hello(PROTOCOL, config.node_id, config.formation, instance, MAX_FRAME_BYTES, peatd.__version__)
         self._is_draining = False
         self._discovery = HybridDiscovery(open_sources(config))
-        self._documents = Documents(store, engine=config.engine, workers=config.engine_workers)
+        self._documents = Documents(
+            store,
+            engine=config.engine,
+            workers=config.engine_workers,
+            shrunk=lambda key, reach: self._replication.shrunk(key, reach),
+        )
         self._replication = Replication(store, self._documents)
         self._upkeep = Upkeep(self._replication)
-        self._peers = PeerTable(own_device)
+        self._peers = PeerTable(NodeId(config.node_id), own_device)
         own = Claim(NodeId(config.node_id), own_device, instance, initiating=False)
         self._links = Links(own, self._peers, self._replication)
         library = LocalLibrary(self._replication, accepts_writes=lambda: not self._is_draining)

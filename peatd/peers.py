@@ -91,7 +91,8 @@ class PeerTable:
         2. An acquaintance without link and sighting is forgotten after `LOST_FOR`.
     """
 
-    def __init__(self, own_device: DeviceId) -> None:
+    def __init__(self, own_node: NodeId, own_device: DeviceId) -> None:
+        self._own_node = own_node
         self._own_device = own_device
         self._sightings: dict[NodeId, Sighting] = {}
         self._acquaintances: dict[DeviceId, Acquaintance] = {}
@@ -127,7 +128,7 @@ class PeerTable:
     def is_linked(self, node_id: NodeId) -> bool:
         """Whether whom discovery calls so is linked (or is ourselves: there is nobody to dial)."""
         sighting = self._sightings.get(node_id)
-        if sighting is not None and sighting.device_id == self._own_device:
+        if self._is_own(node_id, sighting):
             return True
         acquaintance = self._acquaintance_of(node_id, sighting)
         return acquaintance is not None and acquaintance.parting is None
@@ -137,7 +138,7 @@ class PeerTable:
         self._forget_long_lost(now)
         peers = [self._met_peer(a, list(self._sightings_of(a))) for a in self._acquaintances.values()]
         for node_id, sighting in self._sightings.items():
-            if sighting.device_id != self._own_device and self._acquaintance_of(node_id, sighting) is None:
+            if not self._is_own(node_id, sighting) and self._acquaintance_of(node_id, sighting) is None:
                 peers.append(_sighted_peer(sighting))
         return sorted(peers, key=lambda peer: (peer.node_id, peer.device_id or ""))
 
@@ -158,6 +159,10 @@ class PeerTable:
             parting=parting,
             error=next(iter(errors), parting.error if parting else None),
         )
+
+    def _is_own(self, node_id: NodeId, sighting: Sighting | None) -> bool:
+        """A pod finds itself in its Service, under the name that is its node id."""
+        return node_id == self._own_node or (sighting is not None and sighting.device_id == self._own_device)
 
     def _acquaintance_of(self, node_id: NodeId, sighting: Sighting | None) -> Acquaintance | None:
         if sighting is not None and sighting.device_id is not None:

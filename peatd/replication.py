@@ -13,7 +13,7 @@ Rules:
 3. An incarnation that has ended takes no more changes, on any path.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -101,6 +101,16 @@ class Replication:
             subscriber.wake()
         return Merged(key, entry.version, seq, begun=False)
 
+    def shrunk(self, key: DocumentKey, reach: bytes) -> None:
+        """The engine could open the document only without some of its records: what peers have of them they owe us."""
+        entry = self.table.alive(key)
+        if entry is not None:
+            self.table.replace_reach(entry, Reach.decode(reach))
+            self.unsaved.add(key.name)
+            for subscriber in self._subscribers:
+                subscriber.sync.ask(entry)
+                subscriber.wake()
+
     @contextmanager
     def subscribed(self, subscriber: Subscriber) -> Iterator[None]:
         """While it lasts, every change is owed to this subscriber too."""
@@ -110,15 +120,14 @@ class Replication:
             yield
         finally:
             self._subscribers.discard(subscriber)
+            self.forget_changes(self.table.with_changes())
             self.confirmed()
 
-    def forget_changes(self, names: set[DocumentName]) -> None:
+    def forget_changes(self, entries: Iterable[Entry]) -> None:
         """Lets go of the changes that all links have been sent."""
-        for name in names:
-            entry = self.table.get(name)
-            if entry is not None and entry.recent:
-                needed = (s.sync.needs_changes_after(entry) for s in self._subscribers)
-                entry.forget_changes(min(needed, default=entry.version))
+        for entry in entries:
+            needed = (s.sync.needs_changes_after(entry) for s in self._subscribers)
+            self.table.forget_changes(entry, min(needed, default=entry.version))
 
     def durable_on(self, key: DocumentKey, version: int) -> int:
         """How many peers have said that they have this version on their disk. Whoever was not asked yet is asked."""
@@ -138,6 +147,8 @@ class Replication:
         for subscriber in self._subscribers:
             subscriber.sync.changed(entry)
             subscriber.wake()
+        if not self._subscribers:
+            self.table.forget_changes(entry, entry.version)
 
     def _close(self, name: DocumentName) -> None:
         old = self.table.get(name)

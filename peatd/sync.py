@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from peatd.known import Known, OwedDiff
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.pieces import PIECE_BYTES, Outgoing, fill, size_bytes
+from peatd.reach import Reach
 from peatd.table import DocumentTable, Entry
 from peatd.wire.messages import Message, State, Tombstone, Updates
 
@@ -36,7 +37,7 @@ class PeerSync:
         self._base = table.clock
         self._known: dict[DocumentName, Known] = {}
         self._said: deque[Message] = deque()
-        self._states: dict[DocumentName, bool] = {}
+        self._states: dict[DocumentKey, bool] = {}
         self._live: dict[DocumentName, None] = {}
         self._owed_diffs: dict[DocumentName, None] = {}
         self._streams: deque[tuple[Known, Outgoing]] = deque()
@@ -60,23 +61,26 @@ class PeerSync:
         """The document was deleted, here or (`origin`) by a peer."""
         self._forget(entry.name)
         if origin != self.device_id:
-            self.tell(entry.name)
+            self.tell(entry.key)
 
     # What the peer said ----------------------------------------------------------------------------------------
 
     def heard_state(self, entry: Entry, state: State) -> bool:
         """The peer's state of a living document of the same incarnation. True when it equals ours."""
         before = self._known.get(entry.name)
-        known = self._known[entry.name] = Known(entry.incarnation, round=state.round)
+        known = Known(entry.incarnation, round=state.round)
+        if before is not None and before.incarnation == entry.incarnation:
+            known.durable = before.durable  # what is on a disk stays there
+        self._known[entry.name] = known
         self._live.pop(entry.name, None)
         self._owed_diffs.pop(entry.name, None)
-        if entry.name in self._states:
-            self._states[entry.name] = False  # no need to ask any more
+        if entry.key in self._states:
+            self._states[entry.key] = False  # no need to ask any more
         if state.digest == entry.reach.digest():
             known.sent = known.due = entry.version
             if before is not None and before.asked:
                 # We may have changed since we asked: what it is to confirm is our state of now.
-                self.tell(entry.name)
+                self.tell(entry.key)
             return True
         known.vector = state.state_vector
         self._owed_diffs[entry.name] = None
@@ -100,15 +104,15 @@ class PeerSync:
         if not known.asked:
             known.asked = True
             self._live.pop(entry.name, None)
-            self._states[entry.name] = True
+            self._states[entry.key] = True
 
     @property
     def unsaid(self) -> int:
         return len(self._said)
 
-    def tell(self, name: DocumentName) -> None:
+    def tell(self, key: DocumentKey) -> None:
         """Tell it our state: it owes us the rest. Of a deleted document that is its tombstone."""
-        self._states.setdefault(name, False)
+        self._states.setdefault(key, False)
 
     def owe_all(self, entry: Entry, empty_vector: bytes) -> None:
         """The peer has nothing of this document."""
@@ -121,8 +125,9 @@ class PeerSync:
         """Asks about what has been owed since the last call: something was lost on the way, by a failure at its end."""
         owed = {name: self._known[name].due for name in self.debt()}
         for name in owed.keys() & self._chased.keys():
-            entry = self._table.get(name)
-            if entry is not None and owed[name] == self._chased[name] and self._known[name].is_in_step:
+            entry, known = self._table.get(name), self._known[name]
+            if entry is not None and owed[name] == self._chased[name] and (known.is_in_step or known.asked):
+                known.asked = False
                 self.ask(entry)
         self._chased = owed
 
@@ -214,18 +219,20 @@ class PeerSync:
     def _take_states(self) -> Iterator[Message]:
         budget = _STATES_PER_BATCH
         while self._states and budget > 0:
-            name, answer = next(iter(self._states.items()))
-            del self._states[name]
-            entry = self._table.get(name)
-            if entry is None:
-                continue
-            if entry.deleted:
-                yield Tombstone(name, entry.incarnation)
-                continue
+            key, answer = next(iter(self._states.items()))
+            del self._states[key]
             budget -= 1
-            reach = entry.reach
-            vector, digest, counted = reach.state_vector(), reach.digest(), self.round(name)
-            yield State(name, entry.incarnation, vector, digest, entry.version, counted, answer)
+            yield self._state(key, answer=answer)
+
+    def _state(self, key: DocumentKey, *, answer: bool) -> State | Tombstone:
+        entry = self._table.get(key.name)
+        if entry is not None and entry.deleted and entry.incarnation >= key.incarnation:
+            return Tombstone(entry.name, entry.incarnation)
+        if entry is None or entry.incarnation < key.incarnation:
+            # We have heard of it, and have nothing of it yet.
+            entry = Entry(key.name, key.incarnation, False, Reach(), version=0, begun=0)
+        vector, digest, counted = entry.reach.state_vector(), entry.reach.digest(), self.round(key.name)
+        return State(key.name, entry.incarnation, vector, digest, entry.version, counted, answer)
 
     def _take_live(self, name: DocumentName, budget: int) -> Message | None:
         known = self._known[name]  # Invariant 1.
@@ -272,4 +279,3 @@ class PeerSync:
         self._known.pop(name, None)
         self._live.pop(name, None)
         self._owed_diffs.pop(name, None)
-        self._states.pop(name, None)

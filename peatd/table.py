@@ -19,6 +19,9 @@ RECENT_BYTES = 128 * 1024
 """How many of a document's latest changes are kept for peers that are nearly up to date: a few round trips' worth.
 Whoever lags further is sent a diff, which the engine makes."""
 
+ALL_RECENT_BYTES = 16 * 1024 * 1024
+"""Of all documents together. Only a peer that is linked and does not read gets us there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -35,7 +38,7 @@ class Entry:
 
     Invariants:
         1. `reach` is what the store's records of this incarnation add up to.
-        2. `recent` holds all changes with a version greater than `recent_after`, oldest first.
+        2. `recent` holds all changes with a version greater than `recent_after`, oldest first. (The table keeps it.)
     """
 
     name: DocumentName
@@ -68,13 +71,6 @@ class Entry:
             return None
         return [change for change in self.recent if change.version > version]
 
-    def forget_changes(self, through: int) -> None:
-        """Lets go of changes that nobody needs any more."""
-        while self.recent and self.recent[0].version <= through:
-            oldest = self.recent.popleft()
-            self.recent_after = oldest.version
-            self.recent_bytes -= len(oldest.update)
-
 
 class DocumentTable:
     """All entries, and the digest tree over them.
@@ -89,6 +85,8 @@ class DocumentTable:
         self._entries: dict[DocumentName, Entry] = {}
         self._tree = DigestTree()
         self._undigested: set[DocumentName] = set()
+        self._recent: dict[DocumentName, None] = {}
+        self._recent_bytes = 0
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -128,17 +126,40 @@ class DocumentTable:
         self.clock += 1
         entry.version = self.clock
         change = Change(self.clock, update, origin)
-        entry.recent.append(change)
-        entry.recent_bytes += len(update)
-        while len(entry.recent) > RECENT_UPDATES or entry.recent_bytes > RECENT_BYTES:
-            entry.forget_changes(entry.recent[0].version)
         self._undigested.add(entry.name)
+        self._keep(entry, change)
         return change
+
+    def forget_changes(self, entry: Entry, through: int) -> None:
+        """Lets go of changes that nobody needs any more."""
+        while entry.recent and entry.recent[0].version <= through:
+            oldest = entry.recent.popleft()
+            entry.recent_after = oldest.version
+            entry.recent_bytes -= len(oldest.update)
+            self._recent_bytes -= len(oldest.update)
+        if not entry.recent:
+            self._recent.pop(entry.name, None)
+
+    def with_changes(self) -> list[Entry]:
+        """The entries of which changes are kept, the longest unchanged first."""
+        return [self._entries[name] for name in self._recent]
+
+    def _keep(self, entry: Entry, change: Change) -> None:
+        entry.recent.append(change)
+        entry.recent_bytes += len(change.update)
+        self._recent_bytes += len(change.update)
+        self._recent.pop(entry.name, None)
+        self._recent[entry.name] = None
+        while len(entry.recent) > RECENT_UPDATES or entry.recent_bytes > RECENT_BYTES:
+            self.forget_changes(entry, entry.recent[0].version)
+        while self._recent_bytes > ALL_RECENT_BYTES:
+            idle = self._entries[next(iter(self._recent))]
+            self.forget_changes(idle, idle.version)
 
     def replace_reach(self, entry: Entry, reach: Reach) -> None:
         """Takes back what was claimed: parts of the document were lost on disk."""
         entry.reach = reach
-        entry.forget_changes(entry.version)
+        self.forget_changes(entry, entry.version)
         self._undigested.add(entry.name)
 
     @property
@@ -156,6 +177,8 @@ class DocumentTable:
         old = self._entries.get(key.name)
         # Invariant 1.
         assert old is None or (old.incarnation, old.deleted) < (key.incarnation, deleted)
+        if old is not None:
+            self.forget_changes(old, old.version)
         self.clock += 1
         # Its beginning counts as a change, so that an empty document replicates too.
         clock = self.clock

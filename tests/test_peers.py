@@ -14,7 +14,7 @@ AT_BOB_V6 = Address("fd00::2", 11204)
 
 
 def table() -> PeerTable:
-    return PeerTable(ALICE)
+    return PeerTable(NodeId("alice"), ALICE)
 
 
 def sighting(name: str, *addresses: Address) -> PeerInfo:
@@ -92,11 +92,13 @@ def test_who_dials_in_without_being_sighted_is_inbound() -> None:
     assert only(peers).sources == ("inbound",)
 
 
-def test_ourselves_are_nobody_to_dial_or_show() -> None:
+@pytest.mark.parametrize("name", ["alice", "10.0.0.1:11204"])
+def test_ourselves_are_nobody_to_dial_or_show(name: str) -> None:
     peers = table()
-    peers.sighted(sighting("alice"), ("kubernetes",))
-    peers.sighting(NodeId("alice")).device_id = ALICE  # type: ignore[union-attr]  # it is there
-    assert peers.is_linked(NodeId("alice"))
+    peers.sighted(sighting(name), ("kubernetes",))
+    if name != "alice":
+        peers.sighting(NodeId(name)).device_id = ALICE  # type: ignore[union-attr]  # it is there
+    assert peers.is_linked(NodeId(name))
     assert peers.all(0.0) == []
 
 

@@ -4,7 +4,7 @@
     └─ run            shielded, so that a cancelled `send_all` never poisons the stream before GOAWAY is out
        ├─ write       the only one that sends
        └─ exchanging  cancelled as soon as the link ends or we leave
-          ├─ read · feed · keep_alive
+          ├─ read · feed · keep_alive · the exchange's own run
 
 Invariants:
     1. Only `_write` sends. The others leave it something in the outbox, which holds at most one of each kind.
@@ -66,6 +66,9 @@ class _Nothing:
     async def received(self, message: Message) -> None:
         """Drops it: the peer sent it before it knew."""
 
+    async def run(self) -> None:
+        """Has nothing to do."""
+
     async def next_batch(self) -> list[Message]:
         await trio.sleep_forever()
         return []
@@ -110,7 +113,7 @@ class _Conversation:
 
     async def _exchange_messages(self) -> None:
         async with trio.open_nursery() as nursery:
-            for part in (self._read, self._feed, self._keep_alive):
+            for part in (self._exchange.run, self._read, self._feed, self._keep_alive):
                 nursery.start_soon(self._guarded, part)
 
     async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:

@@ -60,6 +60,9 @@ class Exchange(Protocol):
         PING, PONG, GOAWAY and HELLO never arrive here. A `PeerError` ends the link, as the peer's fault.
         """
 
+    async def run(self) -> None:
+        """What it has to do beside; begins before the first message, is cancelled when the link ends."""
+
     async def next_batch(self) -> Sequence[Message]:
         """Waits until there is something to send. Called again once the last batch was handed to the socket."""
 

@@ -59,6 +59,9 @@ class Inbox:
     async def received(self, message: Message) -> None:
         await self._incoming.send(message)
 
+    async def run(self) -> None:
+        """Has nothing to do."""
+
     async def next_batch(self) -> Sequence[Message]:
         return await self._outgoing.receive()
 

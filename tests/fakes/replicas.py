@@ -29,7 +29,7 @@ class Replica:
         self.replication = Replication(self.store, self.documents)  # type: ignore[arg-type]  # the fakes' interfaces
         self.library = LocalLibrary(self.replication)
         own = peer(name, initiating=False)
-        self.peers = PeerTable(own.device_id)
+        self.peers = PeerTable(own.node_id, own.device_id)
         claim = Claim(own.node_id, own.device_id, instance_of(name), initiating=False)
         self.links = Links(claim, self.peers, self.replication)
         self.upkeep = Upkeep(self.replication)

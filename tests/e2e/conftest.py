@@ -16,9 +16,9 @@ def formation(tmp_path: Path) -> Iterator[Formation]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    """Three linked nodes for a whole module: its tests use documents of their own, and leave all three up."""
+    """Three linked nodes: tests that share them use documents of their own, and leave all three up."""
     with formation_in(tmp_path_factory.mktemp("three")) as made:
         nodes = made.mesh("alice", "bob", "carol")
         up(*nodes)

@@ -6,11 +6,10 @@ friendsforever and its like, gzipped, can run them too.
 
 import os
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import y_py as Y
+import y_py
 from e2e.nodes import Formation, Node, until, up, wait_equal
 from e2e.traces import ROOT, Author, Trace, read_trace, replay
 
@@ -39,10 +38,10 @@ def type_on(nodes: list[Node], trace: Trace, document: str, *, batch: int) -> li
 
 
 @pytest.fixture
-def nodes(formation: Formation) -> Iterator[list[Node]]:
+def nodes(formation: Formation) -> list[Node]:
     made = formation.mesh("alice", "bob", "carol")
     up(*made)
-    yield made
+    return made
 
 
 @pytest.mark.parametrize("path", [RECORDED, *OTHERS], ids=lambda path: path.name.partition(".")[0])
@@ -55,28 +54,28 @@ def test_authors_end_with_one_text_on_every_node_and_after_a_restart_of_all(node
     assert [text_of(node, "notes/a") for node in nodes] == [trace.end] * 3
     wait_equal(nodes, "notes/a")
     for node in nodes:  # a new reader gets it from any
-        reader = Y.YDoc()
-        Y.apply_update(reader, node.ask("GET", "documents/notes/a/updates").body)
+        reader = y_py.YDoc()
+        y_py.apply_update(reader, node.ask("GET", "documents/notes/a/updates").body)
         assert str(reader.get_text(ROOT)) == trace.end
 
 
 def test_an_update_that_builds_on_what_a_node_lacks_changes_nothing(three: list[Node]) -> None:
     alice = three[0]
-    doc = Y.YDoc(client_id=7)
+    doc = y_py.YDoc(client_id=7)
     text = doc.get_text(ROOT)
     with doc.begin_transaction() as transaction:
         text.extend(transaction, "first ")
-    known = Y.encode_state_vector(doc)
+    known = y_py.encode_state_vector(doc)
     with doc.begin_transaction() as transaction:
         text.extend(transaction, "second")
-    second = bytes(Y.encode_state_as_update(doc, known))
+    second = bytes(y_py.encode_state_as_update(doc, known))
     alice.write("PUT", "early/a", {"n": 1})
     etag = alice.ask("GET", "documents/early/a").etag
     refused = alice.ask("POST", "documents/early/a/updates", second)
     assert (refused.status, refused.json["error"]["code"]) == (409, "missing_updates")
     assert alice.ask("GET", "documents/early/a").etag == etag
     vector = urlsafe_b64decode(refused.json["state_vector"] + "===")
-    whole = bytes(Y.encode_state_as_update(doc, vector))
+    whole = bytes(y_py.encode_state_as_update(doc, vector))
     assert alice.ask("POST", "documents/early/a/updates?ack=replicated:2", whole).status == 200
     assert [text_of(node, "early/a") for node in three] == ["first second"] * 3
     assert [node.document("early/a") for node in three] == [{"n": 1}] * 3

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import y_py as Y
+import y_py
 from e2e.nodes import Connection, Node
 
 ROOT = "text"
@@ -50,7 +50,7 @@ class Author:
     """One agent's program: a Yjs document of its own, and the node that it tells of what it types."""
 
     def __init__(self, agent: int, node: Node, document: str, *, batch: int) -> None:
-        self.doc = Y.YDoc(client_id=_FIRST_CLIENT + agent, offset_kind="utf32", skip_gc=False)
+        self.doc = y_py.YDoc(client_id=_FIRST_CLIENT + agent, offset_kind="utf32", skip_gc=False)
         self.text = self.doc.get_text(ROOT)
         self.seen: set[int] = set()
         """Transactions whose updates the document holds."""
@@ -59,13 +59,13 @@ class Author:
         self._node = node
         self._path = f"documents/{document}/updates"
         self._connection: Connection | None = None
-        self._untold = Y.encode_state_vector(self.doc)
+        self._untold = y_py.encode_state_vector(self.doc)
         self._typed = 0
         self._batch = batch
 
     def type(self, patches: Sequence[tuple[int, int, str]]) -> bytes:
         """Makes one transaction, and the update of it."""
-        before = Y.encode_state_vector(self.doc)
+        before = y_py.encode_state_vector(self.doc)
         with self.doc.begin_transaction() as transaction:
             for position, deleted, inserted in patches:
                 if deleted:
@@ -75,33 +75,33 @@ class Author:
         self._typed += 1
         if self._typed >= self._batch:
             self.tell()
-        return bytes(Y.encode_state_as_update(self.doc, before))
+        return bytes(y_py.encode_state_as_update(self.doc, before))
 
     def hear(self, update: bytes) -> None:
         """Takes in what another author typed."""
         self.tell()
-        Y.apply_update(self.doc, update)
-        self._untold = Y.encode_state_vector(self.doc)
+        y_py.apply_update(self.doc, update)
+        self._untold = y_py.encode_state_vector(self.doc)
 
     def tell(self) -> None:
-        """Posts what was typed since the last time. A node that lacks what it builds on says so, and is sent that too."""
+        """Posts what was typed since. A node that lacks what it builds on says so, and is sent that too."""
         if not self._typed:
             return
         self._typed = 0
-        reply = self._post(bytes(Y.encode_state_as_update(self.doc, self._untold)))
+        reply = self._post(bytes(y_py.encode_state_as_update(self.doc, self._untold)))
         if reply.status == 409:
             self.refused += 1
             vector = urlsafe_b64decode(reply.json["state_vector"] + "===")
-            reply = self._post(bytes(Y.encode_state_as_update(self.doc, vector)))
+            reply = self._post(bytes(y_py.encode_state_as_update(self.doc, vector)))
         assert reply.status in (200, 201), reply
-        self._untold = Y.encode_state_vector(self.doc)
+        self._untold = y_py.encode_state_vector(self.doc)
 
     def pull(self) -> str:
         """Asks its node for what it lacks; the text then."""
-        vector = urlsafe_b64encode(Y.encode_state_vector(self.doc)).decode().rstrip("=")
+        vector = urlsafe_b64encode(y_py.encode_state_vector(self.doc)).decode().rstrip("=")
         reply = self._asked().ask("GET", f"{self._path}?sv={vector}")
         assert (reply.status, reply.headers["content-type"]) == (200, "application/octet-stream")
-        Y.apply_update(self.doc, reply.body)
+        y_py.apply_update(self.doc, reply.body)
         return str(self.text)
 
     def close(self) -> None:

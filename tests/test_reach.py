@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peatd.errors import MalformedUpdate
+from peatd.reach import EMPTY_DIGEST
 from peatd.update import EMPTY_STATE_VECTOR, Content, Reach, check, decode_state_vector, encode_state_vector
 
 EDITS = st.lists(
@@ -196,6 +197,9 @@ def test_reach_frozen():
     assert Reach.decode(reach.encode()).encode() == reach.encode()
     assert Reach.decode(reach.encode()).roots == {"t": "text", "data": "map"}
     assert reach.digest().hex() == Reach.decode(reach.encode()).digest().hex()
+    assert reach.equals(Reach.decode(reach.encode()))
+    assert not reach.equals(Reach())
+    assert Reach().digest() == EMPTY_DIGEST
 
 
 @given(st.binary(max_size=40))

@@ -8,9 +8,7 @@ import argparse
 import ctypes
 import gc
 import os
-import random
 import resource
-import secrets
 import signal
 import sys
 
@@ -40,8 +38,7 @@ def main() -> int:
         return _EXIT_NO_LIBRARY
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory(args.memory_bytes)
-    seed = random.Random(secrets.randbits(128))
-    engine = Engine(library, lambda: seed.getrandbits(32))
+    engine = Engine(library, _new_client)
     gc.freeze()
     _serve(engine)
     return 0
@@ -68,6 +65,11 @@ def _library(name: str) -> Library:
     from peatd.engine.y_py import YPy
 
     return YPy()
+
+
+def _new_client() -> int:
+    # Not from `secrets` or `random`: they load OpenSSL, which is a quarter of this process's memory.
+    return int.from_bytes(os.urandom(4))
 
 
 def _serve(engine: Engine) -> None:

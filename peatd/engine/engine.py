@@ -161,7 +161,7 @@ class Engine:
         snapshot = without_deleted(everything, document.examine(everything).content)
         again = _Document(self._library, self._shared, self._new_client)
         again.load(snapshot)
-        if again.reach.digest() != document.reach.digest():
+        if not again.reach.equals(document.reach):
             raise RuntimeError("the snapshot holds something else than the document")
         return snapshot
 

@@ -204,13 +204,22 @@ _REFUSALS = {
 """OpenSSL's names of the alerts (RFC 8446, 6.2) that are about a certificate."""
 
 
+def _is_cut(cause: ssl.SSLError) -> bool:
+    """What Python makes an SSLEOFError in its later releases, and an SSLError in its earlier ones."""
+    return cause.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+
 def _explained(exc: trio.BrokenResourceError) -> HandshakeError:
     cause = exc.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return HandshakeError(
             f"its certificate is not of our formation ({cause.verify_message}): {_SAME_SECRET}", code=NOT_OUR_FORMATION
         )
-    if not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError):
+    if (
+        not isinstance(cause, ssl.SSLError)
+        or isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError)
+        or _is_cut(cause)
+    ):
         return HandshakeError("the connection was closed in the handshake", code=CLOSED)
     if cause.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return HandshakeError("it showed no certificate: it is not a node of our formation", code=NOT_OUR_FORMATION)

@@ -96,6 +96,8 @@ class Credentials:
         context.verify_mode = ssl.CERT_REQUIRED
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.set_alpn_protocols([ALPN])
+        # Some builds of Python set it, and then take a connection that was cut for one that ended in order.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         if protocol == ssl.PROTOCOL_TLS_SERVER:
             context.num_tickets = 0
         _trust(context, self._authorities)

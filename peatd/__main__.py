@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 EXIT_STOPPED, EXIT_FAULT, EXIT_USAGE, EXIT_SECOND_SIGNAL = 0, 1, 2, 130
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+
 
 def main() -> None:
     """Runs one node until SIGTERM or SIGINT; a second signal ends the process at once.
 
     Exit codes: 0 after an orderly stop, 1 fault, 2 usage or configuration, 130 second signal.
     """
+    for number in _STOPPING:
+        signal.signal(number, _stop_before_start)
     sys.exit(_run())
 
 
@@ -66,6 +70,11 @@ def _run_node(settings: "Config") -> int:
     return code
 
 
+def _stop_before_start(_signal: int, _frame: FrameType | None) -> None:
+    """While there is nothing yet to put in order. (As a container's first process we would not even die of SIGTERM.)"""
+    os._exit(EXIT_STOPPED)
+
+
 def _stop_on_signals(token: "TrioToken", stopping: "Event") -> None:
     """Plain handlers, so that the second signal works although the loop is stuck."""
     asked = False
@@ -77,8 +86,8 @@ def _stop_on_signals(token: "TrioToken", stopping: "Event") -> None:
         asked = True
         token.run_sync_soon(stopping.set)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in _STOPPING:
+        signal.signal(number, stop)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

@@ -161,10 +161,20 @@ class Node:
         assert self.process is not None
         self.process.send_signal(number)
 
+    def catches(self, number: signal.Signals) -> bool:
+        """Whether it has a say in what this signal does."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught, 16) >> (number - 1) & 1)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """In order, or the test has failed."""
-        assert self.process is not None
         self.send_signal(number)
+        self.wait_stopped()
+
+    def wait_stopped(self) -> None:
+        """Waits for the end of an orderly stop."""
+        assert self.process is not None
         try:
             code = self.process.wait(STOP_WITHIN)
         except subprocess.TimeoutExpired:

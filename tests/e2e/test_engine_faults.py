@@ -1,4 +1,4 @@
-"""The engine's process is killed, stopped and fed poison: its node, the links, the probes and the documents are well."""
+"""The engine's process is killed, stopped and fed poison: node, links, probes and documents are well."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from e2e.writers import check_all_there, wait_acknowledged, writing
 VECTORS = Path(__file__).parent.parent / "vectors"
 GOOD = [bytes.fromhex(vector["hex"]) for vector in json.loads((VECTORS / "updates.json").read_text())["good"]]
 
-POISON = bytes.fromhex("010205002801046461746101610178" "08000500017800")
+POISON = bytes.fromhex("01020500280104646174610161017808000500017800")
 """An array item whose parent is a boolean: y-py panics on it."""
 
 MUTANTS = 1000
@@ -100,7 +100,9 @@ def test_poison_is_set_aside_and_said(undisturbed: list[Node]) -> None:
         assert (refused.status, refused.json["error"]["code"]) == (422, "quarantined")
     assert alice.ask("GET", "documents/poison/a").etag == etag
     said = [event for event in alice.events() if event["event"] == "update_quarantined"]
-    assert [(event["document"], event["origin"], event["size_bytes"]) for event in said] == [("poison/a", "api", len(POISON))]
+    assert [(event["document"], event["origin"], event["size_bytes"]) for event in said] == [
+        ("poison/a", "api", len(POISON))
+    ]
 
 
 def test_the_engine_does_not_outlive_a_node_that_is_killed(formation: Formation) -> None:

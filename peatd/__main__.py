@@ -36,10 +36,20 @@ def _run() -> int:
         settings = config.load()
     except ConfigError as error:
         return _refuse(error)
+    _import_structlog()
     from peatd.log import open_log
 
     with open_log(level=settings.log_level, form=settings.log_format):
         return _run_node(settings)
+
+
+def _import_structlog() -> None:
+    """Without rich, which it loads wherever that is installed (typer brings it, for `peat`), to render what log.py
+    renders: 4 MB. None in `sys.modules` is how Python is told that there is no such module."""
+    sys.modules["rich"] = None  # type: ignore[assignment]  # typeshed does not know of None here
+    import structlog  # noqa: F401
+
+    del sys.modules["rich"]
 
 
 def _run_node(settings: "Config") -> int:

@@ -99,7 +99,13 @@ class MemoryStore:
         assert seq is None, "this disk damages nothing"
 
     def watch_damage(self, damaged: Callable[[DocumentKey], object]) -> None:
-        """This disk damages nothing."""
+        self._damaged = damaged
+
+    def damage(self, key: DocumentKey, row: int) -> None:
+        """Loses one row of the document's log, and says so."""
+        for disk in (self._memory, self._disk):
+            del disk.lives[key.name].rows[row]
+        self._damaged(key)
 
     async def load(self, key: DocumentKey) -> StoredLog:
         await trio.lowlevel.checkpoint()

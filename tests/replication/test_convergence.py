@@ -142,7 +142,7 @@ class _Churn:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._running: dict[str, tuple[Replica, trio.CancelScope]] = {}
-        self._links: dict[tuple[str, str], trio.CancelScope] = {}
+        self._links: dict[tuple[str, str], tuple[trio.CancelScope, trio.Event]] = {}
         self._acknowledged: dict[DocumentName, tuple[int, set[str]]] = {}
 
     async def start(self, nursery: trio.Nursery) -> None:
@@ -211,12 +211,15 @@ class _Churn:
             await self._connect(one, other)
 
     async def _connect(self, one: str, other: str) -> None:
-        async def link(*, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+        is_down = trio.Event()
+
+        async def link(*, task_status: trio.TaskStatus[tuple[trio.CancelScope, trio.Event]]) -> None:
             with trio.CancelScope() as scope:
                 async with linked(self._running[one][0], self._running[other][0]):
-                    task_status.started(scope)
+                    task_status.started((scope, is_down))
                     await trio.sleep_forever()
             self._links.pop((one, other), None)
+            is_down.set()
 
         self._links[one, other] = await self._nursery.start(link)
 
@@ -225,9 +228,9 @@ class _Churn:
             await self._drop(self._random.choice(sorted(self._links)))
 
     async def _drop(self, ends: tuple[str, str]) -> None:
-        self._links[ends].cancel()
-        while ends in self._links:
-            await trio.sleep(0.01)
+        scope, is_down = self._links[ends]
+        scope.cancel()
+        await is_down.wait()
 
     async def _crash(self) -> None:
         name = self._random.choice(self.NAMES)

@@ -1,0 +1,129 @@
+"""Whom discovery knows is linked with, for ever."""
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+from fakes.links import memory_links
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from peatd.dialer import Dialer
+from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost, PeerUpdated
+from peatd.errors import Unreachable
+from peatd.links import Links
+from peatd.names import Address, DeviceId, NodeId
+from peatd.peers import PeerTable
+from peatd.transport.link import Link, LinkEnd
+
+BOB = NodeId("bob")
+AT_BOB, ELSEWHERE = Address("10.0.0.2", 11204), Address("10.0.0.3", 11204)
+
+
+class FakeLinks:
+    """A registry in which a link lasts until the test cuts it."""
+
+    def __init__(self, peers: PeerTable) -> None:
+        self.changed = trio.Event()
+        self.kept = 0
+        self.cut = trio.Event()
+        self._peers = peers
+
+    async def keep(self, link: Link) -> LinkEnd:
+        self.kept += 1
+        self.cut = trio.Event()
+        await self.cut.wait()
+        return LinkEnd("cut", "the connection was cut", by_peer=False)
+
+
+class Scene:
+    """A dialer, and a network on which nobody answers until `up`."""
+
+    def __init__(self) -> None:
+        self.peers = PeerTable(NodeId("alice"), DeviceId("aa" * 16))
+        self.links = FakeLinks(self.peers)
+        self.dialled: list[tuple[float, Sequence[Address]]] = []
+        self.up = False
+        self.tell, self.events = trio.open_memory_channel[DiscoveryEvent](10)
+        registry: Links = self.links  # type: ignore[assignment]  # the part of it that a dialer uses
+        self.dialer = Dialer(self.peers, registry, self.dial, lambda _: ("static",))
+
+    async def dial(self, addresses: Sequence[Address]) -> Link:
+        self.dialled.append((trio.current_time(), addresses))
+        await trio.lowlevel.checkpoint()
+        if not self.up:
+            raise Unreachable(f"{addresses[0]}: connection refused", code="refused")
+        return memory_links("alice", "bob")[0]
+
+    async def found(self, *addresses: Address) -> None:
+        await self.tell.send(PeerFound(PeerInfo(BOB, addresses or (AT_BOB,))))
+        await wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[Scene]:
+    made = Scene()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.dialer.run, made.events)
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_is_down_is_dialled_again_and_again_with_growing_pauses(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        await it.found()
+        await trio.sleep(600)
+        times = [time for time, _ in it.dialled]
+        pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
+        assert len(times) > 20
+        assert max(pauses[:2]) <= 1.0
+        assert max(pauses) <= 30.0
+        assert it.peers.sighting(BOB).error == "10.0.0.2:11204: connection refused"  # type: ignore[union-attr]
+
+
+async def test_a_link_that_ends_is_made_again(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        await it.found()
+        assert it.links.kept == 1
+        it.links.cut.set()
+        await trio.sleep(1.0)
+        assert it.links.kept == 2
+
+
+async def test_a_lost_peer_is_dialled_no_more_but_its_link_stays(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        await it.found()
+        await it.tell.send(PeerLost(BOB))
+        await trio.sleep(60)
+        assert it.links.kept == 1
+        it.links.cut.set()
+        await trio.sleep(60)
+        assert len(it.dialled) == 1
+
+
+async def test_a_new_address_is_dialled_at_once(mock_clock: MockClock) -> None:
+    async with scene() as it:
+        await it.found()
+        await it.tell.send(PeerUpdated(PeerInfo(BOB, (ELSEWHERE,))))
+        await wait_all_tasks_blocked()
+        assert it.dialled == [(mock_clock.current_time(), (AT_BOB,)), (mock_clock.current_time(), (ELSEWHERE,))]
+
+
+async def test_whoever_dials_us_is_dialled_back_at_once(mock_clock: MockClock) -> None:
+    async with scene() as it:
+        await it.found()
+        it.dialer.arrived("10.9.9.9")
+        await wait_all_tasks_blocked()
+        assert len(it.dialled) == 1
+        it.dialer.arrived("10.0.0.2")
+        await wait_all_tasks_blocked()
+        assert len(it.dialled) == 2
+
+
+async def test_ourselves_are_not_dialled(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        await it.tell.send(PeerFound(PeerInfo(NodeId("alice"), (AT_BOB,))))
+        await trio.sleep(60)
+        assert it.dialled == []

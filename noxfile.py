@@ -15,11 +15,13 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "bench"]
+nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "deploy", "bench"]
 nox.options.error_on_external_run = True
 
 REQUIREMENTS = Path("requirements")
 VERSIONS = ("3.11", "3.12")
+KUBERNETES_VERSIONS = ("1.33", "1.37")
+"""The oldest and the newest that are kept up to date upstream, of those that have schemas."""
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 PATHS = ("peatd", "cli", "tests", "bench", "noxfile.py")
 LOCK_FLAGS = (
@@ -86,6 +88,15 @@ def e2e(session: nox.Session) -> None:
     """Whole daemons as processes, over real sockets and disks."""
     run = _environment(session)
     run("pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session(python=False)
+def deploy(session: nox.Session) -> None:
+    """The manifests against the schemas of two Kubernetes versions."""
+    run = _environment(session)
+    manifests = [str(path) for path in sorted(Path("deploy").rglob("*.yaml"))]
+    for version in KUBERNETES_VERSIONS:
+        run("kubernetes-validate", "--strict", "--kubernetes-version", version, *manifests)
 
 
 @nox.session(python=False)

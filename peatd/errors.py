@@ -21,9 +21,8 @@ PeatError
 ├── PeerError                 the other node's
 │   ├── WireError             bytes that are not our protocol
 │   ├── Unreachable           no connection: refused, no answer, no such name
-│   ├── HandshakeError        it is not of our formation, or did not prove it in time
-│   │   └── CertificateRefused   it accepts another of our formation's secrets
-│   └── LinkClosed            it ended or was cut
+│   └── HandshakeError        it is not of our formation, or did not prove it in time
+│       └── CertificateRefused   it accepts another of our formation's secrets
 └── DiscoveryError            a source of peers cannot work
     ├── EventStreamConsumed   its events were taken already
     └── MalformedSlice        not of the shape of an EndpointSlice
@@ -156,10 +155,6 @@ class CertificateRefused(HandshakeError):
     def __init__(self, message: str, code: str, accepts: int) -> None:
         super().__init__(message, code)
         self.accepts = accepts
-
-
-class LinkClosed(PeerError):
-    """The link ended: by GOAWAY, by EOF, by a cut or by silence."""
 
 
 class DiscoveryError(PeatError):

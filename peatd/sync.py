@@ -41,6 +41,8 @@ class PeerSync:
         self._live: dict[DocumentName, None] = {}
         self._owed_diffs: dict[DocumentName, None] = {}
         self._streams: deque[tuple[Known, Outgoing]] = deque()
+        self.ready_bytes = 0
+        """Of diffs that are made and not taken yet."""
         self._rounds: dict[DocumentName, int] = {}
         self._chased: dict[DocumentName, int] = {}
 
@@ -158,12 +160,7 @@ class PeerSync:
         if entry is not None:
             owed.known.sent = owed.known.due = entry.version
             outgoing = Outgoing(entry.name, entry.incarnation, entry.version, owed.known.round, update)
-            self._streams.append((owed.known, outgoing))
-
-    @property
-    def ready_bytes(self) -> int:
-        """What is made and not yet taken."""
-        return sum(outgoing.remaining_bytes for _, outgoing in self._streams)
+            self._queue_stream(owed.known, outgoing)
 
     def diff_failed(self, owed: OwedDiff) -> None:
         """It could not be made; the next comparison tries again."""
@@ -257,17 +254,22 @@ class PeerSync:
         budget = PIECE_BYTES
         while self._streams and budget > 0:
             known, outgoing = self._streams.popleft()
+            self.ready_bytes -= outgoing.remaining_bytes
             entry = self._entry(outgoing.name, known)
             if entry is None:
                 continue
             message = outgoing.next_message()
             budget -= size_bytes(message)
             if outgoing.remaining_bytes:
-                self._streams.append((known, outgoing))
+                self._queue_stream(known, outgoing)
             else:
                 known.underway = False
                 self.changed(entry)
             yield message
+
+    def _queue_stream(self, known: Known, outgoing: Outgoing) -> None:
+        self._streams.append((known, outgoing))
+        self.ready_bytes += outgoing.remaining_bytes
 
     def _entry(self, name: DocumentName, known: Known) -> Entry | None:
         """The living entry, if this is still what we know of the peer's copy."""

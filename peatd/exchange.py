@@ -130,7 +130,7 @@ class PeerExchange:
             case State():
                 self._state(message)
             case Tombstone():
-                self._replication.end(_key(message.name, message.incarnation), self._device_id)
+                self._tombstone(message)
             case Compare():
                 for answer in self._table.tree.answer(message, self._table.offered):
                     self._answer(answer)
@@ -197,6 +197,12 @@ class PeerExchange:
             self._agree()
         if state.answer:
             self.sync.tell(key)
+
+    def _tombstone(self, tombstone: Tombstone) -> None:
+        key = _key(tombstone.name, tombstone.incarnation)
+        self._replication.end(key, self._device_id)
+        reached = Reached(key.name, key.incarnation, tombstone.version)
+        self._confirm_later(self._replication.store.last_seq, reached)
 
     def _begun_if_empty(self, key: DocumentKey, digest: bytes) -> Entry | None:
         """A document that we lack begins here with its first content, so that no reader ever sees it half there; one

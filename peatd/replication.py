@@ -131,9 +131,9 @@ class Replication:
 
     def durable_on(self, key: DocumentKey, version: int) -> int:
         """How many peers have said that they have this version on their disk. Whoever was not asked yet is asked."""
-        entry = self.table.alive(key)
+        entry = self.table.get(key.name)
         for subscriber in self._subscribers:
-            if entry is not None and not subscriber.sync.knows(key):
+            if entry is not None and not subscriber.sync.knows(entry.key):
                 subscriber.sync.ask(entry)
                 subscriber.wake()
         return len({s.sync.device_id for s in self._subscribers if s.sync.is_durable(key, version)})
@@ -162,4 +162,4 @@ class Replication:
                 content = check(update, subdocuments=True)
                 if not reach.lacks(content):  # else it builds on a row that was lost; the engine leaves it out too
                     reach.absorb(content)
-            self.table.load(Entry(stored.name, stored.incarnation, stored.deleted, reach, version=0, begun=0))
+            self.table.load(stored.name, stored.incarnation, deleted=stored.deleted, reach=reach)

@@ -63,7 +63,7 @@ class PeerSync:
         """The document was deleted, here or (`origin`) by a peer."""
         self._forget(entry.name)
         if origin != self.device_id:
-            self.tell(entry.key)
+            self._owe_end(entry)
 
     # What the peer said ----------------------------------------------------------------------------------------
 
@@ -99,7 +99,10 @@ class PeerSync:
         self._said.append(message)
 
     def ask(self, entry: Entry) -> None:
-        """Tell it our state, and have it tell its own."""
+        """Tell it our state, and have it tell its own; of a deleted document, have it confirm the end."""
+        if entry.deleted:
+            self._owe_end(entry)
+            return
         known = self._known.get(entry.name)
         if known is None or known.incarnation != entry.incarnation:
             known = self._known[entry.name] = Known(entry.incarnation)
@@ -191,8 +194,9 @@ class PeerSync:
         return known is not None and known.incarnation == key.incarnation
 
     def is_durable(self, key: DocumentKey, version: int) -> bool:
+        """Whether the peer has said that it has this version, or one of a later incarnation, on its disk."""
         known = self._known.get(key.name)
-        return known is not None and known.incarnation == key.incarnation and known.durable >= version
+        return known is not None and known.incarnation >= key.incarnation and known.durable >= version
 
     def debt(self) -> frozenset[DocumentName]:
         """The documents that the peer is not known to have in full, on its disk."""
@@ -209,7 +213,8 @@ class PeerSync:
         return known.sent
 
     def _is_owed(self, name: DocumentName, known: Known) -> bool:
-        if self._entry(name, known) is None:
+        entry = self._table.get(name)
+        if entry is None or entry.incarnation != known.incarnation:
             return False
         return not known.is_in_step or known.durable < known.due or name in self._live
 
@@ -224,7 +229,7 @@ class PeerSync:
     def _state(self, key: DocumentKey, *, answer: bool) -> State | Tombstone:
         entry = self._table.get(key.name)
         if entry is not None and entry.deleted and entry.incarnation >= key.incarnation:
-            return Tombstone(entry.name, entry.incarnation)
+            return Tombstone(entry.name, entry.incarnation, entry.version)
         if entry is None or entry.incarnation < key.incarnation:
             # We have heard of it, and have nothing of it yet.
             entry = Entry(key.name, key.incarnation, False, Reach(), version=0, begun=0)
@@ -276,6 +281,10 @@ class PeerSync:
         if self._known.get(name) is not known:
             return None
         return self._table.alive(DocumentKey(name, known.incarnation))
+
+    def _owe_end(self, entry: Entry) -> None:
+        self._known[entry.name] = Known(entry.incarnation, sent=entry.version, due=entry.version)
+        self.tell(entry.key)
 
     def _forget(self, name: DocumentName) -> None:
         self._known.pop(name, None)

@@ -22,6 +22,9 @@ Whoever lags further is sent a diff, which the engine makes."""
 ALL_RECENT_BYTES = 16 * 1024 * 1024
 """Of all documents together. Only a peer that is linked and does not read gets us there."""
 
+_LOADED = 1
+"""The version of what was loaded from the store: more than the 0 that a peer has confirmed before it said anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -81,7 +84,7 @@ class DocumentTable:
     """
 
     def __init__(self) -> None:
-        self.clock = 0
+        self.clock = _LOADED
         self._entries: dict[DocumentName, Entry] = {}
         self._tree = DigestTree()
         self._undigested: set[DocumentName] = set()
@@ -107,10 +110,10 @@ class DocumentTable:
         entry = self._entries.get(key.name)
         return entry is not None and (entry.incarnation, entry.deleted) > (key.incarnation, False)
 
-    def load(self, entry: Entry) -> None:
+    def load(self, name: DocumentName, incarnation: int, *, deleted: bool, reach: Reach) -> None:
         """Takes in an entry as the store had it."""
-        self._entries[entry.name] = entry
-        self._undigested.add(entry.name)
+        self._entries[name] = Entry(name, incarnation, deleted, reach, _LOADED, begun=0, recent_after=_LOADED)
+        self._undigested.add(name)
 
     def begin(self, key: DocumentKey) -> Entry:
         """A new incarnation, empty; any earlier one is over."""

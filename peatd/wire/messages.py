@@ -133,10 +133,15 @@ class Piece(_Message, frozen=True, tag=14):
 
 
 class Tombstone(_Message, frozen=True, tag=15):
-    """The document's incarnation, and all before it, are deleted."""
+    """The document's incarnation, and all before it, are deleted.
+
+    Attributes:
+        version: the sender's; it comes back in `Durable` once the end is on the receiver's disk.
+    """
 
     name: Name
     incarnation: Count
+    version: Count = 0
 
 
 class Reached(msgspec.Struct, frozen=True, array_like=True, gc=False):

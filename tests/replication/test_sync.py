@@ -166,8 +166,63 @@ def test_a_deleted_document_is_owed_as_its_tombstone_and_nothing_else() -> None:
     table = DocumentTable()
     bob, writer = PeerSync(BOB, table), Writer(table)
     writer.write(bob)
-    bob.ended(table.end(KEY), origin=None)
-    assert bob.take() == [Tombstone(NOTES, 1)]
+    entry = table.end(KEY)
+    bob.ended(entry, origin=None)
+    assert bob.take() == [Tombstone(NOTES, 1, entry.version)]
+
+
+def test_a_tombstone_is_owed_until_the_peer_has_it_on_its_disk() -> None:
+    table = DocumentTable()
+    bob, writer = PeerSync(BOB, table), Writer(table)
+    writer.write(bob)
+    entry = table.end(KEY)
+    bob.ended(entry, origin=None)
+    assert bob.owed_documents() == 1
+    assert not bob.is_durable(KEY, entry.version)
+    bob.take()
+    bob.chase()
+    bob.chase()
+    assert bob.take() == [Tombstone(NOTES, 1, entry.version)], "the first one was lost by a failure at its end"
+    bob.heard_durable(KEY, entry.version)
+    assert bob.is_durable(KEY, entry.version)
+    assert bob.owed_documents() == 0
+
+
+def test_who_was_not_told_of_a_tombstone_can_be_asked_whether_it_is_on_its_disk() -> None:
+    table = DocumentTable()
+    Writer(table).write()
+    entry = table.end(KEY)
+    bob = PeerSync(BOB, table)
+    assert not bob.knows(KEY)
+    bob.ask(entry)
+    assert bob.take() == [Tombstone(NOTES, 1, entry.version)]
+    bob.heard_durable(KEY, entry.version)
+    assert bob.is_durable(KEY, entry.version)
+
+
+def test_a_later_incarnation_on_its_disk_says_that_the_earlier_one_is_over_there() -> None:
+    table = DocumentTable()
+    bob, writer = PeerSync(BOB, table), Writer(table)
+    writer.write(bob)
+    ended = table.end(KEY)
+    bob.ended(ended, origin=None)
+    begun = table.begin(DocumentKey(NOTES, 2))
+    bob.changed(begun)
+    bob.take()
+    bob.heard_durable(KEY, ended.version)
+    assert not bob.is_durable(KEY, ended.version), "that was about what is over"
+    bob.heard_durable(begun.key, begun.version)
+    assert bob.is_durable(KEY, ended.version)
+
+
+def test_what_was_loaded_is_on_no_peers_disk_until_it_says_so() -> None:
+    table = DocumentTable()
+    table.load(NOTES, 1, deleted=False, reach=Reach())
+    entry = table.alive(KEY)
+    assert entry is not None
+    bob = PeerSync(BOB, table)
+    bob.ask(entry)
+    assert not bob.is_durable(KEY, entry.version)
 
 
 def test_who_brought_the_tombstone_is_not_told() -> None:

@@ -45,7 +45,7 @@ FROZEN: list[tuple[Message, str]] = [
     (State("notes/a", 1, b"\x00", DIGEST, 5, 6, False), f"980ca76e6f7465732f6101c40100{DIGEST_HEX}0506c2"),
     (Updates("notes/a", 1, 2, 3, [b"u", b""]), "960da76e6f7465732f6101020392c40175c400"),
     (Piece("notes/a", 1, 2, 3, 4, 0, b"part"), "980ea76e6f7465732f610102030400c40470617274"),
-    (Tombstone("notes/a", 300), "930fa76e6f7465732f61cd012c"),
+    (Tombstone("notes/a", 300, 7), "940fa76e6f7465732f61cd012c07"),
     (Durable([Reached("notes/a", 1, 9)]), "92109193a76e6f7465732f610109"),
     (Equal(), "9111"),
 ]

@@ -59,7 +59,9 @@ class Upkeep:
         if tail_bytes < self._postponed.get(name, 0):
             return False
         rows = self._store.tail_rows(name)
-        return (tail_bytes > _TAIL_BYTES or rows > _TAIL_ROWS) and tail_bytes > snapshot_bytes
+        is_large = tail_bytes > _TAIL_BYTES or rows > _TAIL_ROWS
+        # One update is as good as the snapshot of it: a first sync brings many such documents, and no folding.
+        return is_large and rows > 1 and tail_bytes > snapshot_bytes
 
     async def _fold(self, name: DocumentName, folded: Callable[[Entry, bytes], None]) -> None:
         entry = self._replication.table.get(name)

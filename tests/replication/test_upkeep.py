@@ -39,6 +39,16 @@ async def test_a_small_tail_is_left_alone(autojump_clock: MockClock) -> None:
         assert alice.store.tail_rows(NOTES) == 100
 
 
+async def test_one_large_update_is_as_good_as_its_snapshot(autojump_clock: MockClock) -> None:
+    async with Replica("alice", random.Random(1)).running() as alice:
+        await alice.library.put(NOTES, {"text": "x" * 100_000}, if_match=None)
+        await trio.sleep(3 * INTERVAL)
+        assert alice.store.tail_rows(NOTES) == 1
+        await write(alice, 1)
+        await trio.sleep(3 * INTERVAL)
+        assert alice.store.tail_rows(NOTES) == 0
+
+
 async def test_what_is_reached_is_saved_so_that_a_start_reads_no_updates(autojump_clock: MockClock) -> None:
     async with Replica("alice", random.Random(1)).running() as alice:
         await write(alice, 10)

@@ -67,6 +67,7 @@ class PeerExchange:
         self._wake_confirmer = trio.Event()
         self._unconfirmed = Unconfirmed()
         self._sent: set[DocumentName] = set()
+        self._refused = trio.Event()
 
     def subscribed(self) -> AbstractContextManager[None]:
         """While it lasts, every change here is owed to the peer."""
@@ -105,12 +106,18 @@ class PeerExchange:
         self.sync.say(message)
 
     async def _compare(self) -> None:
+        compares = self._compares
         while True:
-            if self._compares:
+            if compares:
                 self.sync.say(self._table.tree.compare())
             self.sync.chase()
             self._wake()
-            await trio.sleep(COMPARE_INTERVAL * random.uniform(0.75, 1.25))
+            compares = self._compares
+            with trio.move_on_after(COMPARE_INTERVAL * random.uniform(0.75, 1.25)):
+                await self._refused.wait()
+                await self._replication.store.working()
+                self._refused = trio.Event()
+                compares = True  # what was refused is asked for as soon as the disk works again
 
     # Receiving -------------------------------------------------------------------------------------------------
 
@@ -161,6 +168,11 @@ class PeerExchange:
         failed = partial(self._failed, key)
         try:
             await self._replication.store.room()
+        except Unavailable as error:
+            failed(error)
+            self._refused.set()
+            return
+        try:
             await self._replication.documents.submit_apply(
                 key, update, origin=self._device_id, then=then, failed=failed
             )

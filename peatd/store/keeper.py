@@ -23,8 +23,9 @@ Outcome = TypeVar("Outcome")
 PENDING_BYTES = 64 * 2**20
 """`room` waits beyond this: one largest diff. More would only be more to lose, if the disk stays full."""
 
-FINAL_SYNC = 5.0
-"""Seconds for the last batch at exit. Kubernetes gives a pod 30 in all."""
+FINAL_SYNC = 1.5
+"""Seconds for the last batch at exit, which as a whole takes no more than five. What was acknowledged is durable long
+before."""
 
 _CLOSING = 1.0
 """Seconds to close the files once nothing is written any more."""
@@ -88,6 +89,11 @@ class Keeper:
         while self.pending.size_bytes > PENDING_BYTES:
             await self._attempt.wait()
             self._refuse_while_failing()
+
+    async def working(self) -> None:
+        await trio.lowlevel.checkpoint()
+        while self.failure is not None:
+            await self._attempt.wait()
 
     async def run(self) -> None:
         """Writes until `close`. Shielded: what is cancelled around us still has to be written."""

@@ -192,6 +192,10 @@ class Store:
         """
         await self._keeper.room()
 
+    async def working(self) -> None:
+        """Returns when the disk does not fail, or does so no more."""
+        await self._keeper.working()
+
     # How it is.
 
     @property

@@ -3,11 +3,13 @@
 It has the interface of `peatd.store.Store` as replication uses it, and shares none of its code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import trio
 
+from peatd.errors import Unavailable
 from peatd.names import DocumentKey, DocumentName
 from peatd.store import StoredDocument, StoredLog, StoredUpdate
 
@@ -28,7 +30,6 @@ class Disk:
 
     lives: dict[DocumentName, Life] = field(default_factory=dict)
     seq: int = 0
-    is_failing: bool = False
 
 
 class MemoryStore:
@@ -41,6 +42,7 @@ class MemoryStore:
         self._pending: list[Callable[[Disk], None]] = []
         self._work = trio.Event()
         self._synced = trio.Event()
+        self._works: trio.Event | None = None
         self.last_seq = self.durable_seq = disk.seq
         self.quarantined: list[tuple[DocumentKey, bytes, str]] = []
         for name, life in disk.lives.items():
@@ -114,8 +116,25 @@ class MemoryStore:
             return StoredLog(None, ())
         return StoredLog(life.snapshot, tuple(StoredUpdate(seq, update) for seq, update in life.rows))
 
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """For a block, this disk takes nothing more."""
+        self._works = works = trio.Event()
+        try:
+            yield
+        finally:
+            self._works = None
+            works.set()
+
     async def room(self) -> None:
         await trio.lowlevel.checkpoint()
+        if self._works is not None:
+            raise Unavailable("the disk fails")
+
+    async def working(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._works is not None:
+            await self._works.wait()
 
     async def synced(self, seq: int) -> None:
         while self.durable_seq < seq:

@@ -53,6 +53,32 @@ async def test_what_was_written_before_the_link_is_exchanged(autojump_clock: Moc
         assert alice.library.count() == 101
 
 
+@pytest.mark.parametrize("name", ["alice", "bob"])
+async def test_what_a_failing_disk_refused_comes_as_soon_as_it_works(autojump_clock: MockClock, name: str) -> None:
+    async with mesh("alice", "bob") as nodes:
+        (here,) = (node for node in nodes if node.name == name)
+        (there,) = (node for node in nodes if node.name != name)
+        await there.library.put(NOTES, {"n": 1}, if_match=None)
+        await until_equal(*nodes)
+        with here.store.failing():
+            await there.library.patch(NOTES, {"n": 2}, if_match=None)
+            await there.library.put(DocumentName("notes/new"), {"n": 3}, if_match=None)
+            await trio.sleep(100)
+            assert here.states() != there.states()
+        with trio.fail_after(5):
+            await until_equal(*nodes)
+
+
+async def test_a_deletion_is_replicated_once_it_is_on_the_disks_of_peers(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob", "carol") as (alice, bob, carol):
+        await alice.library.put(NOTES, {"n": 1}, if_match=None)
+        await until_equal(alice, bob, carol)
+        written = await bob.library.delete(NOTES, if_match=None)
+        with trio.fail_after(5):
+            assert await bob.library.acknowledged(written, replicated(2), 5) == replicated(2)
+        assert all(node.disk.lives[NOTES].deleted for node in (alice, bob, carol))
+
+
 async def test_a_deleted_document_does_not_come_back_from_a_node_that_was_away(autojump_clock: MockClock) -> None:
     seed = random.Random(2)
     async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:

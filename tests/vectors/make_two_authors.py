@@ -1,7 +1,7 @@
-"""Makes two_authors.json.gz: two who type into one text at once, far enough apart that they often do not see each other.
+"""Makes two_authors.json.gz: two who type into one text at once, and often do not see each other's words.
 
-A script and not a test: `PYTHONPATH=tests python tests/vectors/make_two_authors.py`. The text at the end is what y_py and
-pycrdt both make of it. The format is described in tests/e2e/traces.py.
+A script and not a test: `python tests/vectors/make_two_authors.py`. The text at the end is what y_py and pycrdt both
+make of it. The format is described in tests/e2e/traces.py.
 """
 
 import gzip
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pycrdt
-import y_py as Y
+import y_py
 
 COUNT = 300
 WORDS = ("mesh ", "näher ", "peat\n", "😀", "bog ", "x", "tundra ", "日本 ")
@@ -21,7 +21,7 @@ Patch = tuple[int, int, str]
 
 def main() -> None:
     chance = random.Random(20)
-    docs = [Y.YDoc(client_id=1 + agent, offset_kind="utf32") for agent in range(2)]
+    docs = [y_py.YDoc(client_id=1 + agent, offset_kind="utf32") for agent in range(2)]
     heads: list[set[int]] = [set(), set()]
     unheard: list[list[int]] = [[], []]
     updates: list[bytes] = []
@@ -32,7 +32,7 @@ def main() -> None:
             agent = 1 - agent
         for _ in range(chance.randrange(len(unheard[agent]) + 1) if chance.random() < 0.2 else 0):
             other = unheard[agent].pop(0)
-            Y.apply_update(docs[agent], updates[other])
+            y_py.apply_update(docs[agent], updates[other])
             heads[agent] = (heads[agent] - ancestors(txns, other)) | {other}
         patches = typed(chance, docs[agent])
         txns.append({"parents": sorted(heads[agent]), "numChildren": 0, "agent": agent, "patches": patches})
@@ -46,7 +46,7 @@ def main() -> None:
         merged.apply_update(update)
     for doc, missed in zip(docs, unheard, strict=True):
         for other in missed:
-            Y.apply_update(doc, updates[other])
+            y_py.apply_update(doc, updates[other])
     ends = {str(doc.get_text("text")) for doc in docs} | {str(merged.get("text", type=pycrdt.Text))}
     assert len(ends) == 1, ends
     trace = {"kind": "concurrent", "endContent": ends.pop(), "numAgents": 2, "txns": txns}
@@ -65,7 +65,7 @@ def ancestors(txns: list[dict[str, Any]], index: int) -> set[int]:
     return found
 
 
-def typed(chance: random.Random, doc: Y.YDoc) -> list[Patch]:
+def typed(chance: random.Random, doc: y_py.YDoc) -> list[Patch]:
     """One or two edits, mostly near the end, as people do."""
     length = len(str(doc.get_text("text")))
     patches: list[Patch] = []
@@ -78,15 +78,15 @@ def typed(chance: random.Random, doc: Y.YDoc) -> list[Patch]:
     return patches
 
 
-def make(doc: Y.YDoc, patches: list[Patch]) -> bytes:
-    text, before = doc.get_text("text"), Y.encode_state_vector(doc)
+def make(doc: y_py.YDoc, patches: list[Patch]) -> bytes:
+    text, before = doc.get_text("text"), y_py.encode_state_vector(doc)
     with doc.begin_transaction() as transaction:
         for position, deleted, inserted in patches:
             if deleted:
                 text.delete_range(transaction, position, deleted)
             if inserted:
                 text.insert(transaction, position, inserted)
-    return bytes(Y.encode_state_as_update(doc, before))
+    return bytes(y_py.encode_state_as_update(doc, before))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,146 @@
+"""A disk that is full, and has room again: the node says so, keeps what it acknowledged, and goes on."""
+
+import contextlib
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from e2e.nodes import Formation, Node, until, wait_equal, wait_linked
+
+CHUNK = "x" * 20_000
+
+
+class Disk(Protocol):
+    def fill(self, node: Node) -> None: ...
+
+    def free(self, node: Node) -> None: ...
+
+
+class LimitedFiles:
+    """No file of the node may grow any more: needs no privileges."""
+
+    def fill(self, node: Node) -> None:
+        largest = max(file.stat().st_size for file in node.directory.iterdir())
+        self._limit(node, largest)
+
+    def free(self, node: Node) -> None:
+        self._limit(node, resource.RLIM_INFINITY)
+
+    def _limit(self, node: Node, size_bytes: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # what has ended has no limits
+            resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+
+class SmallVolume:
+    """A volume of its own, filled up by somebody else."""
+
+    def fill(self, node: Node) -> None:
+        with (node.directory / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(b"f" * 4096)
+
+    def free(self, node: Node) -> None:
+        (node.directory / "filler").unlink()
+
+
+def limited_files(_directory: Path) -> Iterator[Disk]:
+    yield LimitedFiles()
+
+
+def small_volume(directory: Path) -> Iterator[Disk]:
+    directory.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(directory)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a volume takes privileges")
+    try:
+        yield SmallVolume()
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@pytest.fixture(params=[limited_files, small_volume], ids=["limited", "volume"])
+def disk(request: pytest.FixtureRequest, alice: Node) -> Iterator[Disk]:
+    make: Callable[[Path], Iterator[Disk]] = request.param
+    yield from make(alice.directory)
+    alice.kill()
+
+
+@pytest.fixture
+def pair(formation: Formation) -> list[Node]:
+    return formation.mesh("alice", "bob")
+
+
+@pytest.fixture
+def alice(pair: list[Node]) -> Node:
+    return pair[0]
+
+
+def store_check(node: Node) -> tuple[int, str | None]:
+    reply = node.ask("GET", "ready")
+    (check,) = (check for check in reply.json["checks"] if check["name"] == "store")
+    return reply.status, check["message"]
+
+
+def test_a_full_disk_is_said_survived_and_recovered_from(pair: list[Node], disk: Disk) -> None:
+    alice, bob = pair
+    for node in pair:
+        node.start()
+    for node in pair:
+        node.wait_ready()
+    wait_linked(*pair)
+    acknowledged: list[str] = []
+    alice.write("PUT", "full/first", {"n": 1}, "?ack=replicated:1")
+    disk.fill(alice)
+
+    refused = None
+    for n in range(100):
+        reply = alice.ask("PUT", f"documents/full/{n}", {"chunk": CHUNK})
+        if reply.status not in (200, 201):
+            refused = reply
+            break
+        acknowledged.append(f"full/{n}")
+    assert refused is not None
+    assert (refused.status, refused.json["error"]["code"]) == (503, "unavailable")
+    assert refused.headers["retry-after"]
+    status, message = store_check(alice)
+    assert status == 503
+    assert message
+    assert "disk" in message or "space" in message or os.strerror(27).lower() in message.lower(), message
+    assert alice.ask("GET", "health").status == 200
+    assert alice.document("full/first") == {"n": 1}
+    assert alice.linked() == {"bob"}
+    bob.write("PUT", "full/bob", {"by": "bob"})
+    bob.write("PATCH", "full/first", {"bob": CHUNK})
+    assert alice.ask("PATCH", "documents/full/first", {"n": 2}).status == 503
+
+    disk.free(alice)
+    until(lambda: store_check(alice)[0] == 200, "it recovers")
+    alice.write("PATCH", "full/first", {"alice": 1}, "?ack=replicated:1")
+    wait_equal(pair, "full/first", "full/bob", *acknowledged)
+    alice.kill()
+    alice.start().wait_ready()
+    for name in acknowledged:
+        assert alice.document(name) == {"chunk": CHUNK}
+    wait_equal(pair, "full/first", "full/bob", *acknowledged)
+    assert alice.document("full/first")["bob"] == CHUNK
+    said = [event["event"] for event in alice.events() if event["event"] in ("store_failing", "store_recovered")]
+    assert said == ["store_failing", "store_recovered"]
+
+
+def test_it_stops_in_order_on_a_full_disk(pair: list[Node], disk: Disk) -> None:
+    alice = pair[0].start().wait_ready()
+    alice.write("PUT", "full/first", {"n": 1})
+    disk.fill(alice)
+    until(
+        lambda: alice.ask("PUT", "documents/full/more", {"chunk": os.urandom(9000).hex()}).status == 503, "it is full"
+    )
+    alice.stop()
+    disk.free(alice)
+    alice.start().wait_ready()
+    assert alice.document("full/first") == {"n": 1}

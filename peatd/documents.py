@@ -19,6 +19,7 @@ from peatd.engine.protocol import Refused, Reply
 from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
+from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.requests import (
     NOTHING_NEW,
     Edit,
@@ -193,7 +194,14 @@ class Documents:
             Unavailable: if the engine cannot do it now.
         """
         asked = _Asked(lambda reply: then(encoded(reply)))
-        job = Job(key, Task.DIFF, lambda number: protocol.Diff(number, state_vector), asked.answered, asked.failed)
+        job = Job(
+            key,
+            Task.DIFF,
+            lambda number: protocol.Diff(number, state_vector),
+            asked.answered,
+            asked.failed,
+            asks_for_all=state_vector == EMPTY_STATE_VECTOR,
+        )
         return await self._ask(job, asked)
 
     async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:

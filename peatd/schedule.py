@@ -16,6 +16,7 @@ from peatd.engine.protocol import (
     Audit,
     BadRow,
     Close,
+    Encoded,
     Merged,
     NotOpen,
     Open,
@@ -136,6 +137,12 @@ class Schedule:
         """The document's log is there: the bytes to send, empty if something else has become more urgent."""
         job = self._head()
         if job is None or job.key != load.key or self._is_unanswered(load.key) or self._documents.get(load.key):
+            return b""
+        if job.asks_for_all and (whole := _only_update(stored)):
+            # Nobody has it open, and the log has it as it was asked for: a first sync of many documents opens none.
+            self._take()
+            self._done(job)
+            job.answered(Encoded(whole))
             return b""
         closes = b"".join(
             self._send(Close(document.number), Sent(Step.CLOSE, key, document, 0, is_alone=False))
@@ -273,3 +280,10 @@ class Schedule:
     def _fail(self, job: Job, error: PeatError) -> None:
         self._done(job)
         job.failed(error)
+
+
+def _only_update(stored: StoredLog) -> bytes | None:
+    """All of the document where that is in one piece."""
+    pieces = [stored.snapshot or b"", *(row.update for row in stored.updates)]
+    found = [piece for piece in pieces if piece]
+    return found[0] if len(found) == 1 else None

@@ -183,6 +183,7 @@ class Worker:
                 await process.send(batch)
             if load is not None:
                 await process.send(await self._loaded(load))
+                self._ring()  # jobs may have ended without the engine
             elif not batch:
                 if self._is_finishing and self._schedule.next_answer is None:
                     process.finish()

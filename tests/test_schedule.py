@@ -8,6 +8,7 @@ from peatd.engine.protocol import (
     BadRow,
     Close,
     Done,
+    Encoded,
     Frames,
     Merged,
     NotOpen,
@@ -45,7 +46,7 @@ class Pipe:
     def quarantine(self, key, update, *, origin, reason, seq=None) -> None:  # the log's signature
         self.quarantined.append((key, update, seq))
 
-    def submit(self, key: DocumentKey, name: str, task: Task = Task.APPLY) -> None:
+    def submit(self, key: DocumentKey, name: str, task: Task = Task.APPLY, *, asks_for_all: bool = False) -> None:
         self.schedule.submit(
             Job(
                 key,
@@ -55,6 +56,7 @@ class Pipe:
                 lambda error: self.outcomes.append((name, error)),
                 size_bytes=1,
                 culprit=lambda: name.encode(),
+                asks_for_all=asks_for_all,
             )
         )
 
@@ -87,6 +89,29 @@ def test_document_is_opened_before_it_is_asked():
     pipe.answer(Opened(b""), MERGED, MERGED)
     assert pipe.outcomes == [("1", MERGED), ("2", MERGED)]
     assert pipe.schedule.waiting == pipe.schedule.waiting_bytes == 0
+
+
+@pytest.mark.parametrize("rows", [Rows(b"whole", ()), Rows(None, (Row(1, b"whole"),))])
+def test_all_of_a_closed_document_that_is_in_one_piece_needs_no_engine(rows):
+    pipe = Pipe()
+    pipe.logs[A] = rows
+    pipe.submit(A, "1", Task.DIFF, asks_for_all=True)
+    pipe.submit(A, "2")
+
+    assert [type(request) for request in pipe.sent()] == [Open, Apply]
+    assert pipe.outcomes == [("1", Encoded(b"whole"))]
+    assert pipe.schedule.waiting_bytes == 1
+
+
+def test_all_of_an_open_or_cut_up_document_is_the_engines_to_tell():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(b"snapshot", (Row(1, b"row"),))
+    pipe.submit(A, "1", Task.DIFF, asks_for_all=True)
+    pipe.submit(B, "2")
+    pipe.submit(B, "3", Task.DIFF, asks_for_all=True)
+
+    assert [type(request) for request in pipe.sent()] == [Open, Apply, Open, Apply, Apply]
+    assert not pipe.outcomes
 
 
 def test_invariant_1_no_job_is_lost_or_done_twice_when_the_process_dies():

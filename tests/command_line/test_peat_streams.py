@@ -19,7 +19,7 @@ ERROR = b'{"error": {"code": "c", "message": "the reason.", "hint": "what the AP
         (403, 1, "what the API suggests"),
         (404, 1, "`peat docs list`"),
         (409, 1, "what the API suggests"),
-        (412, 1, "`peat docs get`"),
+        (412, 1, "`peat docs get --etag`"),
         (413, 1, "what the API suggests"),
         (422, 1, "what the API suggests"),
         (500, 4, "what the API suggests"),

@@ -1,0 +1,151 @@
+"""Real nodes as processes of this machine, asked over their unix sockets."""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from peatd.formation import Formation, new_formation_secret, parse_formation_secret
+from peatd.identity import Keypair
+from peatd.transport import Credentials
+
+PATIENCE = 60.0
+"""Seconds after which something is broken and not slow."""
+
+_PAUSE = 0.002
+_FORMATION = "peat"  # what peatd calls one that was given no name
+
+
+class Daemon:
+    """A running `peatd`.
+
+    Attributes:
+        started_at: `time.perf_counter()` just before its process was.
+    """
+
+    def __init__(self, directory: Path, name: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
+        self.directory = directory / name
+        self._log = directory / f"{name}.log"
+        command = [sys.executable, "-m", "peatd", "--node-id", name, "--data-dir", str(self.directory)]
+        command += ["--bind", "127.0.0.1:0", "--api", "127.0.0.1:0", *options]
+        command += ["--formation-secret-file", str(secret_file(directory))]
+        with self._log.open("ab") as log:
+            self.started_at = time.perf_counter()
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**bare_environ(), **(environ or {})})
+        self._api: _UnixConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._api is not None:
+            self._api.close()
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def wait_ready(self) -> Self:
+        self._wait(lambda: self.ask("GET", "ready")[0] == 200)
+        return self
+
+    def wait_linked(self, count: int) -> None:
+        self._wait(lambda: sum(peer["connected"] for peer in self.ask("GET", "peers")[1]["peers"]) == count)
+
+    @property
+    def mesh(self) -> str:
+        return str(json.loads((self.directory / "node.json").read_text())["mesh"])
+
+    def ask(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+        """Status and JSON. The connection is kept for the next question."""
+        if self._api is None:
+            self._api = _UnixConnection(self.directory / "api.sock")
+        try:
+            body = None if value is None else json.dumps(value).encode()
+            self._api.request(method, f"/api/v1/{path}", body, {"Content-Type": "application/json"} if body else {})
+            response = self._api.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException):
+            self._api.close()
+            self._api = None
+            raise
+        return response.status, json.loads(answer) if answer else None
+
+    def pids(self) -> list[int]:
+        """Of its whole tree, its own first."""
+        return _tree(self.process.pid)
+
+    def _wait(self, condition: Any) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"it ended: {self._log.read_text()[-2000:]}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if condition():
+                    return
+            time.sleep(_PAUSE)
+        raise TimeoutError(f"not within {PATIENCE:g} s; its log: {self._log.read_text()[-2000:]}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.sock.close()
+            raise
+
+
+@contextlib.contextmanager
+def mesh(directory: Path, names: Sequence[str]) -> Iterator[list[Daemon]]:
+    """Nodes that are all linked with each other; each was told of those before it."""
+    with contextlib.ExitStack() as stack:
+        daemons: list[Daemon] = []
+        for name in names:
+            peers = [option for other in daemons for option in ("--peer", other.mesh)]
+            daemons.append(stack.enter_context(Daemon(directory, name, *peers)).wait_ready())
+        for daemon in daemons:
+            daemon.wait_linked(len(names) - 1)
+        yield daemons
+
+
+def secret_file(directory: Path) -> Path:
+    """Of the formation of this directory; made when first asked for."""
+    path = directory / "formation-secret"
+    if not path.exists():
+        path.touch(0o600)
+        path.write_text(f"{new_formation_secret()}\n")
+    return path
+
+
+def credentials(directory: Path, name: str) -> Credentials:
+    """Those of a node of this directory's formation."""
+    secrets = parse_formation_secret(secret_file(directory).read_text(), "bench")
+    return Credentials(Keypair.from_seed(secrets[0], name), Formation(_FORMATION, secrets))
+
+
+def bare_environ() -> dict[str, str]:
+    """Nothing of this shell's settings, of its Python's in particular."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent), "HOME": "/nonexistent"}
+
+
+def _tree(pid: int) -> list[int]:
+    children = [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return [pid, *(found for child in children for found in _tree(child))]

@@ -1,0 +1,80 @@
+"""What an idle node keeps resident, its engine's process included."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from bench.daemons import Daemon, bare_environ
+from bench.fakes import FakeApiServer, endpoint_slice, pod
+from bench.table import Row
+
+STATIC_MB, KUBERNETES_MB = 75.0, 105.0
+
+_SETTLED = 5.0
+"""Seconds after which nothing of the start is still going on; one where it need not be exact."""
+
+
+def measure(*, quick: bool) -> list[Row]:
+    with tempfile.TemporaryDirectory() as made, ExitStack() as stack:
+        directory = Path(made)
+        server = stack.enter_context(FakeApiServer())
+        server.put(endpoint_slice("mesh", pod("kubernetes", "127.0.0.1")))
+        kubeconfig = directory / "kubeconfig"
+        kubeconfig.write_bytes(_kubeconfig(server.url))
+        daemons = {
+            "idle, static": stack.enter_context(Daemon(directory, "static", "--peer", "127.0.0.1:1")),
+            "idle, Kubernetes": stack.enter_context(
+                Daemon(
+                    directory,
+                    "kubernetes",
+                    *("--discovery", "kubernetes", "--namespace", "peat", "--kubeconfig", str(kubeconfig)),
+                )
+            ),
+        }
+        for daemon in daemons.values():
+            daemon.wait_ready()
+        time.sleep(1.0 if quick else _SETTLED)
+        bare = 2 * _bare_python()
+        targets = dict(zip(daemons, (STATIC_MB, KUBERNETES_MB), strict=True))
+        return [_row(what, daemon, targets[what], bare) for what, daemon in daemons.items()]
+
+
+def _row(what: str, daemon: Daemon, target: float, bare: float) -> Row:
+    resident = [_megabytes(pid, "Rss") for pid in daemon.pids()]
+    shared_once = sum(_megabytes(pid, "Pss") for pid in daemon.pids())
+    parts = " + ".join(f"{size:.1f}" for size in resident)
+    note = f"node + engine: {parts}; pages that processes share counted once: {shared_once:.1f}"
+    return Row(what, sum(resident), "MiB", target, beside=("two bare Pythons", bare), note=note)
+
+
+def _bare_python() -> float:
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=bare_environ()) as process:
+        time.sleep(0.5)
+        size = _megabytes(process.pid, "Rss")
+        process.communicate(b"\n")
+    return size
+
+
+def _megabytes(pid: int, what: str) -> float:
+    """In MiB, of proc(5)'s `smaps_rollup`."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (size,) = (int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+    return size / 1024
+
+
+def _kubeconfig(url: str) -> bytes:
+    """JSON is YAML."""
+    return msgspec.json.encode(
+        {
+            "current-context": "bench",
+            "clusters": [{"name": "bench", "cluster": {"server": url}}],
+            "users": [{"name": "bench", "user": {"token": "bench"}}],
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
+        }
+    )

@@ -24,6 +24,9 @@ _BUSY, _IDLE = 0.5, 0.05
 """Of the time allowed, as processor time: above the one it hangs by its own doing; below the other someone stopped it,
 or it waits for a disk."""
 
+_STOPPED_LOOKS, _LOOK_INTERVAL = 2, 1.0
+"""A process that is seen stopped twice in a row, a second apart, while somebody waits for it, is replaced."""
+
 _START_DEADLINE = 30.0
 """Seconds for a process to come up: a hundred times what it takes on an idle machine."""
 
@@ -212,7 +215,11 @@ class Worker:
                 heard, worked = self._heard, started
             size_bytes = self._schedule.sent_bytes + (awaited.size_bytes if awaited else 0)
             allowed = self._deadline + size_bytes / _SLOWEST
-            await trio.sleep(allowed)
+            with trio.move_on_after(allowed):
+                await self._stopped(process)
+                self._verdict = ("somebody has stopped it", False)
+                process.kill()
+                return
             self._recycle_if_large(process)
             if heard != self._heard or awaited is None:
                 continue
@@ -225,6 +232,13 @@ class Worker:
                 continue  # starved: it gets the processor time that it is due, however long that takes
             process.kill()
             return
+
+    async def _stopped(self, process: WorkerProcess) -> None:
+        """Returns when the process stands still (SIGSTOP, a debugger) and somebody waits for it."""
+        looks = 0
+        while looks < _STOPPED_LOOKS:
+            await trio.sleep(_LOOK_INTERVAL)
+            looks = looks + 1 if self._schedule.next_answer is not None and process.is_stopped() else 0
 
     def _recycle_if_large(self, process: WorkerProcess) -> None:
         now = trio.current_time()

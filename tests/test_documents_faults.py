@@ -176,6 +176,19 @@ async def test_end_from_outside_is_nobodys_fault(documents, log, sign):
     assert documents.status().restarts >= 1
 
 
+async def test_a_process_that_was_stopped_is_replaced_long_before_its_deadline(log, nursery):
+    documents = Documents(log, deadline=600.0)
+    await nursery.start(documents.run)
+    await apply(documents, log, NOTE, *saying(b"x"))
+    os.kill(documents.pids()[0], signal.SIGSTOP)
+
+    with trio.fail_after(30):
+        assert await text_of(documents, NOTE) == "x"
+
+    assert documents.status().restarts == 1
+    assert not log.quarantined
+
+
 async def test_edit_that_kills_is_set_aside(documents, log):
     await apply(documents, log, NOTE, *saying(UNREADABLE))
 

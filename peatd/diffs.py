@@ -6,10 +6,11 @@ from functools import partial
 import trio
 
 from peatd.documents import Documents
-from peatd.errors import PeatError
+from peatd.errors import PeatError, TooLarge
 from peatd.known import OwedDiff
 from peatd.names import DocumentKey
 from peatd.sync import PeerSync
+from peatd.update import MAX_DIFF_BYTES
 
 _AT_ONCE = 16
 """Enough to keep the engine busy during a first sync of many small documents."""
@@ -56,10 +57,20 @@ class DiffMaker:
 
     async def _make(self, owed: OwedDiff) -> None:
         try:
-            await self._documents.diff(owed.key, owed.vector, partial(self._sync.diff_made, owed))
+            await self._documents.diff(owed.key, owed.vector, partial(self._diff, owed))
         except PeatError as error:
-            self._sync.diff_failed(owed)
-            self._failed(owed.key, error)
+            self._could_not(owed, error)
         finally:
             self._slots.release()
             self._made()
+
+    def _diff(self, owed: OwedDiff, update: bytes) -> None:
+        if len(update) <= MAX_DIFF_BYTES:
+            self._sync.diff_made(owed, update)
+        else:  # The peer would end the link over it, and with it the sync of all other documents.
+            message = f"the peer lacks {len(update)} bytes of it; {MAX_DIFF_BYTES} are sent at most"
+            self._could_not(owed, TooLarge(message))
+
+    def _could_not(self, owed: OwedDiff, error: PeatError) -> None:
+        self._sync.diff_failed(owed)
+        self._failed(owed.key, error)

@@ -13,7 +13,7 @@ from peatd.library import APPLIED, DURABLE, Ack, DocumentListing, DocumentView, 
 from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Merged, Replication
 from peatd.table import Entry
-from peatd.update import MAX_UPDATE_BYTES
+from peatd.update import MAX_DOCUMENT_BYTES, MAX_UPDATE_BYTES
 
 _FIRST_INCARNATION = 1
 
@@ -77,6 +77,7 @@ class LocalLibrary:
         async with self._writing(name):
             while True:
                 key = self._key_to_write(name)
+                self._check_size(name)
                 merged = await self._documents.apply(key, update, origin="api", then=partial(self._merge, key))
                 if merged is not None:
                     return self._written(merged)
@@ -103,6 +104,7 @@ class LocalLibrary:
             while True:
                 self._check(name, if_match)
                 key = self._key_to_write(name)
+                self._check_size(name)
                 merged = await self._documents.edit(key, edit, origin="api", then=partial(self._merge, key))
                 if merged is not None:
                     return self._written(merged)
@@ -143,6 +145,14 @@ class LocalLibrary:
         etag = None if entry is None or entry.deleted else entry.etag
         if not if_match.holds(etag):
             raise PreconditionFailed(f"{name} is at version {etag!r}" if etag else f"there is no document {name}")
+
+    def _check_size(self, name: DocumentName) -> None:
+        """What no peer could take in is refused here, where its writer hears of it."""
+        size_bytes = self._replication.store.size_bytes(name)
+        if size_bytes >= MAX_DOCUMENT_BYTES:
+            raise TooLarge(
+                f"{name} takes {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}; use more documents, or delete it"
+            )
 
     def _written(self, merged: Merged) -> Written:
         entry = self._table.alive(merged.key)

@@ -30,6 +30,7 @@ __all__ = [
     "EMPTY_STATE_VECTOR",
     "MAX_CLIENTS",
     "MAX_DIFF_BYTES",
+    "MAX_DOCUMENT_BYTES",
     "MAX_UPDATE_BYTES",
     "Content",
     "Examined",
@@ -45,6 +46,11 @@ MAX_UPDATE_BYTES = 1024 * 1024
 
 MAX_DIFF_BYTES = 64 * 1024 * 1024
 """Of one diff between peers: the first sync of a large document is one update."""
+
+MAX_DOCUMENT_BYTES = 24 * 1024 * 1024
+"""Of a document's log, beyond which a node takes no more writes to it. y-py needs half a GiB in one piece for an update
+of more than 32 MiB, and a peer that joins gets the whole document as one; the rest is for what other nodes write
+meanwhile."""
 
 _MAX_CLIENT, _MAX_CLOCK = 2**32, 2**31
 

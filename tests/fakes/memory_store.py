@@ -152,7 +152,8 @@ class MemoryStore:
         return len(self._memory.lives[name].rows)
 
     def size_bytes(self, name: DocumentName) -> int:
-        return self.tail_bytes(name) + len(self._memory.lives[name].snapshot or b"")
+        life = self._memory.lives.get(name)
+        return self.tail_bytes(name) + len(life.snapshot or b"") if life else 0
 
     def _next(self) -> int:
         self.last_seq += 1

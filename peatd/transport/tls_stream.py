@@ -105,12 +105,18 @@ class TlsStream(trio.abc.Stream):
         try:
             with memoryview(data) as view:
                 for start in range(0, len(view), _ENCRYPT_BYTES):
-                    self._tls.write(view[start : start + _ENCRYPT_BYTES])
+                    self._encrypt(view[start : start + _ENCRYPT_BYTES])
                     await self._flush()
         except BaseException:
             self._sending = _Sending.BROKEN
             raise
         self._sending = _Sending.IDLE
+
+    def _encrypt(self, data: memoryview) -> None:
+        try:
+            self._tls.write(data)
+        except ssl.SSLError as exc:  # the reader met the connection's end, or a fault in it, before we wrote
+            raise trio.BrokenResourceError from exc
 
     async def wait_send_all_might_not_block(self) -> None:
         self._check_idle()

@@ -67,6 +67,16 @@ async def test_a_cut_is_not_an_end() -> None:
         await theirs.receive_some()
 
 
+async def test_writing_after_a_cut_was_read_is_a_broken_stream_too() -> None:
+    transports = memory_stream_pair()
+    ours, _theirs = await pair(transports)
+    await transports[1].send_eof()
+    with pytest.raises(trio.BrokenResourceError):
+        await ours.receive_some()
+    with pytest.raises(trio.BrokenResourceError):
+        await ours.send_all(b"x")
+
+
 async def test_bytes_before_a_forged_record_still_count() -> None:
     ours, theirs = await pair(memory_stream_pair())
     await ours.send_all(b"true")

@@ -120,14 +120,18 @@ class _Node:
         try:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self._watchdog.beat)
-                await serving.start(self._documents.run)
-                serving.start_soon(self._upkeep.run)
-                app = create_app(self._status, token)
-                unix = config.data_dir / "api.sock"
-                bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix))
-                self._status.listening["api"] = bound.tcp[0]
-                await self._mesh(stopping)
-                self._upkeep.save()
+                with trio.CancelScope() as starting:
+                    # Asked to stop, it does not wait for an engine that does not come up.
+                    serving.start_soon(_cancel_when, stopping, starting)
+                    await serving.start(self._documents.run)
+                    serving.start_soon(self._upkeep.run)
+                    app = create_app(self._status, token)
+                    unix = config.data_dir / "api.sock"
+                    bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix))
+                    self._status.listening["api"] = bound.tcp[0]
+                if not starting.cancelled_caught:
+                    await self._mesh(stopping)
+                    self._upkeep.save()
                 serving.cancel_scope.cancel()
         finally:
             remove_token(token_file)
@@ -190,3 +194,8 @@ class _Node:
         if heartbeat is not None and time.monotonic() - heartbeat > _STORE_STUCK:
             return f"the store has made no progress for {time.monotonic() - heartbeat:.0f} s: is its disk hanging?"
         return None
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -54,7 +54,7 @@ def test_an_engine_that_dies_or_stops_under_load_loses_nothing(undisturbed: list
     chance = random.Random(number)
     undisturbed[0].write("PUT", "engine/shared", {"nested": {}}, "?ack=replicated:1")
     with writing(undisturbed, per_node=2, shared="engine/shared") as writers:
-        for _ in range(1 if number is signal.SIGSTOP else ROUNDS):
+        for _ in range(2 if number is signal.SIGSTOP else ROUNDS):
             wait_acknowledged(writers, 5)
             node = chance.choice(undisturbed)
             for pid in node.engine_pids():

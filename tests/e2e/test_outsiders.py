@@ -85,7 +85,6 @@ def test_a_stranger_in_tls_hears_nothing_of_ours(unmoved: list[Node], stranger: 
     [
         b"GET /api/v1/ready HTTP/1.1\r\nHost: x\r\n\r\n",
         b"\x16\x03\x01\xff\xff" + b"\x00" * 70_000,
-        b"\x00",
         b"SSH-2.0-x\r\n",
     ],
     ids=["http", "huge-record", "ssh"],

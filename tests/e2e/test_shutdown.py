@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -142,3 +143,12 @@ def test_a_signal_while_it_starts_ends_it_in_order(formation: Formation, after: 
     alice.stop(number)
     assert left_behind(alice) == []
     assert "node failed" not in alice.log()
+
+
+@SIGNALS
+def test_a_signal_while_its_engine_does_not_come_up_ends_it_too(formation: Formation, number: signal.Signals) -> None:
+    alice = formation.node("alice").start()
+    (engine,) = until(alice.engine_pids, "the engine's process has been started")
+    os.kill(engine, signal.SIGSTOP)
+    alice.stop(number)
+    assert left_behind(alice) == []

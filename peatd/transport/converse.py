@@ -27,9 +27,9 @@ log = structlog.get_logger()
 PING_INTERVAL = 10.0
 DEAD_AFTER = 30.0
 """Seconds without a byte, while we wait for one. Three pings: one may be late."""
-LEAVE_DEADLINE = 2.0
-"""Seconds for GOAWAY to leave and the peer to close. A pod has 30 to terminate; all its links leave at once."""
-_CLOSE_DEADLINE = 1.0
+LEAVE_DEADLINE = 1.0
+"""Seconds for GOAWAY to leave and the peer to close: a part of the five in which a node stops. All leave at once."""
+_CLOSE_DEADLINE = 0.5
 _UNREAD_DEADLINE = 1.0
 """Seconds after a failed send in which a GOAWAY that the peer sent before it closed may still be read."""
 

@@ -84,6 +84,6 @@ class Upkeep:
         """Rows were lost: what the engine could still put together is what we have. Peers owe us the rest."""
         reach = Reach()
         reach.absorb(check(snapshot, subdocuments=True))
-        self._replication.table.replace_reach(entry, reach)
+        self._replication.shrunk(entry.key, reach.encode())
         self._folded(entry, snapshot)
         log.warning("document repaired", document=entry.name, size_bytes=len(snapshot))

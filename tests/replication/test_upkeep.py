@@ -74,3 +74,15 @@ async def test_what_a_disk_has_lost_comes_back_from_a_peer(autojump_clock: MockC
         async with linked(alice, bob):
             await until_equal(alice, bob)
         assert await alice.json() == whole
+
+
+async def test_what_turns_out_to_be_lost_is_asked_for_at_once(autojump_clock: MockClock) -> None:
+    seed = random.Random(4)
+    async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob, linked(alice, bob):
+        await write(alice, 20)
+        await until_equal(alice, bob)
+        whole = await bob.json()
+        alice.documents.close(KEY)
+        alice.store.damage(KEY, 10)
+        await trio.sleep(5 * INTERVAL)  # no comparison falls into it
+        assert await alice.json() == whole

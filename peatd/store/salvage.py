@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from peatd.errors import StoreError
+from peatd.errors import StoreDamaged, StoreError
 from peatd.store.faults import fault
 from peatd.store.schema import AUTO_VACUUM, DAMAGE_SEEN, FILE, connect, create_tables
 
@@ -64,6 +64,8 @@ def salvage(directory: Path, *, version: str) -> None:
     except (sqlite3.Error, OSError) as exc:
         _remove(new)
         problem = fault("save what can be read of", path, exc) if isinstance(exc, sqlite3.Error) else exc
+        if isinstance(problem, StoreDamaged):  # whose advice is to try just this
+            problem = StoreError(f"nothing can be read of {path}: {exc}: restore it from a copy")
         raise StoreError(
             f"{problem}; or move the file away: the node then fetches its documents from its peers"
         ) from exc

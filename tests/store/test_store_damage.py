@@ -286,3 +286,18 @@ async def test_no_damage_is_an_unexpected_error(where: float, junk: bytes) -> No
         for _ in range(2):
             with suppress(StoreError):
                 await load_each(directory, keys)
+
+
+async def test_a_file_that_nothing_can_be_read_of_is_not_said_to_be_saved_by_a_restart(tmp_path: Path) -> None:
+    async with Store.open(tmp_path) as store:
+        for number in range(200):
+            store.record(KEY, b"%d" % number * 1000)
+        await store.synced(store.last_seq)
+    path = tmp_path / "peat.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"nothing can be read of .* or move the file away"):
+            async with Store.open(tmp_path):
+                pass
+    assert path.exists()

@@ -4,7 +4,7 @@ Deciding is `sync.py`'s, `digest.py`'s and `pieces.py`'s; merging is `replicatio
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -13,8 +13,8 @@ import trio
 
 from peatd.confirmations import Unconfirmed
 from peatd.diffs import DiffMaker
-from peatd.documents import NOTHING_NEW, News
-from peatd.errors import InvalidName, MissingUpdates, PeatError, Unavailable, WireError
+from peatd.errors import InvalidName, MissingUpdates, PeatError, WireError
+from peatd.intake import Intake
 from peatd.names import DeviceId, DocumentKey, DocumentName, parse_document_name
 from peatd.pieces import Assembly
 from peatd.reach import EMPTY_DIGEST, EMPTY_STATE_VECTOR
@@ -62,12 +62,12 @@ class PeerExchange:
         self._compares = compares
         self.sync = PeerSync(device_id, replication.table)
         self._assembly = Assembly()
+        self._intake = Intake(replication, device_id, self._failed)
         self._wake_writer = trio.Event()
         self._diffs = DiffMaker(replication.documents, self.sync, self._wake, self._note)
         self._wake_confirmer = trio.Event()
         self._unconfirmed = Unconfirmed()
         self._sent: set[DocumentName] = set()
-        self._refused = trio.Event()
 
     def subscribed(self) -> AbstractContextManager[None]:
         """While it lasts, every change here is owed to the peer."""
@@ -114,9 +114,7 @@ class PeerExchange:
             self._wake()
             compares = self._compares
             with trio.move_on_after(COMPARE_INTERVAL * random.uniform(0.75, 1.25)):
-                await self._refused.wait()
-                await self._replication.store.working()
-                self._refused = trio.Event()
+                await self._intake.recovered()
                 compares = True  # what was refused is asked for as soon as the disk works again
 
     # Receiving -------------------------------------------------------------------------------------------------
@@ -156,37 +154,10 @@ class PeerExchange:
         if self._answered_ended(key):
             return
         reached = Reached(key.name, key.incarnation, message.version)
-        merged_last = partial(self._merged_last, key, reached, message.round)
-        if not message.updates:
-            merged_last(NOTHING_NEW)
-            return
-        for update in message.updates[:-1]:
-            await self._submit(key, update, partial(self._merged, key))
-        await self._submit(key, message.updates[-1], merged_last)
+        await self._intake.merge(key, message.updates, partial(self._merged, reached, message.round))
 
-    async def _submit(self, key: DocumentKey, update: bytes, then: Callable[[News], object]) -> None:
-        failed = partial(self._failed, key)
-        try:
-            await self._replication.store.room()
-        except Unavailable as error:
-            failed(error)
-            self._refused.set()
-            return
-        try:
-            await self._replication.documents.submit_apply(
-                key, update, origin=self._device_id, then=then, failed=failed
-            )
-        except Unavailable as error:
-            failed(error)
-
-    def _merged(self, key: DocumentKey, news: News) -> Merged | None:
-        """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""
-        return self._replication.merge(key, news, self._device_id)
-
-    def _merged_last(self, key: DocumentKey, reached: Reached, counted: int, news: News) -> None:
-        """The last update of a message: once it is on disk, so are all that came before it."""
-        merged = self._merged(key, news)
-        if merged is not None and counted == self.sync.round(key.name):
+    def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
+        if merged is not None and counted == self.sync.round(merged.key.name):
             self._confirm_later(merged.seq, reached)
 
     def _failed(self, key: DocumentKey, error: PeatError) -> None:

@@ -21,9 +21,14 @@ _Work = Callable[[], Any]
 
 
 class InProcessDocuments:
-    """One engine, which a node and its memory share."""
+    """One engine, which a node and its memory share.
+
+    Attributes:
+        applied: how many updates it was given.
+    """
 
     def __init__(self, log: Any, seed: random.Random, *, delay: Callable[[], float] = lambda: 0.0) -> None:
+        self.applied = 0
         self._log = log
         self._delay = delay
         self._engine = Engine(YPy(), lambda: seed.getrandbits(32))
@@ -46,6 +51,8 @@ class InProcessDocuments:
         then: Callable[[News], object],
         failed: Callable[[PeatError], object],
     ) -> None:
+        self.applied += 1
+
         async def work() -> None:
             try:
                 reply = await self._ask(key, lambda number: protocol.Apply(number, update))

@@ -21,6 +21,18 @@ async def test_a_write_on_one_node_is_on_all(autojump_clock: MockClock) -> None:
         assert await carol.json() == {NOTES: {"title": "today"}}
 
 
+async def test_what_comes_from_every_peer_is_the_engines_to_merge_only_once(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob", "carol", "dave") as (alice, *others):
+        await alice.library.put(NOTES, {"n": 0}, if_match=None)
+        await until_equal(alice, *others)
+        before = [other.documents.applied for other in others]
+        for number in range(1, 11):
+            await alice.library.put(NOTES, {"n": number}, if_match=None)
+            await until_equal(alice, *others)
+        assert sum(other.documents.applied for other in others) - sum(before) <= 2 * 10 * len(others)
+        assert all(other.links.owed_documents() == 0 for other in (alice, *others))
+
+
 async def test_an_empty_document_replicates_too(autojump_clock: MockClock) -> None:
     async with mesh("alice", "bob") as (alice, bob):
         await alice.library.put(NOTES, {}, if_match=None)

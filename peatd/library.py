@@ -40,19 +40,23 @@ def replicated(peers: int) -> Ack:
 
 @dataclass(frozen=True, slots=True)
 class IfMatch:
-    """The versions that a writer is ready to change (RFC 9110 §13.1.1).
+    """The versions that a writer is ready to change (RFC 9110 §13.1.1 and §13.1.2).
 
     Attributes:
         any_version: `If-Match: *`, any version that exists.
         etags: the strong ones that were named, without their quotes. A weak one never matches.
+        no_version: `If-None-Match: *`, only where there is no document yet.
     """
 
     any_version: bool = False
     etags: frozenset[str] = frozenset()
+    no_version: bool = False
 
     def holds(self, etag: str | None) -> bool:
         """Whether the document, whose version is `etag` (None: there is no such document), may be changed."""
-        return etag is not None and (self.any_version or etag in self.etags)
+        if etag is None:
+            return self.no_version
+        return self.any_version or etag in self.etags
 
 
 @dataclass(frozen=True, slots=True)

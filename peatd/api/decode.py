@@ -117,6 +117,15 @@ def parse_if_match(lines: Sequence[str]) -> IfMatch | None:
     return IfMatch(etags=frozenset(etags))
 
 
+def parse_if_none_match(lines: Sequence[str]) -> IfMatch | None:
+    """The lines of `If-None-Match` of a write: `*`, make it only if it is not there yet."""
+    if not lines:
+        return None
+    if [line.strip(" \t") for line in lines] != ["*"]:
+        raise bad_request("If-None-Match is not *", "a write knows If-None-Match: * and If-Match with ETags")
+    return IfMatch(no_version=True)
+
+
 def parse_object(body: bytes) -> dict[str, Any]:
     """A JSON object (RFC 8259)."""
     try:

@@ -14,11 +14,13 @@ from peatd.api.decode import (
     Wait,
     parse_after,
     parse_if_match,
+    parse_if_none_match,
     parse_limit,
     parse_object,
     parse_wait,
     require_content_type,
 )
+from peatd.api.refusal import bad_request
 from peatd.api.views import DocumentBody, ListingsView, ListingView, WrittenView
 from peatd.library import DocumentListing, IfMatch, Library, Written
 from peatd.names import DocumentName, document_name
@@ -90,7 +92,17 @@ async def acknowledge(library: Library, name: DocumentName, written: Written, wa
 
 def _write_request(collection: str, document_id: str) -> tuple[DocumentName, Wait, IfMatch | None]:
     name = document_name(collection, document_id)
-    return name, parse_wait(read_query("ack", "timeout")), parse_if_match(request.headers.getlist("If-Match"))
+    return name, parse_wait(read_query("ack", "timeout")), _condition()
+
+
+def _condition() -> IfMatch | None:
+    if_match = parse_if_match(request.headers.getlist("If-Match"))
+    if_none_match = parse_if_none_match(request.headers.getlist("If-None-Match"))
+    if if_match and if_none_match:
+        raise bad_request(
+            "If-Match and If-None-Match", "one says that there is a document, the other that there is none"
+        )
+    return if_match or if_none_match
 
 
 async def _read_object(*content_types: str) -> dict[str, Any]:

@@ -74,6 +74,21 @@ async def test_if_match_that_does_not_parse_is_400(node):
     assert (await node.ask("GET", NOTE)).status == 404
 
 
+async def test_if_none_match_makes_a_document_only_where_there_is_none(node):
+    for method in ("PUT", "PATCH"):
+        headers = {"If-None-Match": "*"}
+        assert (await node.ask(method, NOTE, body=b'{"n":1}', headers=headers)).status == 201
+        assert (await node.ask(method, NOTE, body=b'{"n":2}', headers=headers)).status == 412
+        assert (await node.ask("GET", NOTE)).json["document"] == {"n": 1}
+        await node.ask("DELETE", NOTE)
+
+
+@pytest.mark.parametrize("headers", [{"If-None-Match": '"abc"'}, {"If-None-Match": "*", "If-Match": "*"}])
+async def test_a_condition_that_is_not_understood_is_400_and_changes_nothing(node, headers):
+    assert (await _put(node, {}, **headers)).status == 400
+    assert (await node.ask("GET", NOTE)).status == 404
+
+
 async def test_a_strong_comparison_does_not_know_weak_tags(node):
     etag = (await _put(node, {})).headers["etag"]
     assert (await _put(node, {"n": 1}, **{"If-Match": f"W/{etag}"})).status == 412

@@ -74,7 +74,9 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
     ),
     (
         errors.TooLarge,
-        _Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "split the change into smaller ones"),
+        _Answer(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "make smaller changes, or spread them over more documents"
+        ),
     ),
     (
         errors.Quarantined,
@@ -146,6 +148,8 @@ async def _answer_http(exc: HTTPException) -> TrioResponse:
     headers = {}
     if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
         headers["Allow"] = ", ".join(sorted(exc.valid_methods))
+    if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
+        headers["Connection"] = "close"  # the rest of the body is not read: the client is not to send another request
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     message = exc.description or status.phrase
     return json_answer(ErrorBody(ErrorView(code, message, _HTTP_HINTS.get(status))), status, headers)

@@ -97,6 +97,7 @@ async def test_there_are_no_updates_of_what_is_not_there(node):
 async def test_a_body_beyond_1_mib_is_413(node, method, path):
     reply = await node.ask(method, path, body=b"x" * (MAX_BODY_BYTES + 1))
     assert reply.status == 413
+    assert reply.headers["connection"] == "close"
     assert "1 MiB" in reply.error["hint"]
     assert node.mesh.documents.count() == 0
 

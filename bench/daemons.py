@@ -45,8 +45,7 @@ class Daemon:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._api is not None:
-            self._api.close()
+        self._hang_up()
         self.process.terminate()
         try:
             self.process.wait(10)
@@ -67,22 +66,38 @@ class Daemon:
 
     def ask(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
         """Status and JSON. The connection is kept for the next question."""
+        self.question(method, path, value)
+        return self.answer()
+
+    def question(self, method: str, path: str, value: Any = None) -> None:
+        """The first half of `ask`: others can be asked before `answer` waits for this one."""
         if self._api is None:
             self._api = _UnixConnection(self.directory / "api.sock")
+        body = None if value is None else json.dumps(value).encode()
         try:
-            body = None if value is None else json.dumps(value).encode()
             self._api.request(method, f"/api/v1/{path}", body, {"Content-Type": "application/json"} if body else {})
+        except (OSError, http.client.HTTPException):
+            self._hang_up()
+            raise
+
+    def answer(self) -> tuple[int, Any]:
+        assert self._api is not None
+        try:
             response = self._api.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException):
-            self._api.close()
-            self._api = None
+            self._hang_up()
             raise
         return response.status, json.loads(answer) if answer else None
 
     def pids(self) -> list[int]:
         """Of its whole tree, its own first."""
         return _tree(self.process.pid)
+
+    def _hang_up(self) -> None:
+        if self._api is not None:
+            self._api.close()
+        self._api = None
 
     def _wait(self, condition: Any) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from bench.daemons import Daemon, mesh
 from bench.table import Row, percentile, tails
@@ -42,15 +43,17 @@ def _write_and_read(writer: Daemon, readers: list[Daemon], number: int) -> tuple
     if status not in (200, 201, 204):
         raise RuntimeError(f"the write was answered with {status}")
     durable = time.perf_counter() - started
-    for reader in readers:
-        while not _has(reader, number):
-            pass
+    waiting = readers
+    while waiting:
+        for reader in waiting:
+            reader.question("GET", _DOCUMENT)
+        waiting = [reader for reader in waiting if not _has(reader.answer(), number)]
     return durable, time.perf_counter() - started
 
 
-def _has(reader: Daemon, number: int) -> bool:
-    status, answer = reader.ask("GET", _DOCUMENT)
-    return status == 200 and answer["document"]["number"] == number
+def _has(answer: tuple[int, Any], number: int) -> bool:
+    status, body = answer
+    return bool(status == 200 and body["document"]["number"] == number)
 
 
 def _fsyncs(directory: Path) -> list[float]:

@@ -190,7 +190,8 @@ def test_invariant_1_and_2_a_stalled_pipe_stalls_nobody(pipe: tuple[int, int]) -
     assert backlog._pending_bytes <= MAX_BACKLOG_BYTES
     assert not backlog.flush(timeout=0)
     backlog.close(timeout=0)
-    os.close(pipe[0])  # frees the thread
+    os.close(pipe[0])  # frees the thread, which must not write to whatever gets this descriptor next
+    backlog.close(timeout=10)
 
 
 def test_invariant_3_lost_lines_are_counted_where_they_are_missing(pipe: tuple[int, int]) -> None:

@@ -1,5 +1,13 @@
-"""For all tests: how hard Hypothesis tries. `nox -s fuzz` chooses between `short` and `long`."""
+"""For all tests: how hard Hypothesis tries (`nox -s fuzz` chooses between `short` and `long`), and when garbage goes.
 
+y-py complains when one of its documents is freed by another thread than the one that made it, and a cyclic collection
+happens in whatever thread allocates next: so here garbage goes after each test, in the main thread.
+"""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 # No deadlines: a shared machine is slow now and then, and that says nothing about the code.
@@ -7,3 +15,15 @@ settings.register_profile("usual", deadline=None)
 settings.register_profile("short", deadline=None, max_examples=500, stateful_step_count=50)
 settings.register_profile("long", deadline=None, max_examples=50_000, stateful_step_count=200)
 settings.load_profile("usual")
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what is imported is not looked through after every test
+    gc.disable()
+
+
+@pytest.fixture(autouse=True)
+def _garbage_goes_in_the_main_thread() -> Iterator[None]:
+    yield
+    gc.collect()

@@ -125,7 +125,7 @@ class FakeLibrary:
         copy.reach.absorb(content)
         return Written(created, copy.incarnation, copy.etag, None)
 
-    async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:  # noqa: ARG002
+    async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:
         if ack > self.highest:
             with trio.move_on_after(timeout):
                 await trio.sleep_forever()

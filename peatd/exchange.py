@@ -92,13 +92,15 @@ class PeerExchange:
             if batch:
                 self._sent = {DocumentName(m.name) for m in batch if isinstance(m, Updates)}
                 self._diffs.wake()
-                self._wake_confirmer.set()
+                if self._unconfirmed:
+                    self._wake_confirmer.set()
                 return batch
             await self._wake_writer.wait()
 
     def _wake(self) -> None:
-        self._wake_writer.set()
-        self._diffs.wake()
+        if self.sync.is_owing:
+            self._wake_writer.set()
+            self._diffs.wake()
 
     def _answer(self, message: Message) -> None:
         if self.sync.unsaid > _UNSAID:

@@ -115,6 +115,11 @@ class PeerSync:
     def unsaid(self) -> int:
         return len(self._said)
 
+    @property
+    def is_owing(self) -> bool:
+        """Whether there is anything to take, or a diff to make."""
+        return bool(self._said or self._live or self._states or self._streams or self._owed_diffs)
+
     def tell(self, key: DocumentKey) -> None:
         """Tell it our state: it owes us the rest. Of a deleted document that is its tombstone."""
         self._states.setdefault(key, False)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def test_what_is_asked_for_goes_to_stdout(directory: Path, flag: str) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     assert "peat" in run.stdout
     assert list(directory.iterdir()) == []
+
+
+def test_printed_settings_are_a_file_of_settings(directory: Path) -> None:
+    given = ["--node-id", "alice", "--peer", "bob@127.0.0.1:1", "--peer", "[::1]:2", "--poll-interval", "7"]
+    first = peatd(directory, "--print-config", *given, PEAT_BROKER_PORT="8099")
+    file = directory / "config.toml"
+    file.write_text(first.stdout)
+    second = peatd(directory, "--print-config", "--config", str(file))
+    assert (second.returncode, second.stderr) == (0, "")
+    assert tomllib.loads(second.stdout) == tomllib.loads(first.stdout)
+    assert tomllib.loads(second.stdout)["api"] == "127.0.0.1:8099"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ class _Pursuit:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     nudge: trio.Event = field(default_factory=trio.Event)
     is_lost: bool = False
+    is_twin: bool = False
+    """Whom we reached there goes by a node id that is taken: no arrival mends that, only an operator."""
 
     def stop(self) -> None:
         self.is_lost = True
@@ -79,7 +81,9 @@ class Dialer:
         """Somebody has dialled us from there: whoever we could not reach there may be up now. DNS names may mean it."""
         for pursuit in self._pursuits.values():
             sighting = self._peers.sighting(pursuit.node_id)
-            if sighting is not None and any(a.host == host or not _is_ip(a.host) for a in sighting.info.addresses):
+            if sighting is None or pursuit.is_twin:
+                continue
+            if any(a.host == host or not _is_ip(a.host) for a in sighting.info.addresses):
                 pursuit.nudge.set()
 
     async def _pursue(self, pursuit: _Pursuit) -> None:
@@ -92,7 +96,7 @@ class Dialer:
             end = await self._links.keep(link)
             self._learn(pursuit, link, end)
             with pursuit.stoppable():
-                await self._pause(pursuit, longest=end.code == Verdict.TWIN.value)
+                await self._pause(pursuit, longest=pursuit.is_twin)
 
     async def _next_link(self, pursuit: _Pursuit) -> Link | None:
         """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
@@ -120,7 +124,8 @@ class Dialer:
         if trio.current_time() - link.opened_at >= _LIVED:
             pursuit.backoff.reset()
         sighting = self._peers.sighting(pursuit.node_id)
-        if sighting is not None and end.code == Verdict.TWIN.value:
+        pursuit.is_twin = end.code == Verdict.TWIN.value
+        if sighting is not None and pursuit.is_twin:
             sighting.error = end.message
             sighting.device_id = None
 

@@ -13,7 +13,7 @@ from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost
 from peatd.errors import Unreachable
 from peatd.links import Links
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peers import PeerTable
+from peatd.peers import PeerTable, Verdict
 from peatd.transport.link import Link, LinkEnd
 
 BOB = NodeId("bob")
@@ -27,13 +27,14 @@ class FakeLinks:
         self.changed = trio.Event()
         self.kept = 0
         self.cut = trio.Event()
+        self.end = LinkEnd("cut", "the connection was cut", by_peer=False)
         self._peers = peers
 
     async def keep(self, link: Link) -> LinkEnd:
         self.kept += 1
         self.cut = trio.Event()
         await self.cut.wait()
-        return LinkEnd("cut", "the connection was cut", by_peer=False)
+        return self.end
 
 
 class Scene:
@@ -118,6 +119,24 @@ async def test_whoever_dials_us_is_dialled_back_at_once(mock_clock: MockClock) -
         await wait_all_tasks_blocked()
         assert len(it.dialled) == 1
         it.dialer.arrived("10.0.0.2")
+        await wait_all_tasks_blocked()
+        assert len(it.dialled) == 2
+
+
+async def test_who_goes_by_a_node_id_that_is_taken_is_not_dialled_back(mock_clock: MockClock) -> None:
+    """Each would dial the other whenever it was dialled, for ever."""
+    async with scene() as it:
+        it.up = True
+        it.links.end = LinkEnd(Verdict.TWIN.value, "its node id is taken", by_peer=False)
+        await it.found()
+        it.links.cut.set()
+        await wait_all_tasks_blocked()
+        for _ in range(3):
+            it.dialer.arrived("10.0.0.2")
+            await wait_all_tasks_blocked()
+        assert len(it.dialled) == 1
+        it.links.cut = trio.Event()
+        mock_clock.jump(30.0)
         await wait_all_tasks_blocked()
         assert len(it.dialled) == 2
 

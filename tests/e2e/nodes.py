@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -50,11 +51,13 @@ def until(condition: Callable[[], T], what: str, *, within: float = PATIENCE) ->
 
 
 def free_address() -> str:
-    """An address that nothing listens on. Of the loopback's 16 million, so that nobody else comes upon it either."""
-    host = f"127.{os.urandom(1)[0]}.{os.urandom(1)[0]}.{1 + os.urandom(1)[0] % 254}"
-    with socket.socket() as found:
-        found.bind((host, 0))
-        return f"{host}:{found.getsockname()[1]}"
+    """An address that nothing listens on. Not one of those that Linux gives to who asks for any, or to who dials: so it
+    stays free while its node is down."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
 
 
 @dataclass(frozen=True, slots=True)

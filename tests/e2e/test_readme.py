@@ -92,7 +92,7 @@ def test_the_first_command_runs_a_node(tmp_path: Path) -> None:
             assert run.poll() is None, (checkout / "log").read_text()
         finally:
             os.killpg(run.pid, 15)
-    assert not node_file.exists()
+    until(lambda: not node_file.exists(), "it has stopped in order")
 
 
 def test_the_second_command_is_what_ci_runs() -> None:

@@ -128,6 +128,9 @@ def _drain(directory: Path, size_bytes: int) -> Iterator[str]:
 async def _raw(directory: Path, address: str, size_bytes: int) -> float:
     """Seconds in which a link's stream carries so much."""
     link = await dialled(directory, address)
+    is_awaited = bool(link.early)
+    while not is_awaited:
+        is_awaited = bool(link.connection.receive(await link.stream.receive_some()))
     started = time.perf_counter()
     for _ in range(size_bytes // _CHUNK_BYTES):
         await link.stream.send_all(bytes(_CHUNK_BYTES))

@@ -9,7 +9,8 @@ import trio
 from bench.daemons import credentials
 from peatd.names import Address
 from peatd.transport import Link, listen
-from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
+from peatd.wire.connection import frame
+from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello, Ping
 
 _NAME = "drain"
 
@@ -18,6 +19,7 @@ async def _main(directory: Path, size_bytes: int) -> None:
     is_full = trio.Event()
 
     async def drain(link: Link) -> None:
+        await link.stream.send_all(frame([Ping(0)]))  # what came sooner would be taken for messages behind HELLO
         left = size_bytes
         while left > 0 and (received := await link.stream.receive_some()):
             left -= len(received)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import pytest
+from e2e.unix_http import Connection, Reply
 
 from peatd.formation import new_formation_secret
 
@@ -58,54 +59,6 @@ def free_address() -> str:
         with socket.socket() as found, contextlib.suppress(OSError):
             found.bind(("127.0.0.1", port))
             return f"127.0.0.1:{port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def etag(self) -> str:
-        return self.headers["etag"]
-
-
-class Connection(http.client.HTTPConnection):
-    """A connection to a unix socket that is kept for several requests."""
-
-    def __init__(self, path: Path, timeout: float = 20.0) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(str(self._path))
-        except BaseException:
-            self.sock.close()
-            raise
-
-    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
-        """A body that is not bytes goes as JSON."""
-        given = dict(headers or {})
-        if body is not None and not isinstance(body, bytes):
-            body, given = json.dumps(body).encode(), {"Content-Type": "application/json", **given}
-        target = path if path.startswith("/") else f"/api/v1/{path}"
-        self.request(method, target, body, given)
-        response = self.getresponse()
-        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(eq=False)
@@ -217,8 +170,9 @@ class Node:
         return {name for name, peer in self.peers().items() if peer["connected"]}
 
     def engine_pids(self) -> list[int]:
-        """Of its engine's processes: its children."""
-        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        """Of its engine's processes: its children, once they are themselves and no copies of it."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"peatd.engine" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from e2e.nodes import STOP_WITHIN, Connection, Formation, Node, until, up, wait_equal
+from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
+from e2e.unix_http import Connection
 
 RUNNING_FILES = ("node.json", "api.sock", "api.token")
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import y_py
-from e2e.nodes import Connection, Node
+from e2e.nodes import Node
+from e2e.unix_http import Connection
 
 ROOT = "text"
 

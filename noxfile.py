@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "deploy", "bench"]
@@ -85,9 +86,16 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def e2e(session: nox.Session) -> None:
-    """Whole daemons as processes, over real sockets and disks."""
+    """Whole daemons as processes, over real sockets and disks.
+
+    They share the machine with whatever else runs there: what failed is run once more, alone and in full view.
+    """
     run = _environment(session)
-    run("pytest", "tests/e2e", *session.posargs)
+    try:
+        run("pytest", "tests/e2e", *session.posargs)
+    except CommandFailed:
+        session.warn("a test of whole daemons failed (see above); what failed is run once more")
+        run("pytest", "tests/e2e", "--last-failed", *session.posargs)
 
 
 @nox.session(python=False)

@@ -1,5 +1,7 @@
 """All links that are up: which are let in, and what runs on each."""
 
+from dataclasses import dataclass, replace
+
 import structlog
 import trio
 
@@ -19,6 +21,23 @@ _REFUSALS = {
 }
 
 
+@dataclass(slots=True)
+class Traffic:
+    """What went over links since the start."""
+
+    links: int = 0
+    sent_bytes: int = 0
+    sent_messages: int = 0
+    received_bytes: int = 0
+    received_messages: int = 0
+
+    def add(self, link: Link) -> None:
+        self.sent_bytes += link.sent_bytes
+        self.sent_messages += link.sent_messages
+        self.received_bytes += link.received_bytes
+        self.received_messages += link.received_messages
+
+
 class Links:
     """The registry of links.
 
@@ -32,10 +51,19 @@ class Links:
         self._own = own
         self._peers = peers
         self._replication = replication
+        self._ended = Traffic()
+        self._running: set[Link] = set()
         self._live: dict[DeviceId, tuple[Link, PeerExchange]] = {}
 
     def get(self, device_id: DeviceId) -> tuple[Link, PeerExchange] | None:
         return self._live.get(device_id)
+
+    def traffic(self) -> Traffic:
+        """Of the links that have ended and of those that are up."""
+        total = replace(self._ended)
+        for link in self._running:
+            total.add(link)
+        return total
 
     def owed_documents(self) -> int:
         """The most that any linked peer is owed."""
@@ -66,6 +94,8 @@ class Links:
         peer = link.peer
         exchange = PeerExchange(self._replication, peer.device_id, compares=peer.initiating)
         self._live[peer.device_id] = (link, exchange)
+        self._ended.links += 1
+        self._running.add(link)
         self._peers.met(peer.node_id, peer.device_id, link.address)
         self._announce()
         log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
@@ -74,6 +104,8 @@ class Links:
             with exchange.subscribed():
                 end = await converse(link, exchange)
         finally:
+            self._running.discard(link)
+            self._ended.add(link)
             if self._live.get(peer.device_id) == (link, exchange):
                 del self._live[peer.device_id]
                 self._peers.parted(peer.device_id, self._parting(link, exchange, end))

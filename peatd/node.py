@@ -33,6 +33,7 @@ from peatd.identity import Keypair
 from peatd.keyfile import load_keypair
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
+from peatd.metrics import Metrics
 from peatd.names import Address, NodeId
 from peatd.peers import Claim, PeerTable
 from peatd.readiness import Readiness
@@ -110,7 +111,8 @@ class _Node:
         library = LocalLibrary(self._replication, accepts_writes=lambda: not self._is_draining)
         self._watchdog = Watchdog()
         keypair = credentials.keypair
-        self._status = NodeStatus(config, keypair, library, self._peers, self._links, readiness, self._stuck)
+        metrics = Metrics(self._replication, self._documents, self._links)
+        self._status = NodeStatus(config, keypair, library, self._peers, self._links, readiness, self._stuck, metrics)
         self._add_checks(readiness)
 
     async def run(self, stopping: trio.Event) -> None:

@@ -44,6 +44,15 @@ class Merged:
     begun: bool
 
 
+@dataclass(slots=True)
+class MergedCount:
+    """What was new here since the start: changes of this node's own writers and of peers, and their size together."""
+
+    from_here: int = 0
+    from_peers: int = 0
+    size_bytes: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Subscriber:
     """One link's share: what it owes, and how to wake its writer."""
@@ -63,6 +72,7 @@ class Replication:
         """Set, and replaced by another, whenever a peer has confirmed something, or a peer came or went."""
         self.unsaved: set[DocumentName] = set()
         """Documents that have changed since their reach was last saved (upkeep.py)."""
+        self.merged = MergedCount()
         self._subscribers: set[Subscriber] = set()
         self._load()
 
@@ -78,6 +88,7 @@ class Replication:
             self.store.record(key, news.update)
             self.table.changed(entry, news.update, news.content, origin)
             self.unsaved.add(key.name)
+            self._count(news, origin)
             self._owe(entry)
         return Merged(key, entry.version, self.store.last_seq, begun)
 
@@ -149,6 +160,13 @@ class Replication:
             subscriber.wake()
         if not self._subscribers:
             self.table.forget_changes(entry, entry.version)
+
+    def _count(self, news: News, origin: DeviceId | None) -> None:
+        if origin is None:
+            self.merged.from_here += 1
+        else:
+            self.merged.from_peers += 1
+        self.merged.size_bytes += len(news.update)
 
     def _close(self, name: DocumentName) -> None:
         old = self.table.get(name)

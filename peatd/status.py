@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 import trio
 
 import peatd
+from peatd import metrics
 from peatd.api.views import PeerView, TopologyLink, TopologyView
 from peatd.config import Config
 from peatd.identity import Keypair
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
+from peatd.measures import Durations, Measure
+from peatd.metrics import Metrics
 from peatd.names import Address
 from peatd.peers import Peer, PeerState, PeerTable
 from peatd.readiness import Readiness, Report
@@ -33,6 +36,7 @@ class NodeStatus:
         links: Links,
         readiness: Readiness,
         stuck: Callable[[], str | None],
+        metrics: Metrics,
     ) -> None:
         self.node_id: str = config.node_id
         self.device_id: str = keypair.device_id
@@ -44,6 +48,7 @@ class NodeStatus:
         self._links = links
         self._readiness = readiness
         self._stuck = stuck
+        self._metrics = metrics
         self._started = trio.current_time()
 
     def uptime(self) -> float:
@@ -57,6 +62,13 @@ class NodeStatus:
 
     def readiness(self) -> Report:
         return self._readiness.report()
+
+    def measures(self) -> Sequence[Measure | Durations]:
+        return [
+            *metrics.of_node(self.version, self.node_id, self.uptime(), self.readiness()),
+            *metrics.of_peers(self.peers()),
+            *self._metrics.of_parts(),
+        ]
 
     def peers(self) -> Sequence[PeerView]:
         now = trio.current_time()

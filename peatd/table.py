@@ -91,6 +91,9 @@ class DocumentTable:
         self._recent: dict[DocumentName, None] = {}
         self._recent_bytes = 0
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 

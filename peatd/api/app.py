@@ -1,7 +1,7 @@
 """The HTTP API: every route of `/api/v1` but the streams, as one app. Start reading here.
 
-probes.py, nodes.py, documents.py and updates.py answer · access.py lets in · decode.py parses · errors.py refuses ·
-views.py has the shapes · server.py serves it.
+probes.py, metrics.py, nodes.py, documents.py and updates.py answer · access.py lets in · decode.py parses ·
+errors.py refuses · views.py has the shapes · server.py serves it.
 """
 
 import structlog
@@ -9,11 +9,11 @@ from quart import request
 from quart.wrappers import Response
 from quart_trio import QuartTrio
 
+from peatd.api import metrics, probes
 from peatd.api.access import guard_routes
 from peatd.api.documents import add_document_routes
 from peatd.api.errors import answer_errors
 from peatd.api.nodes import add_node_routes
-from peatd.api.probes import ENDPOINTS, add_probes
 from peatd.api.updates import add_update_routes
 from peatd.api.views import Mesh
 
@@ -35,8 +35,9 @@ def create_app(mesh: Mesh, token: str) -> QuartTrio:
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False  # else `//` is a redirect
     answer_errors(app)
-    guard_routes(app, token, open_endpoints=ENDPOINTS)
-    add_probes(app, mesh)
+    guard_routes(app, token, open_endpoints=probes.ENDPOINTS | metrics.ENDPOINTS)
+    probes.add_probes(app, mesh)
+    metrics.add_metrics(app, mesh)
     add_node_routes(app, mesh)
     add_document_routes(app, mesh.documents)
     add_update_routes(app, mesh.documents)

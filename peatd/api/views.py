@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from peatd.library import Library
+from peatd.measures import Durations, Measure
 from peatd.readiness import Report
 
 PeerState = Literal["linked", "dialing", "backing-off", "lost"]
@@ -164,6 +165,9 @@ class Mesh(Protocol):
         """What is stuck, in a sentence; None when nothing is."""
 
     def readiness(self) -> Report: ...
+
+    def measures(self) -> Sequence[Measure | Durations]:
+        """All that this node measures but the requests to the API."""
 
     def peers(self) -> Sequence[PeerView]: ...
 

@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from peatd.errors import StoreDamaged, StoreError, Unavailable
+from peatd.measures import Histogram
 from peatd.store.files import Files
 from peatd.store.operations import Operation, Pending
 from peatd.store.records import Remainder
@@ -30,6 +31,9 @@ before."""
 _CLOSING = 1.0
 """Seconds to close the files once nothing is written any more."""
 
+_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds: from a disk that only says it has synced to one that hangs."""
+
 _RETRY_FIRST, _RETRY_LAST = 0.2, 5.0
 """Seconds, doubling, with full jitter. A volume that is grown or cleaned is noticed within seconds."""
 
@@ -41,11 +45,13 @@ class Keeper:
 
     Attributes:
         failure: why the last write failed and what to do, or None.
+        sync_durations: of the group commits that succeeded.
     """
 
     def __init__(self, files: Files, last_seq: int, fold_left: Callable[[Remainder], object]) -> None:
         self.pending = Pending()
         self.failure: str | None = None
+        self.sync_durations = Histogram(_BOUNDS)
         self.last_seq = last_seq
         self.durable_seq = last_seq
         self._files = files
@@ -138,6 +144,7 @@ class Keeper:
 
     async def _write(self) -> bool:
         operations, last_seq = self.pending.take(), self.last_seq
+        begun = time.monotonic()
         try:
             written = await self._in_thread(partial(self._files.writer.write, operations))
         except StoreDamaged as exc:
@@ -147,6 +154,7 @@ class Keeper:
             self._failed(str(exc))
             is_untidy = False
         else:
+            self.sync_durations.observe(time.monotonic() - begun)
             self._succeeded(written, last_seq)
             is_untidy = written.is_untidy
         attempt, self._attempt = self._attempt, trio.Event()

@@ -14,6 +14,7 @@ from typing import Self
 import structlog
 import trio
 
+from peatd.measures import Histogram
 from peatd.names import DocumentKey, DocumentName
 from peatd.store.files import Files
 from peatd.store.keeper import Keeper
@@ -217,6 +218,11 @@ class Store:
     def heartbeat(self) -> float | None:
         """The `time.monotonic()` of the writer's last progress while it is at work; None while it has nothing to do."""
         return self._keeper.heartbeat
+
+    @property
+    def sync_durations(self) -> Histogram:
+        """How long group commits took."""
+        return self._keeper.sync_durations
 
     def status(self) -> StoreStatus:
         """Whether the last write succeeded, and if not, why and what to do."""

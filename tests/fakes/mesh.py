@@ -10,6 +10,7 @@ import y_py
 from peatd.api.views import PeerView, TopologyLink, TopologyView
 from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
 from peatd.library import DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written
+from peatd.measures import Durations, Measure, gauge
 from peatd.names import DocumentName
 from peatd.readiness import OWN_CHECKS, Readiness, Report
 from peatd.update import MAX_UPDATE_BYTES, Reach, check, decode_state_vector
@@ -184,6 +185,9 @@ class FakeMesh:
 
     def readiness(self) -> Report:
         return self.checks.report()
+
+    def measures(self) -> Sequence[Measure | Durations]:
+        return [gauge("peat_uptime_seconds", "Since the node started.", self.uptime())]
 
     def peers(self) -> Sequence[PeerView]:
         return [PEER]

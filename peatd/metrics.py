@@ -1,0 +1,100 @@
+"""What a node measures, gathered from its parts when it is asked. Nothing here is counted twice, nothing reset.
+
+Label values are bounded by the mesh (`peer` is a node id) or by us; a document's name is never one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from peatd.api.views import PeerView
+from peatd.documents import Documents
+from peatd.links import Links
+from peatd.measures import Durations, Kind, Measure, counter, gauge
+from peatd.peers import PeerState
+from peatd.readiness import Report
+from peatd.replication import Replication
+
+
+class Metrics:
+    """The measures of one node; a view of its parts."""
+
+    def __init__(self, replication: Replication, documents: Documents, links: Links) -> None:
+        self._replication = replication
+        self._store = replication.store
+        self._documents = documents
+        self._links = links
+
+    def of_parts(self) -> Iterator[Measure | Durations]:
+        """Documents, store, engine and links."""
+        yield from self._of_documents()
+        yield from self._of_store()
+        yield from self._of_engine()
+        yield from self._of_links()
+
+    def _of_documents(self) -> Iterator[Measure]:
+        table, merged = self._replication.table, self._replication.merged
+        deleted = sum(1 for entry in table if entry.deleted)
+        yield gauge("peat_documents", "Documents of this node.", len(table) - deleted)
+        yield gauge("peat_tombstones", "Documents that were deleted, and are remembered as such.", deleted)
+        yield Measure(
+            "peat_updates_merged_total",
+            Kind.COUNTER,
+            "Changes that were new here, by where they came from.",
+            [(("peer",), merged.from_peers), (("local",), merged.from_here)],
+            ("origin",),
+        )
+        yield counter("peat_news_bytes_total", "Size of the changes that were new here.", merged.size_bytes)
+
+    def _of_store(self) -> Iterator[Measure | Durations]:
+        store = self._store
+        status = store.status()
+        yield gauge("peat_store_up", "1 while writes to the disk succeed.", status.ready)
+        yield gauge("peat_store_pending_bytes", "Recorded and not on the disk yet.", status.pending_bytes)
+        yield gauge("peat_store_corrupt_rows", "Stored rows whose checksum was wrong.", status.corrupt_rows)
+        yield counter("peat_store_records_total", "Changes recorded since the store was made.", store.last_seq)
+        yield Durations("peat_store_sync_duration_seconds", "Group commits, fsync included.", store.sync_durations)
+
+    def _of_engine(self) -> Iterator[Measure]:
+        status = self._documents.status()
+        yield gauge("peat_engine_up", "1 while all engine processes answer.", status.ready)
+        yield counter("peat_engine_restarts_total", "Engine processes that were replaced.", status.restarts)
+        yield counter(
+            "peat_quarantined_updates_total",
+            "Updates that were set aside, in the life of the store.",
+            self._store.quarantined_count,
+        )
+
+    def _of_links(self) -> Iterator[Measure]:
+        traffic = self._links.traffic()
+        yield counter("peat_links_total", "Links that came up.", traffic.links)
+        for what, size_bytes, messages in (
+            ("sent", traffic.sent_bytes, traffic.sent_messages),
+            ("received", traffic.received_bytes, traffic.received_messages),
+        ):
+            yield counter(f"peat_link_{what}_bytes_total", f"Bytes {what} on links, before TLS.", size_bytes)
+            yield counter(f"peat_link_{what}_messages_total", f"Messages {what} on links.", messages)
+
+
+def of_node(version: str, node_id: str, uptime: float, report: Report) -> Iterator[Measure]:
+    """Who it is, and whether it is ready."""
+    yield Measure("peat_node_info", Kind.GAUGE, "Always 1.", [((node_id, version), 1)], ("node_id", "version"))
+    yield gauge("peat_uptime_seconds", "Since the node started.", uptime)
+    yield gauge("peat_ready", "1 while the node is ready.", report.ready)
+    checks = [((check.name,), check.ready) for check in report.checks]
+    yield Measure("peat_check_ready", Kind.GAUGE, "1 while the readiness check passes.", checks, ("check",))
+
+
+def of_peers(views: Sequence[PeerView]) -> Iterator[Measure]:
+    """One value per peer that is known."""
+    states = [((state.value,), sum(view.state == state.value for view in views)) for state in PeerState]
+    yield Measure("peat_peers", Kind.GAUGE, "Known peers by state.", states, ("state",))
+
+    def per_peer(name: str, meaning: str, value: Callable[[PeerView], float | None]) -> Measure:
+        known = [((view.id,), found) for view in views if (found := value(view)) is not None]
+        return Measure(name, Kind.GAUGE, meaning, known, ("peer",))
+
+    yield per_peer("peat_peer_linked", "1 while the peer is linked.", lambda view: float(view.connected))
+    yield per_peer("peat_peer_owed_documents", "Documents it is not known to have.", lambda view: view.owed_documents)
+    yield per_peer(
+        "peat_peer_rtt_seconds", "Round trip of the last ping.", lambda view: view.rtt_ms and view.rtt_ms / 1000
+    )
+    yield per_peer("peat_peer_sync_age_seconds", "Since it last agreed with us.", lambda view: view.last_sync_secs)

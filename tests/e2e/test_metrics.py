@@ -1,0 +1,40 @@
+"""What a node's `/metrics` says after known work, read as Prometheus reads it."""
+
+from e2e.nodes import Node, until, wait_equal
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+
+def scrape(node: Node) -> dict[tuple[str, ...], float]:
+    text = node.ask("GET", "/metrics").body.decode()
+    return {(sample.name, *sample.labels.values()): sample.value for family in parse(text) for sample in family.samples}
+
+
+def test_metrics_count_what_was_done(three: list[Node]) -> None:
+    alice, bob, _ = three
+    alice.write("PUT", "notes/a", {"n": 1}, "?ack=replicated:2")
+    alice.write("PUT", "notes/b", {"n": 1}, "?ack=replicated:2")
+    alice.write("DELETE", "notes/b", query="?ack=replicated:2")
+    wait_equal(three, "notes/a")
+    found, theirs = scrape(alice), scrape(bob)
+    assert found["peat_ready",] == found["peat_store_up",] == found["peat_engine_up",] == 1
+    assert found["peat_check_ready", "store"] == 1
+    assert (found["peat_documents",], found["peat_tombstones",]) == (1, 1)
+    assert (found["peat_updates_merged_total", "local"], found["peat_updates_merged_total", "peer"]) == (2, 0)
+    assert (theirs["peat_updates_merged_total", "local"], theirs["peat_updates_merged_total", "peer"]) == (0, 2)
+    assert found["peat_peers", "linked"] == 2
+    assert found["peat_peer_linked", "bob"] == 1
+    assert found["peat_peer_rtt_seconds", "bob"] > 0
+    assert found["peat_link_sent_bytes_total",] > 0
+    assert found["peat_store_sync_duration_seconds_count",] > 0
+    until(lambda: scrape(alice)["peat_peer_owed_documents", "bob"] == 0, "nothing is owed")
+
+
+def test_what_went_over_a_link_is_counted_after_its_end(three: list[Node]) -> None:
+    alice, bob, _ = three
+    alice.write("PUT", "notes/a", {"n": 1}, "?ack=replicated:2")
+    before = scrape(alice)
+    bob.kill()
+    until(lambda: scrape(alice)["peat_peer_linked", "bob"] == 0, "the link has ended")
+    after = scrape(alice)
+    assert after["peat_link_sent_bytes_total",] >= before["peat_link_sent_bytes_total",]
+    assert after["peat_links_total",] >= before["peat_links_total",] >= 2

@@ -25,7 +25,7 @@ READERS_OF_THE_ENVIRONMENT = {
 }
 
 ADDRESSES_OF_PACKAGES = re.compile(
-    r"https?://\S+\.(whl|tgz|tar\.gz|deb)\b|^\s*registry\s*=|--(extra-)?index-url|--find-links", re.MULTILINE
+    r"https?://\S+\.(whl|tgz|tar\.gz|deb)\b|^\s*registry\s*=.*://|--(extra-)?index-url|--find-links", re.MULTILINE
 )
 """Where things are fetched from is the business of whoever fetches them."""
 

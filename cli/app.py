@@ -12,6 +12,7 @@ from cli.options import Verb, Verbs
 from cli.peers import peers
 from cli.ready import ready
 from cli.secret import secret
+from cli.token import token
 from cli.topology import topology
 from cli.version import version
 
@@ -59,5 +60,6 @@ def _app() -> typer.Typer:
     for verb in (ready, peers, node, topology, version):
         app.command(cls=Verb)(verb)
     app.add_typer(secret, name="secret")
+    app.add_typer(token, name="token")
     app.add_typer(docs, name="docs")
     return app

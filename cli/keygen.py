@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +12,11 @@ import typer
 from cli import render
 from cli.options import Verb, options
 from cli.outcome import Exit, Stop
+from cli.seed_file import DEFAULT_SEED_FILE, STDIN, read_seed, usual_seed_file
 
-_DEFAULT_SEED_FILE = "/var/run/secrets/peat/formation-secret"
 _SEED_FILE_FLAG = "--seed-file"
 _NO_PATH = "\0"
 """Stands for `--seed-file` without a path; no argument of a program can hold it."""
-
-_STDIN = "-"
-_MAX_SEED_BYTES = 1024 * 1024
 
 
 class Keygen(Verb):
@@ -38,7 +34,7 @@ def keygen(
             _SEED_FILE_FLAG,
             metavar="[PATH]",
             help="Derive the key from this file's bytes, as they are; - is stdin. Without PATH: "
-            f"PEAT_FORMATION_SECRET_FILE, else {_DEFAULT_SEED_FILE}.",
+            f"PEAT_FORMATION_SECRET_FILE, else {DEFAULT_SEED_FILE}.",
         ),
     ] = None,
     context: Annotated[
@@ -89,17 +85,14 @@ def _seed_path(given: str, environ: Mapping[str, str]) -> str:
         raise Stop(Exit.USAGE, "--seed-file is empty; name a file, or leave the path out for the usual one")
     if given != _NO_PATH:
         return given
-    return environ.get("PEAT_FORMATION_SECRET_FILE") or _DEFAULT_SEED_FILE
+    return usual_seed_file(environ)
 
 
 def _seed(path: str, *, base64: bool) -> bytes:
     from peatd.errors import ConfigError
     from peatd.formation import parse_formation_secret
 
-    origin = "stdin" if path == _STDIN else path
-    content = _read(path, origin)
-    if not content.strip():
-        raise Stop(Exit.USAGE, f"{origin} is empty, and everyone could derive that key; make a seed: peat secret new")
+    content, origin = read_seed(path)
     if base64:
         return parse_formation_secret(content.decode("latin-1"), origin)[0]
     try:
@@ -110,20 +103,6 @@ def _seed(path: str, *, base64: bool) -> bytes:
     return content
 
 
-def _read(path: str, origin: str) -> bytes:
-    try:
-        if path == _STDIN:
-            content = sys.stdin.buffer.read(_MAX_SEED_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                content = file.read(_MAX_SEED_BYTES + 1)
-    except OSError as exc:
-        raise Stop(Exit.USAGE, f"seed file {origin}: {exc.strerror or exc}; name another one, or - for stdin") from exc
-    if len(content) > _MAX_SEED_BYTES:
-        raise Stop(Exit.USAGE, f"{origin} has more than {_MAX_SEED_BYTES} bytes; a seed is short: peat secret new")
-    return content
-
-
 def _with_paths(args: list[str]) -> list[str]:
     """The arguments, with `_NO_PATH` where `--seed-file` has no value."""
     done: list[str] = []
@@ -131,6 +110,6 @@ def _with_paths(args: list[str]) -> list[str]:
         if word == "--":
             return done + args[index:]
         following = args[index + 1] if index + 1 < len(args) else "--"
-        has_path = following == _STDIN or not following.startswith("-")
+        has_path = following == STDIN or not following.startswith("-")
         done.append(word if word != _SEED_FILE_FLAG or has_path else f"{_SEED_FILE_FLAG}={_NO_PATH}")
     return done

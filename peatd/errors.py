@@ -4,6 +4,7 @@ PeatError
 ├── ConfigError               the operator's: a setting, key file or secret        (exit 2)
 │   └── InvalidName           a name or address that does not parse                (HTTP 400)
 ├── Refusal                   the HTTP client's; lives in api/refusal.py            (400, 401, 403, 404, 415)
+├── TokenRefused              a client's: its token does not let it in           (401)
 ├── DocumentError             the writer's: this request cannot be done
 │   ├── NoSuchDocument                                                             (404)
 │   ├── PreconditionFailed    If-Match names another version                       (412)
@@ -39,6 +40,10 @@ class ConfigError(PeatError):
 
 class InvalidName(ConfigError, ValueError):
     """A name or an address does not parse."""
+
+
+class TokenRefused(PeatError):
+    """A client's token is not one of ours, or not for now. The message never holds it."""
 
 
 class DocumentError(PeatError):

@@ -18,7 +18,8 @@ MAX_LINES = 300
 READERS_OF_THE_ENVIRONMENT = {
     "peatd/config.py",  # settings
     "peatd/discovery/kubernetes_client.py",  # Kubernetes' own protocol with its pods
-    "cli/keygen.py",  # settings of `peat`
+    "cli/keygen.py",
+    "cli/token.py",  # settings of `peat`
     "cli/locate.py",
     "cli/main.py",
     "cli/options.py",

@@ -1,0 +1,39 @@
+"""The formation secret as `peat` finds and reads it: from a file, or stdin."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli.outcome import Exit, Stop
+
+DEFAULT_SEED_FILE = "/var/run/secrets/peat/formation-secret"
+STDIN = "-"
+
+_MAX_SEED_BYTES = 1024 * 1024
+
+
+def usual_seed_file(environ: Mapping[str, str]) -> str:
+    """The file that a daemon in a pod would read."""
+    return environ.get("PEAT_FORMATION_SECRET_FILE") or DEFAULT_SEED_FILE
+
+
+def read_seed(path: str) -> tuple[bytes, str]:
+    """The file's content, as it is, and what to call it in a message.
+
+    Raises:
+        Stop: if it cannot be read, or is empty or far too long.
+    """
+    origin = "stdin" if path == STDIN else path
+    try:
+        if path == STDIN:
+            content = sys.stdin.buffer.read(_MAX_SEED_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(_MAX_SEED_BYTES + 1)
+    except OSError as exc:
+        raise Stop(Exit.USAGE, f"seed file {origin}: {exc.strerror or exc}; name another one, or - for stdin") from exc
+    if len(content) > _MAX_SEED_BYTES:
+        raise Stop(Exit.USAGE, f"{origin} has more than {_MAX_SEED_BYTES} bytes; a seed is short: peat secret new")
+    if not content.strip():
+        raise Stop(Exit.USAGE, f"{origin} is empty, and everyone could derive that key; make a seed: peat secret new")
+    return content, origin

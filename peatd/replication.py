@@ -16,6 +16,7 @@ Rules:
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import trio
 
@@ -61,6 +62,19 @@ class Subscriber:
     wake: Callable[[], None]
 
 
+class Watcher(Protocol):
+    """Someone here who follows documents. Told in the order of merging, and of nothing that was not recorded."""
+
+    def begun(self, entry: Entry) -> None:
+        """A document, or a new incarnation of one, began; it is still empty."""
+
+    def changed(self, entry: Entry, update: bytes, origin: DeviceId | None) -> None:
+        """The document has this news; `origin` brought it (None: it was made here)."""
+
+    def ended(self, entry: Entry, origin: DeviceId | None) -> None:
+        """The document was deleted, here or (`origin`) by a peer."""
+
+
 class Replication:
     """All documents of this node, and who is to hear of their changes."""
 
@@ -74,6 +88,7 @@ class Replication:
         """Documents that have changed since their reach was last saved (upkeep.py)."""
         self.merged = MergedCount()
         self._subscribers: set[Subscriber] = set()
+        self._watchers: list[Watcher] = []
         self._load()
 
     def merge(self, key: DocumentKey, news: News, origin: DeviceId | None) -> Merged | None:
@@ -90,6 +105,8 @@ class Replication:
             self.unsaved.add(key.name)
             self._count(news, origin)
             self._owe(entry)
+            for watcher in self._watchers:
+                watcher.changed(entry, news.update, origin)
         return Merged(key, entry.version, self.store.last_seq, begun)
 
     def begin(self, key: DocumentKey) -> Entry:
@@ -98,6 +115,8 @@ class Replication:
         self.store.set_incarnation(key.name, key.incarnation, deleted=False)
         entry = self.table.begin(key)
         self._owe(entry)
+        for watcher in self._watchers:
+            watcher.begun(entry)
         return entry
 
     def end(self, key: DocumentKey, origin: DeviceId | None) -> Merged | None:
@@ -110,6 +129,8 @@ class Replication:
         for subscriber in self._subscribers:
             subscriber.sync.ended(entry, origin)
             subscriber.wake()
+        for watcher in self._watchers:
+            watcher.ended(entry, origin)
         return Merged(key, entry.version, seq, begun=False)
 
     def shrunk(self, key: DocumentKey, reach: bytes) -> None:
@@ -121,6 +142,10 @@ class Replication:
             for subscriber in self._subscribers:
                 subscriber.sync.ask(entry)
                 subscriber.wake()
+
+    def watch(self, watcher: Watcher) -> None:
+        """From now on this watcher is told of everything; it must neither fail nor change a document meanwhile."""
+        self._watchers.append(watcher)
 
     @contextmanager
     def subscribed(self, subscriber: Subscriber) -> Iterator[None]:

@@ -1,7 +1,16 @@
 """What a node's `/metrics` says after known work, read as Prometheus reads it."""
 
-from e2e.nodes import Node, until, wait_equal
+import pytest
+from e2e.nodes import Formation, Node, until, up, wait_equal
 from prometheus_client.parser import text_string_to_metric_families as parse
+
+
+@pytest.fixture
+def own(formation: Formation) -> list[Node]:
+    """Three linked nodes that nobody else writes to."""
+    nodes = formation.mesh("alice", "bob", "carol")
+    up(*nodes)
+    return nodes
 
 
 def scrape(node: Node) -> dict[tuple[str, ...], float]:
@@ -9,12 +18,12 @@ def scrape(node: Node) -> dict[tuple[str, ...], float]:
     return {(sample.name, *sample.labels.values()): sample.value for family in parse(text) for sample in family.samples}
 
 
-def test_metrics_count_what_was_done(three: list[Node]) -> None:
-    alice, bob, _ = three
+def test_metrics_count_what_was_done(own: list[Node]) -> None:
+    alice, bob, _ = own
     alice.write("PUT", "notes/a", {"n": 1}, "?ack=replicated:2")
     alice.write("PUT", "notes/b", {"n": 1}, "?ack=replicated:2")
     alice.write("DELETE", "notes/b", query="?ack=replicated:2")
-    wait_equal(three, "notes/a")
+    wait_equal(own, "notes/a")
     found, theirs = scrape(alice), scrape(bob)
     assert found["peat_ready",] == found["peat_store_up",] == found["peat_engine_up",] == 1
     assert found["peat_check_ready", "store"] == 1
@@ -29,8 +38,8 @@ def test_metrics_count_what_was_done(three: list[Node]) -> None:
     until(lambda: scrape(alice)["peat_peer_owed_documents", "bob"] == 0, "nothing is owed")
 
 
-def test_what_went_over_a_link_is_counted_after_its_end(three: list[Node]) -> None:
-    alice, bob, _ = three
+def test_what_went_over_a_link_is_counted_after_its_end(own: list[Node]) -> None:
+    alice, bob, _ = own
     alice.write("PUT", "notes/a", {"n": 1}, "?ack=replicated:2")
     before = scrape(alice)
     bob.kill()

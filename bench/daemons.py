@@ -14,7 +14,9 @@ from typing import Any, Self
 
 from peatd.formation import Formation, new_formation_secret, parse_formation_secret
 from peatd.identity import Keypair
+from peatd.papers.certificates import mint
 from peatd.transport import Credentials
+from peatd.transport.tls import order_papers
 
 PATIENCE = 60.0
 """Seconds after which something is broken and not slow."""
@@ -151,7 +153,8 @@ def secret_file(directory: Path) -> Path:
 def credentials(directory: Path, name: str) -> Credentials:
     """Those of a node of this directory's formation."""
     secrets = parse_formation_secret(secret_file(directory).read_text(), "bench")
-    return Credentials(Keypair.from_seed(secrets[0], name), Formation(_FORMATION, secrets))
+    keypair, formation = Keypair.from_seed(secrets[0], name), Formation(_FORMATION, secrets)
+    return Credentials(keypair, formation, mint(order_papers(keypair, formation)))
 
 
 def bare_environ() -> dict[str, str]:

@@ -18,10 +18,8 @@ import binascii
 import secrets as randomness
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from peatd.errors import ConfigError
+from peatd.hkdf import derive_key
 
 NEW_SECRET_BYTES = 32
 MIN_SECRET_BYTES = 16
@@ -29,7 +27,6 @@ MIN_SECRET_BYTES = 16
 MAX_NAME_LENGTH = 253
 """What HELLO carries; a DNS name's bound."""
 
-_KEY_BYTES = 32
 _SALT = b"peatd formation v1"
 _CERTIFICATE_AUTHORITY = b"certificate authority"
 _MEMBERSHIP_PROOF = b"membership proof"
@@ -55,9 +52,10 @@ class Formation:
         if not self.secrets:
             raise ConfigError(f"formation {self.name!r} has no secret: make one with `peat secret new`")
 
-    def ca_secret(self, index: int) -> bytes:
-        """The Ed25519 secret of the CA of `secrets[index]`."""
-        return self._derive(_CERTIFICATE_AUTHORITY, index)
+    @property
+    def ca_secrets(self) -> tuple[bytes, ...]:
+        """The Ed25519 secrets of the CAs of `secrets`."""
+        return tuple(self._derive(_CERTIFICATE_AUTHORITY, index) for index in range(len(self.secrets)))
 
     def proof_key(self, index: int) -> bytes:
         """The key of the membership proof of `secrets[index]`."""
@@ -68,8 +66,7 @@ class Formation:
         return self._derive(_CLIENT_TOKEN, index)
 
     def _derive(self, purpose: bytes, index: int) -> bytes:
-        info = purpose + b"\0" + self.name.encode()
-        return HKDF(SHA256(), _KEY_BYTES, salt=_SALT, info=info).derive(self.secrets[index])
+        return derive_key(self.secrets[index], salt=_SALT, info=purpose + b"\0" + self.name.encode())
 
 
 def new_formation_secret() -> str:

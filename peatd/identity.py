@@ -6,13 +6,13 @@ keying material, the context in UTF-8 as info, 32 bytes, used as the Ed25519 sec
 
 import hashlib
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from nacl.signing import SigningKey
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
 
+from peatd.hkdf import KEY_BYTES, derive_key
 from peatd.names import DeviceId
 
-SECRET_BYTES = 32
+SECRET_BYTES = KEY_BYTES
 """An Ed25519 secret (RFC 8032)."""
 
 _DEVICE_ID_BYTES = 16
@@ -77,6 +77,15 @@ def device_id(public_key: bytes) -> DeviceId:
     return DeviceId(hashlib.sha256(public_key).digest()[:_DEVICE_ID_BYTES].hex())
 
 
+def has_signed(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether whoever holds the secret of this Ed25519 public key has signed `message`."""
+    try:
+        VerifyKey(public_key).verify(message, signature)
+    except BadSignatureError:
+        return False
+    return True
+
+
 def endpoint_id(seed: bytes, context: str) -> str:
     """The iroh endpoint id, in hex, of the node `context` in the formation of `seed`.
 
@@ -86,4 +95,4 @@ def endpoint_id(seed: bytes, context: str) -> str:
 
 
 def _derive(seed: bytes, info: str) -> bytes:
-    return HKDF(SHA256(), SECRET_BYTES, salt=None, info=info.encode()).derive(seed)
+    return derive_key(seed, salt=b"", info=info.encode())

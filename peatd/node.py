@@ -35,6 +35,7 @@ from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.metrics import Metrics
 from peatd.names import Address, NodeId
+from peatd.papers.minting import mint_apart
 from peatd.peers import Claim, PeerTable
 from peatd.readiness import Readiness
 from peatd.replication import Replication
@@ -43,7 +44,7 @@ from peatd.store import Store
 from peatd.transport.dial import dial
 from peatd.transport.link import Link
 from peatd.transport.listener import listen
-from peatd.transport.tls import Credentials
+from peatd.transport.tls import Credentials, order_papers
 from peatd.upkeep import Upkeep
 from peatd.watchdog import Watchdog
 from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
@@ -66,12 +67,12 @@ async def run(config: Config, *, stopping: trio.Event, readiness: Readiness | No
     Raises:
         ConfigError, StoreError, DiscoveryError: in exception groups, when it cannot start as configured.
     """
-    credentials = _credentials(config)
+    credentials = await _credentials(config)
     async with Store.open(config.data_dir) as store:
         await _Node(config, credentials, store, readiness or Readiness()).run(stopping)
 
 
-def _credentials(config: Config) -> Credentials:
+async def _credentials(config: Config) -> Credentials:
     text, origin, created = ensure_formation_secret(config)
     formation = Formation(config.formation, parse_formation_secret(text, origin))
     if created:
@@ -80,9 +81,9 @@ def _credentials(config: Config) -> Credentials:
             file=origin,
             hint="a node with a copy of this file joins: peatd --formation-secret-file FILE --peer THIS_HOST:PORT",
         )
-    if config.key_file is not None:
-        return Credentials(load_keypair(config.key_file), formation)
-    return Credentials(Keypair.from_seed(formation.secrets[0], config.node_id), formation)
+    key_file = config.key_file
+    keypair = Keypair.from_seed(formation.secrets[0], config.node_id) if key_file is None else load_keypair(key_file)
+    return Credentials(keypair, formation, await mint_apart(order_papers(keypair, formation)))
 
 
 class _Node:

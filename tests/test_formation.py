@@ -20,7 +20,7 @@ NEW = base64.b64encode(b"n" * 32).decode()
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda vector: vector["name"])
 def test_derived_keys_never_change(vector: dict[str, str]) -> None:
     formation = Formation(vector["name"], (bytes.fromhex(vector["secret"]),))
-    assert formation.ca_secret(0).hex() == vector["ca_secret"]
+    assert formation.ca_secrets[0].hex() == vector["ca_secret"]
     assert formation.proof_key(0).hex() == vector["proof_key"]
     assert formation.client_token_key(0).hex() == vector["client_token_key"]
 
@@ -31,7 +31,7 @@ def test_every_purpose_secret_and_name_has_its_own_key() -> None:
         derive(index)
         for formation in formations
         for index in (0, 1)
-        for derive in (formation.ca_secret, formation.proof_key, formation.client_token_key)
+        for derive in (formation.ca_secrets.__getitem__, formation.proof_key, formation.client_token_key)
     ]
     assert len(set(keys)) == len(keys) == 12
 
@@ -41,7 +41,7 @@ def test_no_node_has_the_key_of_the_certificate_authority(context: str) -> None:
     purpose_and_name = "certificate authority\0peat"
     formation = Formation("peat", (b"o" * 32,))
     for node_id in (context, purpose_and_name):
-        assert Keypair.from_seed(b"o" * 32, node_id).secret != formation.ca_secret(0)
+        assert Keypair.from_seed(b"o" * 32, node_id).secret != formation.ca_secrets[0]
 
 
 def test_repr_hides_the_secrets() -> None:

@@ -11,17 +11,15 @@ first leaf was refused learns from the receiver's leaf which one is accepted (`d
 
 import os
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from cryptography import x509
-
 from peatd.errors import HandshakeError
 from peatd.formation import Formation
-from peatd.identity import Keypair, device_id
+from peatd.identity import Keypair, device_id, has_signed
 from peatd.names import DeviceId
-from peatd.transport.certificates import Authority, Leaf, raw_public_key
+from peatd.papers import Leaf, Order, Papers
+from peatd.papers.leaf import authority_tag, read_leaf
 
 ALPN = "peat/1"
 
@@ -41,25 +39,26 @@ class Vouched:
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who we are and what we are a member of. Contexts are made once, when first asked for."""
+    """Who we are and what we are a member of. Contexts are made once, when first asked for.
+
+    Attributes:
+        papers: those of `order_papers(keypair, formation)`: one per accepted secret, in their order.
+    """
 
     keypair: Keypair
     formation: Formation
-
-    @cached_property
-    def _authorities(self) -> tuple[Authority, ...]:
-        return tuple(Authority(self.formation.ca_secret(i)) for i in range(len(self.formation.secrets)))
+    papers: tuple[Papers, ...]
 
     @cached_property
     def initiating_contexts(self) -> tuple[ssl.SSLContext, ...]:
         """For an initiator: one per accepted secret, with the leaf which that secret's CA signed."""
-        return tuple(self._context(ssl.PROTOCOL_TLS_CLIENT, authority) for authority in self._authorities)
+        return tuple(self._context(ssl.PROTOCOL_TLS_CLIENT, papers.leaf) for papers in self.papers)
 
     @cached_property
     def receiving_context(self) -> ssl.SSLContext:
         """For a receiver: shows the first leaf, or the one that the initiator's server name asks for."""
-        contexts = [self._context(ssl.PROTOCOL_TLS_SERVER, authority) for authority in self._authorities]
-        tags = [authority.tag for authority in self._authorities]
+        contexts = [self._context(ssl.PROTOCOL_TLS_SERVER, papers.leaf) for papers in self.papers]
+        tags = [authority_tag(key) for key in self._authority_keys]
 
         def choose_leaf(tls: ssl.SSLObject, server_name: str | None, _initial: ssl.SSLContext) -> None:
             accepted = (server_name or "").split(".")
@@ -73,7 +72,7 @@ class Credentials:
     @property
     def server_name(self) -> str:
         """What an initiator's ClientHello names: the tags of the authorities that it accepts."""
-        tags = [authority.tag for authority in self._authorities[:_MAX_NAMED_AUTHORITIES]]
+        tags = [authority_tag(key) for key in self._authority_keys[:_MAX_NAMED_AUTHORITIES]]
         return ".".join([*tags, _SERVER_NAME_SUFFIX])
 
     def identify(self, leaf: bytes | None) -> Vouched:
@@ -82,15 +81,18 @@ class Credentials:
         Raises:
             HandshakeError: if it is none of ours after all.
         """
-        if leaf is not None:
-            certificate = x509.load_der_x509_certificate(leaf)
-            public_key = raw_public_key(certificate)
-            for index, authority in enumerate(self._authorities):
-                if public_key is not None and authority.has_signed(certificate):
-                    return Vouched(public_key, device_id(public_key), index)
+        shown = None if leaf is None else read_leaf(leaf)
+        if shown is not None:
+            for index, key in enumerate(self._authority_keys):
+                if has_signed(key, shown.signed, shown.signature):
+                    return Vouched(shown.public_key, device_id(shown.public_key), index)
         raise HandshakeError("the peer's certificate is not of our formation", code="not-our-formation")
 
-    def _context(self, protocol: ssl._SSLMethod, authority: Authority) -> ssl.SSLContext:
+    @cached_property
+    def _authority_keys(self) -> tuple[bytes, ...]:
+        return tuple(Keypair.from_secret(secret).public_key for secret in self.formation.ca_secrets)
+
+    def _context(self, protocol: ssl._SSLMethod, leaf: Leaf) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_REQUIRED
@@ -100,13 +102,14 @@ class Credentials:
         context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         if protocol == ssl.PROTOCOL_TLS_SERVER:
             context.num_tickets = 0
-        _trust(context, self._authorities)
-        load_leaf(context, authority.mint_leaf(self.keypair.secret, self.keypair.device_id))
+        context.load_verify_locations(cadata="\n".join(papers.authority_pem.decode() for papers in self.papers))
+        load_leaf(context, leaf)
         return context
 
 
-def _trust(context: ssl.SSLContext, authorities: Sequence[Authority]) -> None:
-    context.load_verify_locations(cadata="\n".join(authority.certificate_pem.decode() for authority in authorities))
+def order_papers(keypair: Keypair, formation: Formation) -> Order:
+    """What to have minted for the node with this key, in this formation."""
+    return Order(keypair.secret, keypair.device_id, formation.ca_secrets)
 
 
 def load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:

@@ -10,7 +10,9 @@ from peatd import __version__
 from peatd.formation import Formation
 from peatd.identity import Keypair
 from peatd.names import Address, NodeId
+from peatd.papers.certificates import mint
 from peatd.transport import Credentials, Link, LinkPeer
+from peatd.transport.tls import order_papers
 from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello, Message
 
 SECRET = b"\x2a" * 32
@@ -20,7 +22,9 @@ OTHER_SECRET = b"\x2b" * 32
 def credentials(node_id: str = "peat-mesh-0", *secrets: bytes, formation: str = "peat") -> Credentials:
     """Those of a node whose key follows from the formation's last secret: rotation gives it no other key."""
     accepted = secrets or (SECRET,)
-    return Credentials(Keypair.from_seed(accepted[-1], node_id), Formation(formation, accepted))
+    keypair = Keypair.from_seed(accepted[-1], node_id)
+    member_of = Formation(formation, accepted)
+    return Credentials(keypair, member_of, mint(order_papers(keypair, member_of)))
 
 
 def hello(node_id: str = "peat-mesh-0", *, formation: str = "peat", protocol: int = PROTOCOL) -> Hello:

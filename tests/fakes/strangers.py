@@ -8,7 +8,7 @@ from fakes.links import SECRET
 
 from peatd.formation import Formation
 from peatd.identity import Keypair
-from peatd.transport.certificates import Authority
+from peatd.papers.certificates import Authority
 from peatd.transport.tls import ALPN, load_leaf
 
 EVE = Keypair.from_seed(b"eve has a key of her own", "eve")
@@ -16,7 +16,7 @@ EVE = Keypair.from_seed(b"eve has a key of her own", "eve")
 
 def formation_authority() -> Authority:
     """The CA of the formation that `fakes.links.credentials` makes members of."""
-    return Authority(Formation("peat", (SECRET,)).ca_secret(0))
+    return Authority(Formation("peat", (SECRET,)).ca_secrets[0])
 
 
 def own_authority() -> Authority:

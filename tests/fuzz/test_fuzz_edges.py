@@ -12,6 +12,7 @@ from peatd.errors import ConfigError, InvalidName, MalformedUpdate, WireError
 from peatd.formation import parse_formation_secret
 from peatd.log_lines import json_line, text_line
 from peatd.names import Address, parse_document_name
+from peatd.papers.leaf import read_leaf
 from peatd.reach import Reach, decode_state_vector
 from peatd.update import check
 from peatd.wire import messages
@@ -22,6 +23,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], type[Exception]]] = {
     "state vector": (decode_state_vector, MalformedUpdate),
     "reach": (Reach.decode, ValueError),
     "message": (messages.decode, WireError),
+    "leaf": (read_leaf, AssertionError),
 }
 
 # Of bytes at random nearly all are refused at the first: counts and tags of few bits get further.

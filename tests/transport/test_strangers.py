@@ -11,7 +11,7 @@ from fakes.meeting import Script, meets, met_by
 from fakes.strangers import context, formation_authority, own_authority, thieving_authority
 from trio.testing import MockClock
 
-from peatd.transport.certificates import Authority
+from peatd.papers.certificates import Authority
 from peatd.transport.tls_stream import TlsStream
 
 

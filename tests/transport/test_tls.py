@@ -10,7 +10,7 @@ from fakes.links import OTHER_SECRET, SECRET, credentials
 from fakes.strangers import EVE, own_authority, thieving_authority
 
 from peatd.errors import HandshakeError
-from peatd.transport.certificates import Authority
+from peatd.papers.certificates import Authority
 from peatd.transport.tls import Credentials
 
 
@@ -53,7 +53,7 @@ def test_no_descriptor_of_a_key_stays_open() -> None:
 def test_a_leaf_names_its_key_and_the_secret_behind_it() -> None:
     alice = credentials("alice", OTHER_SECRET, SECRET)
     for index in (0, 1):
-        vouched = alice.identify(leaf_of(Authority(alice.formation.ca_secret(index))))
+        vouched = alice.identify(leaf_of(Authority(alice.formation.ca_secrets[index])))
         assert vouched.device_id == EVE.device_id
         assert vouched.public_key == EVE.public_key
         assert vouched.secret_index == index

@@ -1,5 +1,7 @@
 """The formation's certificate authorities and a node's leaves: X.509 as a way to carry keys. Sans-IO.
 
+The only importer of `cryptography`, and not for the node's own process: see minting.py.
+
 Rules:
 1. Trust comes from the secret alone. Dates mean nothing (clocks at the edge are wrong) and reach from 1970 to 9999.
 2. A CA is a function of its key: each node makes the same certificate, byte for byte, and nobody sends it.
@@ -8,45 +10,44 @@ Rules:
 
 import datetime
 import hashlib
-from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from peatd.names import DeviceId
+from peatd.papers.leaf import authority_tag
+from peatd.papers.order import Leaf, Order, Papers
 
 _NOT_BEFORE = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 """RFC 5280, 4.1.2.5: the date that stands for "no end"."""
 
-_FINGERPRINT_BYTES = 10
 _SERIAL_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A node's certificate, and the key that it needs to be of use."""
-
-    certificate_pem: bytes
-    key_pem: bytes
+def mint(order: Order) -> tuple[Papers, ...]:
+    """The papers that `order` asks for, in its order; for the same order always the same bytes."""
+    authorities = [Authority(secret) for secret in order.ca_secrets]
+    return tuple(
+        Papers(authority.certificate_pem, authority.mint_leaf(order.node_secret, order.device_id))
+        for authority in authorities
+    )
 
 
 class Authority:
     """The CA of one formation secret.
 
     Attributes:
-        tag: its fingerprint, a word of letters and digits that fits a DNS label.
         certificate_pem: what a node trusts.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(secret)
         self._public_key = self._key.public_key()
-        self.tag = _fingerprint(self._public_key)
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"peat formation {self.tag}")])
+        tag = authority_tag(self._public_key.public_bytes_raw())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"peat formation {tag}")])
         self.certificate_pem = self._mint_own().public_bytes(serialization.Encoding.PEM)
 
     def mint_leaf(self, node_secret: bytes, device_id: DeviceId) -> Leaf:
@@ -72,13 +73,6 @@ class Authority:
             ),
         )
 
-    def has_signed(self, certificate: x509.Certificate) -> bool:
-        try:
-            self._public_key.verify(certificate.signature, certificate.tbs_certificate_bytes)
-        except InvalidSignature:
-            return False
-        return True
-
     def _mint_own(self) -> x509.Certificate:
         return (
             _builder(self._public_key)
@@ -88,12 +82,6 @@ class Authority:
             .add_extension(_key_usage(certificates=True), critical=True)
             .sign(self._key, algorithm=None)
         )
-
-
-def raw_public_key(certificate: x509.Certificate) -> bytes | None:
-    """The 32 bytes of the certificate's Ed25519 key; None if it has a key of another kind."""
-    public_key = certificate.public_key()
-    return public_key.public_bytes_raw() if isinstance(public_key, Ed25519PublicKey) else None
 
 
 def _builder(public_key: Ed25519PublicKey) -> x509.CertificateBuilder:
@@ -121,7 +109,3 @@ def _key_usage(*, certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _fingerprint(public_key: Ed25519PublicKey) -> str:
-    return hashlib.sha256(public_key.public_bytes_raw()).digest()[:_FINGERPRINT_BYTES].hex()

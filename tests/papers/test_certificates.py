@@ -4,11 +4,13 @@ import hashlib
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 from fakes.links import SECRET
 
 from peatd.identity import Keypair
-from peatd.transport.certificates import Authority, raw_public_key
+from peatd.papers import Order
+from peatd.papers.certificates import Authority, mint
 
 CA_SECRET = b"\x07" * 32
 ALICE = Keypair.from_seed(SECRET, "alice")
@@ -35,7 +37,7 @@ def test_the_leaf_is_a_function_of_ca_and_key() -> None:
 
 def test_the_leaf_carries_the_nodes_own_key_and_id() -> None:
     certificate = leaf(Authority(CA_SECRET))
-    assert raw_public_key(certificate) == ALICE.public_key
+    assert certificate.public_key() == Ed25519PublicKey.from_public_bytes(ALICE.public_key)
     assert certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == ALICE.device_id
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [f"{ALICE.device_id}.peat"]
@@ -55,12 +57,17 @@ def test_a_wrong_clock_does_not_matter(which: str) -> None:
     assert certificate.not_valid_after_utc.year == 9999
 
 
-def test_an_authority_knows_its_own_signature() -> None:
-    assert Authority(CA_SECRET).has_signed(leaf(Authority(CA_SECRET)))
-    assert not Authority(b"\x08" * 32).has_signed(leaf(Authority(CA_SECRET)))
+def test_papers_are_minted_in_the_order_of_the_secrets() -> None:
+    secrets = (CA_SECRET, b"\x08" * 32)
+    papers = mint(Order(ALICE.secret, ALICE.device_id, secrets))
+    assert [paper.authority_pem for paper in papers] == [Authority(secret).certificate_pem for secret in secrets]
+    for paper in papers:
+        authority = x509.load_pem_x509_certificate(paper.authority_pem)
+        x509.load_pem_x509_certificate(paper.leaf.certificate_pem).verify_directly_issued_by(authority)
 
 
 def test_two_secrets_have_two_names() -> None:
-    tags = {Authority(bytes([number]) * 32).tag for number in range(20)}
-    assert len(tags) == 20
-    assert all(tag.isalnum() and len(tag) <= 63 for tag in tags)
+    certificates = [
+        x509.load_pem_x509_certificate(Authority(bytes([number]) * 32).certificate_pem) for number in range(20)
+    ]
+    assert len({certificate.subject for certificate in certificates}) == 20

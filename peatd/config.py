@@ -45,6 +45,7 @@ class Config:
     formation_secret_file: Path | None
     formation_secret: str | None = field(repr=False)
     key_file: Path | None
+    drain_delay: float
     bind: Address
     api: Address
     clients: Address | None
@@ -126,6 +127,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         formation_secret_file=secret_file,
         formation_secret=secret,
         key_file=_path(sources, table.KEY_FILE),
+        drain_delay=sources.take(table.DRAIN_DELAY),
         bind=sources.take_address(table.BIND),
         api=sources.take_address(table.API, lambda: surroundings.api(in_cluster=in_cluster)),
         clients=sources.take_optional(table.CLIENTS),

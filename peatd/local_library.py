@@ -1,6 +1,6 @@
 """The documents of this node as their readers and writers see them: implements `library.Library`."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import trio
 
 from peatd.documents import Documents, Edit, JsonView, News, Patch, Put
-from peatd.errors import AckTimeout, NoSuchDocument, PreconditionFailed, TooLarge, Unavailable
+from peatd.drain import Drain
+from peatd.errors import AckTimeout, NoSuchDocument, PreconditionFailed, TooLarge
 from peatd.library import APPLIED, DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written, replicated
 from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Merged, Replication
@@ -26,11 +27,11 @@ class LocalLibrary:
            (A peer's change may still come between: it is merged with, never lost.)
     """
 
-    def __init__(self, replication: Replication, *, accepts_writes: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, replication: Replication, drain: Drain) -> None:
         self._replication = replication
         self._table = replication.table
         self._documents: Documents = replication.documents
-        self._accepts_writes = accepts_writes
+        self._drain = drain
         self._locks: dict[DocumentName, trio.Lock] = {}
 
     def count(self) -> int:
@@ -115,16 +116,15 @@ class LocalLibrary:
 
     @asynccontextmanager
     async def _writing(self, name: DocumentName) -> AsyncIterator[None]:
-        if not self._accepts_writes():
-            raise Unavailable("the node is shutting down: write to another")
-        await self._replication.store.room()
-        lock = self._locks.setdefault(name, trio.Lock())
-        try:
-            async with lock:  # Invariant 1.
-                yield
-        finally:
-            if not lock.statistics().tasks_waiting and not lock.locked():
-                self._locks.pop(name, None)
+        with self._drain.admit():
+            await self._replication.store.room()
+            lock = self._locks.setdefault(name, trio.Lock())
+            try:
+                async with lock:  # Invariant 1.
+                    yield
+            finally:
+                if not lock.statistics().tasks_waiting and not lock.locked():
+                    self._locks.pop(name, None)
 
     def _living(self, name: DocumentName) -> Entry:
         entry = self._table.get(name)

@@ -27,6 +27,7 @@ from peatd.dialer import Dialer
 from peatd.discovery.hybrid import HybridDiscovery
 from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
+from peatd.drain import Drain
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import ensure_formation_secret
 from peatd.identity import Keypair
@@ -51,6 +52,8 @@ from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
 
 log = structlog.get_logger()
 
+_GOODBYE = 0.5
+"""Seconds for writes in progress, and for clients that were told to go elsewhere."""
 _FLUSH = 1.0
 """Seconds for peers to confirm what they are owed before we leave. What they do not get now, they get when we are
 back, or from another node."""
@@ -96,7 +99,7 @@ class _Node:
         self._credentials = credentials
         self._store = store
         self._hello = Hello(PROTOCOL, config.node_id, config.formation, instance, MAX_FRAME_BYTES, peatd.__version__)
-        self._is_draining = False
+        self._drain = Drain()
         self._discovery = HybridDiscovery(open_sources(config))
         self._documents = Documents(
             store,
@@ -109,7 +112,7 @@ class _Node:
         self._peers = PeerTable(NodeId(config.node_id), own_device)
         own = Claim(NodeId(config.node_id), own_device, instance, initiating=False)
         self._links = Links(own, self._peers, self._replication)
-        library = LocalLibrary(self._replication, accepts_writes=lambda: not self._is_draining)
+        library = LocalLibrary(self._replication, self._drain)
         self._watchdog = Watchdog()
         keypair = credentials.keypair
         metrics = Metrics(self._replication, self._documents, self._links)
@@ -156,12 +159,19 @@ class _Node:
             try:
                 log.info("node up", node_id=self._config.node_id, **self._status.addresses())
                 await stopping.wait()
-                log.info("node stopping")
-                self._is_draining = True
-                await self._flush()
+                await self._take_leave()
             finally:
                 node_file.unlink(missing_ok=True)
             mesh.cancel_scope.cancel()
+
+    async def _take_leave(self) -> None:
+        """Lets load balancers notice, lets nobody in any more, and gives live peers what they are owed."""
+        log.info("node stopping", drain_delay=self._config.drain_delay)
+        self._drain.announce()
+        await trio.sleep(self._config.drain_delay)
+        with trio.move_on_after(_GOODBYE):
+            await self._drain.close()
+        await self._flush()
 
     async def _flush(self) -> None:
         """Waits, bounded, until the linked peers have what they are owed."""
@@ -190,7 +200,7 @@ class _Node:
         readiness.add("store", self._store.status)
         readiness.add("transport", lambda: None if self._status.listening["mesh"] else "not listening yet")
         readiness.add("discovery", self._discovery.status)
-        readiness.add("drain", lambda: "shutting down" if self._is_draining else None)
+        readiness.add("drain", self._drain.status)
 
     def _stuck(self) -> str | None:
         heartbeat = self._store.heartbeat

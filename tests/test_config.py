@@ -56,6 +56,7 @@ def test_a_lone_host_needs_no_settings(read: Load, home: Path) -> None:
     assert (config.discovery, config.peers) == (("static",), ())
     assert (config.namespace, config.label_selector, config.annotation_prefix) == ("default", "app=peat-mesh", "peat.")
     assert (config.poll_interval, config.engine, config.engine_workers) == (30.0, "y-py", 1)
+    assert config.drain_delay == 0
     assert (config.formation, config.formation_secret, config.formation_secret_file) == ("peat", None, None)
     assert (config.clients, config.relays, config.key_file) == (None, (), None)
     assert (config.log_level, config.log_format, config.in_cluster) == ("info", "json", False)
@@ -104,7 +105,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         "bind": "10.0.0.1:1", "api": "[::1]:2", "discovery": "static,kubernetes", "peer": "bob@h:3", "namespace": "ns",
         "label_selector": "a=b,c", "annotation_prefix": "x/", "poll_interval": "5.5", "service_account_dir": "/sa",
         "kubeconfig": str(kubeconfig), "engine": "y-py", "engine_workers": "2", "log_level": "debug",
-        "log_format": "text",
+        "log_format": "text", "drain_delay": "5.0",
     }  # fmt: skip
     assert values.keys() | {"clients", "relay"} == {setting.name for setting in SETTINGS}
     by_flag = read(*(part for name, text in values.items() for part in (f"--{name.replace('_', '-')}", text)))
@@ -118,6 +119,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         assert config.peers == (StaticPeer("bob", Address("h", 3)),)
         assert (config.namespace, config.label_selector, config.annotation_prefix) == ("ns", "a=b,c", "x/")
         assert (config.poll_interval, config.service_account_dir) == (5.5, Path("/sa"))
+        assert config.drain_delay == 5
         assert (config.kubeconfig, config.engine, config.engine_workers) == ((kubeconfig,), "y-py", 2)
         assert (config.log_level, config.log_format) == ("debug", "text")
 
@@ -161,6 +163,8 @@ def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str
         ("poll_interval", "nan", "1 to 3600"),
         ("poll_interval", "inf", "1 to 3600"),
         ("poll_interval", "30s", "1 to 3600"),
+        ("drain_delay", "-1", "0 to 3600"),
+        ("drain_delay", "soon", "0 to 3600"),
         ("kubeconfig", "/nowhere/config", "not there"),
         ("engine", "yjs", "y-py or pycrdt"),
         ("engine_workers", "0", "1 to 64"),

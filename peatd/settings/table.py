@@ -109,6 +109,15 @@ KEY_FILE: Setting[Path] = Setting(
     otherwise="derived from the formation secret and the node's name",
     reason="a pod that is moved keeps its identity without a file",
 )
+DRAIN_DELAY: Setting[float] = Setting(
+    name="drain_delay",
+    metavar="SECONDS",
+    variables=("PEAT_DRAIN_DELAY",),
+    parse=seconds(0, 3600),
+    meaning="how long it keeps serving, not ready, once it is asked to stop: until load balancers send nobody any more",
+    default="0",
+    reason="without a load balancer there is nothing to wait for; behind a Kubernetes Service a few seconds will do",
+)
 DISCOVERY: Setting[tuple[str, ...]] = Setting(
     name="discovery",
     metavar="MODE",
@@ -260,7 +269,7 @@ LOG_FORMAT: Setting[str] = Setting(
 )
 
 GROUPS: tuple[tuple[str, tuple[Setting[object], ...]], ...] = (
-    ("this node", (NODE_ID, DATA_DIR, FORMATION, FORMATION_SECRET_FILE, KEY_FILE)),
+    ("this node", (NODE_ID, DATA_DIR, FORMATION, FORMATION_SECRET_FILE, KEY_FILE, DRAIN_DELAY)),
     ("listeners", (BIND, API, CLIENTS)),
     ("peers", (DISCOVERY, PEER, RELAY)),
     (

@@ -16,6 +16,7 @@ from peatd.api.app import create_app
 from peatd.api.connection import Limits
 from peatd.api.server import serve
 from peatd.documents import Documents
+from peatd.drain import Drain
 from peatd.library import Library
 from peatd.local_library import LocalLibrary
 from peatd.names import Address
@@ -98,7 +99,7 @@ async def _local_library(directory: Path) -> AsyncIterator[Library]:
     async with Store.open(directory) as store, trio.open_nursery() as nursery:
         documents = Documents(store)
         await nursery.start(documents.run)
-        yield LocalLibrary(Replication(store, documents))
+        yield LocalLibrary(Replication(store, documents), Drain())
         nursery.cancel_scope.cancel()
 
 

@@ -10,6 +10,7 @@ from fakes.engine_in_process import InProcessDocuments
 from fakes.links import instance_of, memory_links, peer
 from fakes.memory_store import Disk, MemoryStore
 
+from peatd.drain import Drain
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.names import DocumentName
@@ -27,7 +28,7 @@ class Replica:
         self.store = MemoryStore(self.disk, sync_delay=lambda: seed.uniform(0.0, 0.02))
         self.documents = InProcessDocuments(self.store, seed, delay=lambda: seed.choice((0.0, 0.0, 0.001)))
         self.replication = Replication(self.store, self.documents)  # type: ignore[arg-type]  # the fakes' interfaces
-        self.library = LocalLibrary(self.replication)
+        self.library = LocalLibrary(self.replication, Drain())
         own = peer(name, initiating=False)
         self.peers = PeerTable(own.node_id, own.device_id)
         claim = Claim(own.node_id, own.device_id, instance_of(name), initiating=False)

@@ -69,6 +69,10 @@ class PeerExchange:
         self._unconfirmed = Unconfirmed()
         self._sent: set[DocumentName] = set()
 
+    def is_to_confirm(self, seq: int) -> bool:
+        """Whether the peer waits to hear that something is on our disk that we recorded up to this seq."""
+        return self._unconfirmed.is_due(seq)
+
     def subscribed(self) -> AbstractContextManager[None]:
         """While it lasts, every change here is owed to the peer."""
         return self._replication.subscribed(Subscriber(self.sync, self._wake))

@@ -1,15 +1,17 @@
 """All links that are up: which are let in, and what runs on each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 import trio
 
+from peatd.drain import Drain
 from peatd.exchange import PeerExchange
 from peatd.names import DeviceId
 from peatd.peers import Claim, Parting, PeerTable, Verdict, judge
 from peatd.replication import Replication
-from peatd.transport.converse import converse, dismiss
+from peatd.transport.converse import SHUTDOWN, converse, dismiss
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 log = structlog.get_logger()
@@ -45,18 +47,22 @@ class Links:
         1. Of one device at most one link is registered; the one that was registered last.
     """
 
-    def __init__(self, own: Claim, peers: PeerTable, replication: Replication) -> None:
+    def __init__(self, own: Claim, peers: PeerTable, replication: Replication, drain: Drain) -> None:
         self.changed = trio.Event()
         """Set, and replaced by another, whenever a link has come up or ended."""
         self._own = own
         self._peers = peers
         self._replication = replication
+        self._drain = drain
         self._ended = Traffic()
         self._running: set[Link] = set()
         self._live: dict[DeviceId, tuple[Link, PeerExchange]] = {}
 
     def get(self, device_id: DeviceId) -> tuple[Link, PeerExchange] | None:
         return self._live.get(device_id)
+
+    def live(self) -> Sequence[tuple[Link, PeerExchange]]:
+        return list(self._live.values())
 
     def traffic(self) -> Traffic:
         """Of the links that have ended and of those that are up."""
@@ -71,6 +77,8 @@ class Links:
 
     async def keep(self, link: Link) -> LinkEnd:
         """Runs a link that has just proved itself until it ends, or dismisses it."""
+        if self._drain.closing.is_set():
+            return await self._dismiss(link, SHUTDOWN, "the node is going away")
         verdict = judge(_claim(link.peer), [_claim(old.peer) for old, _ in self._live.values()], self._own)
         if verdict in _REFUSALS:
             return await self._refuse(link, verdict)
@@ -87,8 +95,11 @@ class Links:
                 ours=link.peer.node_id == self._own.node_id,
                 hint="give each node its own --node-id",
             )
-        await dismiss(link, verdict.value, _REFUSALS[verdict])
-        return LinkEnd(verdict.value, _REFUSALS[verdict], by_peer=False)
+        return await self._dismiss(link, verdict.value, _REFUSALS[verdict])
+
+    async def _dismiss(self, link: Link, code: str, message: str) -> LinkEnd:
+        await dismiss(link, code, message)
+        return LinkEnd(code, message, by_peer=False)
 
     async def _run(self, link: Link) -> LinkEnd:
         peer = link.peer
@@ -99,7 +110,7 @@ class Links:
         self._peers.met(peer.node_id, peer.device_id, link.address)
         self._announce()
         log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
-        end = LinkEnd("shutdown", "the node is going away", by_peer=False)
+        end = LinkEnd(SHUTDOWN, "the node is going away", by_peer=False)
         try:
             with exchange.subscribed():
                 end = await converse(link, exchange)
@@ -120,7 +131,7 @@ class Links:
             last_sync=exchange.last_sync,
             debt=exchange.sync.debt(),
             clock=self._replication.table.clock,
-            error=exchange.error or (None if end.code == "shutdown" else end.message),
+            error=exchange.error or (None if end.code == SHUTDOWN else end.message),
         )
 
     def owed_since(self, parting: Parting) -> int:

@@ -28,6 +28,7 @@ from peatd.discovery.hybrid import HybridDiscovery
 from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
 from peatd.drain import Drain
+from peatd.flush import Flush
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import ensure_formation_secret
 from peatd.identity import Keypair
@@ -111,7 +112,7 @@ class _Node:
         self._upkeep = Upkeep(self._replication)
         self._peers = PeerTable(NodeId(config.node_id), own_device)
         own = Claim(NodeId(config.node_id), own_device, instance, initiating=False)
-        self._links = Links(own, self._peers, self._replication)
+        self._links = Links(own, self._peers, self._replication, self._drain)
         library = LocalLibrary(self._replication, self._drain)
         self._watchdog = Watchdog()
         keypair = credentials.keypair
@@ -174,10 +175,12 @@ class _Node:
         await self._flush()
 
     async def _flush(self) -> None:
-        """Waits, bounded, until the linked peers have what they are owed."""
+        """Waits, bounded, until the linked peers have what they are owed, and know that we have what they sent."""
+        flush = Flush(self._links, self._replication)
         with trio.move_on_after(_FLUSH):
-            while self._links.owed_documents():
-                await self._replication.confirmations.wait()
+            await flush.wait()
+        if owed := flush.owed():
+            log.warning("stopping with peers owed documents", documents=owed, hint="they get them when it is back")
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
         return await dial(addresses, self._credentials, self._hello)

@@ -28,11 +28,12 @@ class Replica:
         self.store = MemoryStore(self.disk, sync_delay=lambda: seed.uniform(0.0, 0.02))
         self.documents = InProcessDocuments(self.store, seed, delay=lambda: seed.choice((0.0, 0.0, 0.001)))
         self.replication = Replication(self.store, self.documents)  # type: ignore[arg-type]  # the fakes' interfaces
-        self.library = LocalLibrary(self.replication, Drain())
+        self.drain = Drain()
+        self.library = LocalLibrary(self.replication, self.drain)
         own = peer(name, initiating=False)
         self.peers = PeerTable(own.node_id, own.device_id)
         claim = Claim(own.node_id, own.device_id, instance_of(name), initiating=False)
-        self.links = Links(claim, self.peers, self.replication)
+        self.links = Links(claim, self.peers, self.replication, self.drain)
         self.upkeep = Upkeep(self.replication)
 
     @asynccontextmanager

@@ -1,0 +1,76 @@
+"""The last thing that a node does for its peers: it waits until they have what they are owed.
+
+What is owed *now*: under the steady writes of others there is always something, and there would be no end of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import trio
+
+from peatd.exchange import PeerExchange
+from peatd.links import Links
+from peatd.names import DocumentKey, NodeId
+from peatd.replication import Replication
+
+_LOOK = 0.05
+"""Seconds until it looks again although no peer has confirmed anything: some debts turn out to be none, in silence."""
+
+
+@dataclass(slots=True)
+class _Debt:
+    """What one linked peer is owed: these versions of documents, and word that what it sent is on our disk."""
+
+    peer: NodeId
+    exchange: PeerExchange
+    versions: dict[DocumentKey, int]
+    through_seq: int
+
+    @property
+    def is_settled(self) -> bool:
+        return not self.versions and not self.exchange.is_to_confirm(self.through_seq)
+
+    def strike_out(self) -> None:
+        """Forgets what the peer has by now."""
+        sync = self.exchange.sync
+        owed = sync.debt()
+        self.versions = {
+            key: version
+            for key, version in self.versions.items()
+            if key.name in owed and not sync.is_durable(key, version)
+        }
+
+
+class Flush:
+    """One flush: begins with what is owed when it is made."""
+
+    def __init__(self, links: Links, replication: Replication) -> None:
+        self._links = links
+        self._replication = replication
+        through = replication.store.last_seq
+        self._debts = [
+            _Debt(link.peer.node_id, exchange, self._versions(exchange), through) for link, exchange in links.live()
+        ]
+
+    async def wait(self) -> None:
+        """Returns when nothing of it is owed any more, or to nobody who is still linked. Bound it: a peer may stall."""
+        while self._look():
+            with trio.move_on_after(_LOOK):
+                await self._replication.confirmations.wait()
+
+    def owed(self) -> Mapping[NodeId, int]:
+        """How many documents each peer that is still linked is still owed."""
+        self._look()
+        return {debt.peer: len(debt.versions) for debt in self._debts if debt.versions}
+
+    def _look(self) -> bool:
+        """Whether anything is owed still."""
+        live = {exchange for _, exchange in self._links.live()}
+        for debt in self._debts:
+            debt.strike_out()
+        self._debts = [debt for debt in self._debts if debt.exchange in live and not debt.is_settled]
+        return bool(self._debts)
+
+    def _versions(self, exchange: PeerExchange) -> dict[DocumentKey, int]:
+        entries = (self._replication.table.get(name) for name in exchange.sync.debt())
+        return {entry.key: entry.version for entry in entries if entry is not None}

@@ -117,7 +117,9 @@ class _Node:
         self._watchdog = Watchdog()
         keypair = credentials.keypair
         metrics = Metrics(self._replication, self._documents, self._links)
-        self._status = NodeStatus(config, keypair, library, self._peers, self._links, readiness, self._stuck, metrics)
+        self._status = NodeStatus(
+            config, keypair, library, self._peers, self._links, readiness, self._drain, self._stuck, metrics
+        )
         self._add_checks(readiness)
 
     async def run(self, stopping: trio.Event) -> None:

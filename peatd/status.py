@@ -8,6 +8,7 @@ import peatd
 from peatd import metrics
 from peatd.api.views import PeerView, TopologyLink, TopologyView
 from peatd.config import Config
+from peatd.drain import Drain
 from peatd.identity import Keypair
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
@@ -35,6 +36,7 @@ class NodeStatus:
         peers: PeerTable,
         links: Links,
         readiness: Readiness,
+        drain: Drain,
         stuck: Callable[[], str | None],
         metrics: Metrics,
     ) -> None:
@@ -47,6 +49,7 @@ class NodeStatus:
         self._peers = peers
         self._links = links
         self._readiness = readiness
+        self._drain = drain
         self._stuck = stuck
         self._metrics = metrics
         self._started = trio.current_time()
@@ -62,6 +65,10 @@ class NodeStatus:
 
     def readiness(self) -> Report:
         return self._readiness.report()
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._drain.is_announced
 
     def measures(self) -> Sequence[Measure | Durations]:
         return [

@@ -4,6 +4,8 @@ probes.py, metrics.py, nodes.py, documents.py and updates.py answer · access.py
 errors.py refuses · views.py has the shapes · server.py serves it.
 """
 
+from functools import partial
+
 import structlog
 from quart import request
 from quart.wrappers import Response
@@ -41,12 +43,15 @@ def create_app(mesh: Mesh, token: str) -> QuartTrio:
     add_node_routes(app, mesh)
     add_document_routes(app, mesh.documents)
     add_update_routes(app, mesh.documents)
-    app.after_request(_finish)
+    app.after_request(partial(_finish, mesh))
     return app
 
 
-async def _finish(response: Response) -> Response:
-    """Every answer is of this moment, and is what it says it is."""
+async def _finish(mesh: Mesh, response: Response) -> Response:
+    """Every answer is of this moment, and is what it says it is. A node that is leaving ends each connection with it:
+    the next one goes, through whatever balances, to a node that stays (RFC 9112 §9.6)."""
+    if mesh.is_leaving:
+        response.headers["Connection"] = "close"
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     log.debug("api.request", method=request.method, path=request.path, status=response.status_code)

@@ -166,6 +166,10 @@ class Mesh(Protocol):
 
     def readiness(self) -> Report: ...
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether whoever asks should not count on asking here again."""
+
     def measures(self) -> Sequence[Measure | Durations]:
         """All that this node measures but the requests to the API."""
 

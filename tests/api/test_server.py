@@ -79,10 +79,24 @@ async def test_what_is_not_answered_within_the_grace_is_cut(serve_with):
 
 async def test_readiness_is_told_until_the_end(node):
     node.mesh.draining = "shutting down"
-    client = await node.connect()
+    for _ in range(3):
+        assert (await node.ask("GET", "/ready")).status == 503
+
+
+@pytest.mark.parametrize("request_line", ["GET /livez", "GET /api/v1/documents/a/b", "PUT /api/v1/documents/a/b"])
+async def test_a_node_that_is_leaving_ends_each_connection_with_its_answer(node, request_line):
+    client = await node.connect_privately()
     async with client.stream:
-        for _ in range(3):
-            assert (await client.ask("GET", "/ready")).status == 503
+        method, _, target = request_line.partition(" ")
+        headers = {"Content-Type": "application/json"} if method == "PUT" else {}
+        body = b"{}" if method == "PUT" else b""
+        staying = await client.ask(method, target, headers=headers, body=body)
+        assert "connection" not in staying.headers
+        node.mesh.draining = "shutting down"
+        leaving = await client.ask(method, target, headers=headers, body=body)
+        assert leaving.status < 500
+        assert leaving.headers["connection"] == "close"
+        assert await client.hear_all() == b""
 
 
 async def test_a_thousand_silent_connections_keep_no_probe_out(serve_with):

@@ -186,6 +186,10 @@ class FakeMesh:
     def readiness(self) -> Report:
         return self.checks.report()
 
+    @property
+    def is_leaving(self) -> bool:
+        return self.draining is not None
+
     def measures(self) -> Sequence[Measure | Durations]:
         return [gauge("peat_uptime_seconds", "Since the node started.", self.uptime())]
 

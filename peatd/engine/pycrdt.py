@@ -50,16 +50,16 @@ class PycrdtCopy:
 
     def __init__(self, client: int) -> None:
         self._doc: Any = pycrdt.Doc(client_id=client)
-        self._news = EMPTY
-        self._subscription = self._doc.observe(self._after_transaction)
+        self._news = _News()
+        self._subscription = self._doc.observe(self._news.after_transaction)
 
-    def _after_transaction(self, event: Any) -> None:
-        self._news = event.update
+    def __del__(self) -> None:
+        self._doc.unobserve(self._subscription)  # whose callback holds the document: it would never be freed
 
     def apply(self, update: bytes) -> bytes:
-        self._news = EMPTY
+        self._news.update = EMPTY
         self._doc.apply_update(update)
-        return self._news
+        return self._news.update
 
     def diff(self, state_vector: bytes) -> bytes:
         encoded: bytes = self._doc.get_update(state_vector)
@@ -70,7 +70,7 @@ class PycrdtCopy:
         return root
 
     def change(self, root: str, changes: Sequence[Change]) -> bytes:
-        self._news = EMPTY
+        self._news.update = EMPTY
         top: Any = self.root(root, "map")
         with self._doc.transaction():
             for change in changes:
@@ -81,7 +81,17 @@ class PycrdtCopy:
                     del shared[change.path[-1]]
                 else:
                     shared[change.path[-1]] = _shared(change.value)
-        return self._news
+        return self._news.update
+
+
+class _News:
+    """What the last transaction brought. Not the copy itself: the library keeps whatever observes a document."""
+
+    def __init__(self) -> None:
+        self.update = EMPTY
+
+    def after_transaction(self, event: Any) -> None:
+        self.update = event.update
 
 
 def _shared(value: Any) -> Any:

@@ -59,19 +59,16 @@ class YPyCopy:
     def __init__(self, client: int) -> None:
         # Its garbage collection gets the lengths of nested types wrong and destroys the document: see `rewrite.py`.
         self._doc = y_py.YDoc(client, skip_gc=True)
-        self._news = EMPTY
-        self._subscription = self._doc.observe_after_transaction(self._after_transaction)
-
-    def _after_transaction(self, event: Any) -> None:
-        self._news = bytes(event.get_update())
+        self._news = _News()
+        self._subscription = self._doc.observe_after_transaction(self._news.after_transaction)
 
     def apply(self, update: bytes) -> bytes:
-        self._news = EMPTY
+        self._news.update = EMPTY
         try:
             y_py.apply_update(self._doc, update)
         except _EncodingException as exc:
             raise ValueError(str(exc)) from exc
-        return self._news
+        return self._news.update
 
     def diff(self, state_vector: bytes) -> bytes:
         return bytes(y_py.encode_state_as_update(self._doc, state_vector))
@@ -89,7 +86,7 @@ class YPyCopy:
         raise RuntimeError(f"no root is a {kind}")
 
     def change(self, root: str, changes: Sequence[Change]) -> bytes:
-        self._news = EMPTY
+        self._news.update = EMPTY
         top = self._doc.get_map(root)
         with self._doc.begin_transaction() as transaction:
             for change in changes:
@@ -100,7 +97,18 @@ class YPyCopy:
                     shared.pop(transaction, change.path[-1])
                 else:
                     shared.set(transaction, change.path[-1], _shared(change.value))
-        return self._news
+        return self._news.update
+
+
+class _News:
+    """What the last transaction brought. The library keeps what observes a document, and Python does not see that: were
+    it the copy itself, neither would ever be freed."""
+
+    def __init__(self) -> None:
+        self.update = EMPTY
+
+    def after_transaction(self, event: Any) -> None:
+        self.update = bytes(event.get_update())
 
 
 def _shared(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The acceptance suite of an engine: both CRDT libraries pass it."""
 
 import random
+import weakref
 
 import pytest
 
@@ -121,6 +122,16 @@ def test_malformed_update_is_refused(engine):
 def test_closed_document_is_not_open(engine):
     assert engine.handle(Close(1)) == Done()
     assert engine.handle(Read(1, {})) == NotOpen()
+
+
+def test_copy_that_is_closed_is_freed(library):
+    copy = library.new_copy(5)
+    observer = weakref.ref(copy._news)  # which the library holds as long as it holds the document
+    assert observer()
+
+    del copy
+
+    assert observer() is None
 
 
 def test_open_names_the_bad_row(library):

@@ -106,6 +106,10 @@ class Reach:
                 return False
         return True
 
+    def clock(self, client: int) -> int:
+        """Up to which (exclusive) its structs are here."""
+        return self._clocks.get(client, 0)
+
     def has_deleted(self, client: int, clock: int) -> bool:
         deleted = self._deleted.get(client)
         return deleted is not None and deleted.covers(clock, 1)

@@ -10,14 +10,18 @@ y-py 0.6.2 has faults that ordinary use of nested types meets, and that destroy 
 
 It also makes such GC structs itself, wrongly, unless its garbage collection is off, as it is in `engine/y_py.py`.
 Deleted content then stays; `without_deleted` takes it out of what is stored.
+
+Neither library can cut a surrogate pair: see `pairs.py`.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from peatd.lib0 import write_uint
+from peatd.lib0 import read_string, write_string, write_uint
+from peatd.pairs import without_pairs
 from peatd.ranges import Ranges
 from peatd.reach import Reach
-from peatd.structs import CONTENT, DELETED, GC, Struct, each_struct
+from peatd.structs import CONTENT, DELETED, GC, STRING, Struct, each_struct
 from peatd.update import Content, Examined
 
 
@@ -76,6 +80,22 @@ class _Burial:
     def _is_gc(self, client: int, clock: int) -> bool:
         known, new = self._known.get(client), self._new.get(client)
         return (known is not None and known.covers(clock, 1)) or (new is not None and new.covers(clock, 1))
+
+
+def with_cut_pairs(update: bytes, cut: Mapping[int, Sequence[int]]) -> bytes:
+    """The well-formed update with U+FFFD for both halves of these pairs, by the clocks of their second halves."""
+    out = bytearray()
+    copied = 0
+    for struct in each_struct(update):
+        if struct.info & CONTENT == STRING and (halves := _within(struct, cut.get(struct.client, ()))):
+            out += update[copied : struct.content]
+            write_string(out, without_pairs(read_string(update, struct.content)[0], struct.clock, halves))
+            copied = struct.end
+    return bytes(out + update[copied:])
+
+
+def _within(struct: Struct, clocks: Sequence[int]) -> Sequence[int]:
+    return clocks[bisect_left(clocks, struct.clock) : bisect_left(clocks, struct.clock + struct.length)]
 
 
 def without_deleted(update: bytes, content: Content) -> bytes:

@@ -12,7 +12,7 @@ from peatd.lib0 import read_bytes, read_count, read_json, read_string, read_uint
 ORIGIN, RIGHT_ORIGIN, KEYED, CONTENT = 0x80, 0x40, 0x20, 0x1F
 """The bits of a struct's first byte. A key is written only where neither origin is."""
 
-GC, DELETED, DOC = 0, 1, 9
+GC, DELETED, STRING, DOC = 0, 1, 4, 9
 """Contents that are treated apart."""
 
 

@@ -8,11 +8,14 @@ refers to itself or to a later one of its client, nothing behind the end.
 The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 """
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 
 from peatd.errors import MalformedUpdate
 from peatd.lib0 import read_count, read_string, read_uint
+from peatd.pairs import may_have_pairs, second_halves
 from peatd.ranges import merge_ranges
 from peatd.reach import (
     EMPTY_STATE_VECTOR,
@@ -24,7 +27,7 @@ from peatd.reach import (
     surer_kind,
 )
 from peatd.root_kinds import find_kinds
-from peatd.structs import CONTENT, CONTENTS, DELETED, DOC, GC, KEYED, ORIGIN, RIGHT_ORIGIN, kind_of_root
+from peatd.structs import CONTENT, CONTENTS, DELETED, DOC, GC, KEYED, ORIGIN, RIGHT_ORIGIN, STRING, kind_of_root
 
 __all__ = [
     "EMPTY_STATE_VECTOR",
@@ -74,18 +77,27 @@ class Examined:
     Attributes:
         parents: (client, clock) of all that is named as the parent of a struct.
         gc: client → (clock, length) of the GC structs.
+        pairs: client → clocks of the second halves of surrogate pairs, ascending.
+        cuts: client → clocks before which it splits structs, in any order and repeated. Empty where no pair is in
+            question.
         delete_set: its position.
     """
 
     content: Content
     parents: Sequence[tuple[int, int]]
     gc: Mapping[int, Sequence[tuple[int, int]]]
+    pairs: Mapping[int, Sequence[int]]
+    cuts: Mapping[int, Sequence[int]]
     delete_set: int
 
 
-def examine(update: bytes, *, subdocuments: bool) -> Examined:
-    """As `check`, for whoever may have to rewrite the update."""
-    walk = _Walk()
+def examine(update: bytes, *, subdocuments: bool, has_pairs: bool = False) -> Examined:
+    """As `check`, for whoever may have to rewrite the update.
+
+    Args:
+        has_pairs: whether there are surrogate pairs in the copy that it is for.
+    """
+    walk = _Walk(is_watching=has_pairs or may_have_pairs(update))
     try:
         delete_set = walk.structs(update, subdocuments)
         position = walk.delete_set(update, delete_set)
@@ -95,15 +107,17 @@ def examine(update: bytes, *, subdocuments: bool) -> Examined:
         raise MalformedUpdate("there are bytes behind the update's end")
     if "unknown" in walk.roots.values():
         walk.roots.update(find_kinds(update, {name for name, kind in walk.roots.items() if kind == "unknown"}))
-    return Examined(walk.content(), walk.parents, walk.gc, delete_set)
+    content = walk.content()
+    return Examined(content, walk.parents, walk.gc, walk.pairs, walk.all_cuts(content), delete_set)
 
 
 class _Walk:
     """What has been seen of an update so far."""
 
-    __slots__ = ("deletes", "ends", "gc", "parents", "refers", "roots", "starts")
+    __slots__ = ("cuts", "deletes", "ends", "gc", "is_watching", "pairs", "parents", "refers", "roots", "starts")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_watching: bool) -> None:
+        self.is_watching = is_watching  # for surrogate pairs, and for what cuts them
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.refers: dict[int, int] = {}  # client → the last clock that something refers to
@@ -111,6 +125,8 @@ class _Walk:
         self.roots: dict[str, str] = {}
         self.parents: list[tuple[int, int]] = []
         self.gc: dict[int, list[tuple[int, int]]] = {}
+        self.pairs: dict[int, list[int]] = {}
+        self.cuts: defaultdict[int, MutableSequence[int]] = defaultdict(lambda: array("Q"))
 
     def structs(self, data: bytes, subdocuments: bool) -> int:
         clients, position = read_count(data, 0)
@@ -129,6 +145,7 @@ class _Walk:
     ) -> tuple[int, int]:
         """The position and the clock behind them. The loop that everything waits for: hence long, and inlined."""
         refers = self.refers
+        cuts = self.cuts if self.is_watching else None
         for _ in range(count):
             info = data[position]
             position += 1
@@ -141,6 +158,8 @@ class _Walk:
                 at, position = read_uint(data, position)
                 if at > refers.get(other, -1):
                     refers[other] = at
+                if cuts is not None:
+                    cuts[other].append(at + 1)
                 if other == client and at >= clock:
                     raise MalformedUpdate("a struct of the update refers to itself or a later one")
             if info & RIGHT_ORIGIN:
@@ -148,10 +167,14 @@ class _Walk:
                 at, position = read_uint(data, position)
                 if at > refers.get(other, -1):
                     refers[other] = at
+                if cuts is not None:
+                    cuts[other].append(at)
                 if other == client and at >= clock:
                     raise MalformedUpdate("a struct of the update refers to itself or a later one")
             if position == start and content:
                 position = self._parent(client, clock, info, data, position)
+            if cuts is not None and content == STRING:
+                self._find_pairs(client, clock, data, position)
             length, position = CONTENTS[content](data, position)
             if not length:
                 raise MalformedUpdate("the update holds an empty struct")
@@ -163,6 +186,10 @@ class _Walk:
             if clock >= _MAX_CLOCK:
                 raise MalformedUpdate("a clock in the update is beyond 2^31")
         return position, clock
+
+    def _find_pairs(self, client: int, clock: int, data: bytes, position: int) -> None:
+        if halves := second_halves(read_string(data, position)[0], clock):
+            self.pairs.setdefault(client, []).extend(halves)
 
     def _parent(self, client: int, clock: int, info: int, data: bytes, position: int) -> int:
         """A struct without neighbours names its parent: a root, or the struct that holds a nested type."""
@@ -213,3 +240,9 @@ class _Walk:
                 needs[client] = at + 1
         deletes = {client: merge_ranges(ranges) for client, ranges in self.deletes.items() if ranges}
         return Content(self.starts, ends, needs, deletes, self.roots)
+
+    def all_cuts(self, content: Content) -> Mapping[int, Sequence[int]]:
+        if self.is_watching:
+            for client, ranges in content.deletes.items():
+                self.cuts[client].extend(cut for clock, length in ranges for cut in (clock, clock + length))
+        return self.cuts

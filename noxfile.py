@@ -4,8 +4,10 @@ All sessions of one Python share one environment, made from the lock in requirem
 Arguments behind `--` go to the tool: `nox -s tests -- -k config`.
 """
 
+import contextlib
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -170,10 +172,16 @@ def _environment(
 
 
 def _interpreter(version: str) -> str | None:
-    """A Python that really runs: on a path there may be a shim that does not, or one without venv."""
-    command = (f"python{version}", "-c", "import ensurepip, sys, venv; print(sys.executable)")
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found or None
+    """A Python that really runs: on a path there may be a shim that does not, before one that does, or one without
+    venv. pyenv's shims run what the environment names."""
+    name = f"python{version}"
+    places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    candidates = [(program, os.environ) for place in places if (program := shutil.which(name, path=place))]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        latest = subprocess.run(("pyenv", "latest", version), capture_output=True, text=True, check=True).stdout.strip()
+        candidates.append((name, os.environ | {"PYENV_VERSION": latest}))
+    for program, environ in candidates:
+        command = (program, "-c", "import ensurepip, sys, venv; print(sys.executable)")
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.strip()
+    return None

@@ -16,6 +16,7 @@ class Known:
         asked: we asked for its state, and wait for it.
         vector: the state it told: it is owed a diff against that.
         underway: a diff is being made, or its pieces are being sent.
+        failed: none could be made; asked about again with the next change or comparison.
         round: of the last state that it told; echoed in updates.
     """
 
@@ -26,11 +27,12 @@ class Known:
     asked: bool = False
     vector: bytes | None = None
     underway: bool = False
+    failed: bool = False
     round: int = 0
 
     @property
     def is_in_step(self) -> bool:
-        return not (self.asked or self.underway or self.vector is not None)
+        return not (self.asked or self.underway or self.failed or self.vector is not None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

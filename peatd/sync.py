@@ -56,7 +56,9 @@ class PeerSync:
                 self.ask(entry)
                 return
             known = self._known[entry.name] = Known(entry.incarnation, sent=entry.begun - 1)
-        if known.is_in_step and known.sent < entry.version:
+        if known.failed:
+            self.ask(entry)
+        elif known.is_in_step and known.sent < entry.version:
             self._live[entry.name] = None
 
     def ended(self, entry: Entry, origin: DeviceId | None) -> None:
@@ -127,7 +129,7 @@ class PeerSync:
     def owe_all(self, entry: Entry, empty_vector: bytes) -> None:
         """The peer has nothing of this document."""
         known = self._known.get(entry.name)
-        if known is None or known.incarnation != entry.incarnation:
+        if known is None or known.incarnation != entry.incarnation or known.failed:
             self._known[entry.name] = Known(entry.incarnation, vector=empty_vector)
             self._owed_diffs[entry.name] = None
 
@@ -171,9 +173,8 @@ class PeerSync:
             self._queue_stream(owed.known, outgoing)
 
     def diff_failed(self, owed: OwedDiff) -> None:
-        """It could not be made; the next comparison tries again."""
-        if self._known.get(owed.key.name) is owed.known:
-            self._forget(owed.key.name)
+        """It could not be made: it stays owed, and the next change or comparison tries again."""
+        owed.known.underway, owed.known.failed = False, True
 
     # What to send ----------------------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ class PeerSync:
     def knows(self, key: DocumentKey) -> bool:
         """Whether we know what the peer has of it, or have asked."""
         known = self._known.get(key.name)
-        return known is not None and known.incarnation == key.incarnation
+        return known is not None and known.incarnation == key.incarnation and not known.failed
 
     def is_durable(self, key: DocumentKey, version: int) -> bool:
         """Whether the peer has said that it has this version, or one of a later incarnation, on its disk."""
@@ -213,7 +214,7 @@ class PeerSync:
     def needs_changes_after(self, entry: Entry) -> int:
         """Changes of the entry up to this version are of no more use to this peer."""
         known = self._known.get(entry.name)
-        if known is None or known.asked or known.vector is not None:
+        if known is None or known.asked or known.failed or known.vector is not None:
             return entry.version  # it will be owed a diff
         return known.sent
 

@@ -162,6 +162,27 @@ def test_a_newer_state_voids_the_diff_that_is_underway() -> None:
     assert bob.ready_bytes in (0, 2 * PIECE_BYTES)
 
 
+def test_a_diff_that_could_not_be_made_stays_owed_and_the_next_change_asks_again() -> None:
+    table = DocumentTable()
+    writer = Writer(table)
+    entry = writer.write()
+    bob = PeerSync(BOB, table)
+    bob.ask(entry)
+    bob.take()
+    bob.heard_state(entry, empty_state())
+    owed = bob.next_diff()
+    assert owed is not None
+    bob.diff_failed(owed)
+    assert (bob.take(), bob.owed_documents()) == ([], 1)
+    for _ in range(2):  # asked once, whatever else changes meanwhile
+        writer.write(bob)
+    (asked,) = bob.take()
+    assert isinstance(asked, State)
+    assert asked.answer
+    bob.heard_state(entry, empty_state(1))
+    assert bob.next_diff() is not None
+
+
 def test_a_deleted_document_is_owed_as_its_tombstone_and_nothing_else() -> None:
     table = DocumentTable()
     bob, writer = PeerSync(BOB, table), Writer(table)

@@ -3,20 +3,37 @@
 Before its proof a connection is a stranger's, and costs us memory and a signature: so few are let in at a time.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 MAX_HANDSHAKES = 64
 """In progress at once; at most 10 s each."""
 MAX_HANDSHAKES_PER_HOST = 8
 """So that one host cannot keep all others out."""
+PATIENCE = 2.0
+"""Seconds that a handshake has for itself: three round trips through a satellite, or a node on a very busy machine.
+After it, one that is not done makes room for a newer one: so silence keeps nobody at its address out for long."""
 
 SAY_INTERVAL = 60.0
 """Seconds between two lines about the same thing."""
 _MAX_REMEMBERED = 256
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """A handshake in progress. `give_up`: ends it, for it has to make room."""
+
+    host: str
+    since: float
+    give_up: Callable[[], None]
+
+
 class Admission:
-    """Counts the handshakes in progress.
+    """The handshakes in progress.
+
+    Invariants:
+        1. There are at most `MAX_HANDSHAKES`, and of one host `MAX_HANDSHAKES_PER_HOST`.
 
     Attributes:
         turned_away: connections that were not admitted, since the start.
@@ -24,20 +41,31 @@ class Admission:
 
     def __init__(self) -> None:
         self.turned_away = 0
-        self._per_host: Counter[str] = Counter()
+        self._attempts: dict[Attempt, None] = {}
 
-    def admit(self, host: str) -> bool:
-        """Whether a connection from `host` may try; if so, `release` follows."""
-        if self._per_host.total() >= MAX_HANDSHAKES or self._per_host[host] >= MAX_HANDSHAKES_PER_HOST:
+    def admit(self, attempt: Attempt) -> bool:
+        """Whether this one may try; if so, `release` follows."""
+        of_host = [other for other in self._attempts if other.host == attempt.host]
+        if len(of_host) >= MAX_HANDSHAKES_PER_HOST:
+            is_admitted = self._make_room(of_host, attempt.since)
+        else:
+            is_admitted = len(self._attempts) < MAX_HANDSHAKES or self._make_room(self._attempts, attempt.since)
+        if is_admitted:
+            self._attempts[attempt] = None
+        else:
             self.turned_away += 1
-            return False
-        self._per_host[host] += 1
-        return True
+        return is_admitted
 
-    def release(self, host: str) -> None:
-        self._per_host[host] -= 1
-        if not self._per_host[host]:
-            del self._per_host[host]
+    def release(self, attempt: Attempt) -> None:
+        self._attempts.pop(attempt, None)
+
+    def _make_room(self, attempts: Iterable[Attempt], now: float) -> bool:
+        oldest = next(iter(attempts))
+        if now - oldest.since < PATIENCE:
+            return False
+        oldest.give_up()
+        self.release(oldest)  # Invariant 1: it is as good as gone.
+        return True
 
 
 class Repetitions:

@@ -13,7 +13,7 @@ import trio
 
 from peatd.errors import HandshakeError
 from peatd.names import Address
-from peatd.transport.admission import Admission, Repetitions
+from peatd.transport.admission import PATIENCE, Admission, Attempt, Repetitions
 from peatd.transport.binding import bind_sockets, peer_address
 from peatd.transport.establish import receive
 from peatd.transport.link import Link
@@ -92,17 +92,23 @@ class _Door:
             # It is gone already.
             await trio.aclose_forcefully(stream)
             return None
-        if not self._admission.admit(address.host):
+        scope = trio.CancelScope()
+        attempt = Attempt(address.host, trio.current_time(), scope.cancel)
+        if not self._admission.admit(attempt):
             self.complain(address.host, "busy", f"{self._admission.turned_away} connections turned away so far")
             await trio.aclose_forcefully(stream)
             return None
+        link = None
         try:
-            return await receive(stream, self._credentials, self._hello, address)
+            with scope:
+                link = await receive(stream, self._credentials, self._hello, address)
         except HandshakeError as exc:
             self.complain(address.host, exc.code, str(exc))
-            return None
         finally:
-            self._admission.release(address.host)
+            self._admission.release(attempt)
+        if scope.cancelled_caught:
+            self.complain(address.host, "slow", f"not done in {PATIENCE:.0f} s, it made room for a newer connection")
+        return link
 
     def complain(self, host: str, code: str, reason: str) -> None:
         unsaid = self._repetitions.count(host, code, trio.current_time())

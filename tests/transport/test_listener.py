@@ -10,11 +10,12 @@ import pytest
 import trio
 from fakes.links import OTHER_SECRET, Inbox, credentials, hello
 from structlog.testing import capture_logs
+from trio.testing import MockClock
 
 from peatd.errors import ConfigError, HandshakeError
 from peatd.names import Address
 from peatd.transport import Link, LinkEnd, converse, dial, listen
-from peatd.transport.admission import MAX_HANDSHAKES_PER_HOST
+from peatd.transport.admission import MAX_HANDSHAKES_PER_HOST, PATIENCE
 from peatd.transport.binding import bind_sockets, peer_address
 from peatd.wire.messages import Tombstone
 
@@ -155,6 +156,22 @@ async def test_two_hundred_silent_connections_disturb_no_link() -> None:
             await (await dial_bob(bob)).stream.aclose()
             nursery.cancel_scope.cancel()
     assert sorted((line["code"], line["repeated"]) for line in logs) == [("busy", 0), ("closed", 0)]
+
+
+async def test_silent_connections_make_room_for_a_node_at_their_address(mock_clock: MockClock) -> None:
+    with capture_logs() as logs:
+        async with bob_listening() as bob:
+            [address] = bob.addresses
+            silent = [await trio.open_tcp_stream(address.host, address.port) for _ in range(MAX_HANDSHAKES_PER_HOST)]
+            with pytest.raises(HandshakeError):
+                await dial_bob(bob)
+            mock_clock.jump(PATIENCE)
+            await (await dial_bob(bob)).stream.aclose()
+            assert await silent[0].receive_some(1) == b""
+            for stream in silent:
+                await stream.aclose()
+            await until(lambda: len(logs) == 3)
+    assert [line["code"] for line in logs] == ["busy", "slow", "closed"]
 
 
 async def test_a_refused_stranger_is_one_line_and_no_more() -> None:

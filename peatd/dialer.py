@@ -13,7 +13,7 @@ from peatd.errors import PeerError
 from peatd.links import Links
 from peatd.names import Address, NodeId
 from peatd.peers import Backoff, PeerTable, Verdict
-from peatd.transport.link import Link, LinkEnd
+from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 log = structlog.get_logger()
 
@@ -77,13 +77,16 @@ class Dialer:
                         self._peers.lost(node_id, trio.current_time())
                         self._pursuits.pop(node_id).stop()
 
-    def arrived(self, host: str) -> None:
-        """Somebody has dialled us from there: whoever we could not reach there may be up now. DNS names may mean it."""
+    def arrived(self, peer: LinkPeer, host: str) -> None:
+        """It has dialled us from there: whoever we could not reach there may be up now, and DNS names may mean it. One
+        whom no sighting is known to be may be anyone who has not answered yet, whatever address it dials from."""
+        is_known = self._peers.is_sighted(peer.node_id, peer.device_id)
         for pursuit in self._pursuits.values():
             sighting = self._peers.sighting(pursuit.node_id)
             if sighting is None or pursuit.is_twin:
                 continue
-            if any(a.host == host or not _is_ip(a.host) for a in sighting.info.addresses):
+            may_be = not is_known and sighting.device_id is None
+            if may_be or any(a.host == host or not _is_ip(a.host) for a in sighting.info.addresses):
                 pursuit.nudge.set()
 
     async def _pursue(self, pursuit: _Pursuit) -> None:

@@ -151,7 +151,7 @@ class _Node:
             dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
 
             async def welcome(link: Link) -> None:
-                dialer.arrived(link.address.host)
+                dialer.arrived(link.peer, link.address.host)
                 await self._links.keep(link)
 
             listening = partial(listen, self._config.bind, self._credentials, self._hello, welcome)

@@ -117,6 +117,10 @@ class PeerTable:
     def sighting(self, node_id: NodeId) -> Sighting | None:
         return self._sightings.get(node_id)
 
+    def is_sighted(self, node_id: NodeId, device_id: DeviceId) -> bool:
+        """Whether discovery knows this node: by its name, or because we have met it where discovery said."""
+        return node_id in self._sightings or any(s.device_id == device_id for s in self._sightings.values())
+
     def met(self, node_id: NodeId, device_id: DeviceId, address: Address) -> None:
         """A link with it has come up."""
         self._acquaintances[device_id] = Acquaintance(node_id, device_id, address)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import trio
-from fakes.links import memory_links
+from fakes.links import memory_links, peer
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peatd.dialer import Dialer
@@ -115,11 +115,37 @@ async def test_a_new_address_is_dialled_at_once(mock_clock: MockClock) -> None:
 async def test_whoever_dials_us_is_dialled_back_at_once(mock_clock: MockClock) -> None:
     async with scene() as it:
         await it.found()
-        it.dialer.arrived("10.9.9.9")
+        it.dialer.arrived(peer("bob", initiating=False), "10.9.9.9")
         await wait_all_tasks_blocked()
         assert len(it.dialled) == 1
-        it.dialer.arrived("10.0.0.2")
+        it.dialer.arrived(peer("bob", initiating=False), "10.0.0.2")
         await wait_all_tasks_blocked()
+        assert len(it.dialled) == 2
+
+
+async def test_an_unnamed_peer_that_dials_from_elsewhere_is_soon_known_to_be_that_one(mock_clock: MockClock) -> None:
+    """Until we have dialled it, it is shown twice: by its address, and by its name."""
+    async with scene() as it:
+        unnamed = NodeId(str(AT_BOB))
+        await it.tell.send(PeerFound(PeerInfo(unnamed, (AT_BOB,))))
+        await wait_all_tasks_blocked()
+        it.up = True
+        bob = peer("bob", initiating=False)
+        it.peers.met(bob.node_id, bob.device_id, ELSEWHERE)
+        it.dialer.arrived(bob, ELSEWHERE.host)
+        await wait_all_tasks_blocked()
+        assert len(it.dialled) == 2
+        (shown,) = it.peers.all(trio.current_time())
+        assert (shown.node_id, shown.addresses) == (BOB, (AT_BOB,))
+
+
+async def test_a_peer_that_is_known_already_has_nobody_else_dialled(mock_clock: MockClock) -> None:
+    async with scene() as it:
+        await it.tell.send(PeerFound(PeerInfo(NodeId("carol"), (ELSEWHERE,))))
+        await it.found()
+        for _ in range(3):
+            it.dialer.arrived(peer("bob", initiating=False), "10.9.9.9")
+            await wait_all_tasks_blocked()
         assert len(it.dialled) == 2
 
 
@@ -132,7 +158,7 @@ async def test_who_goes_by_a_node_id_that_is_taken_is_not_dialled_back(mock_cloc
         it.links.cut.set()
         await wait_all_tasks_blocked()
         for _ in range(3):
-            it.dialer.arrived("10.0.0.2")
+            it.dialer.arrived(peer("bob", initiating=False), "10.0.0.2")
             await wait_all_tasks_blocked()
         assert len(it.dialled) == 1
         it.links.cut = trio.Event()

@@ -1,19 +1,16 @@
 """Nodes that find each other through a Kubernetes API server: as pods do, and with a kubeconfig from outside."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.clusters import POLL, TOKEN, kubeconfig
 from e2e.nodes import Formation, Node, free_address, until, wait_equal
 from fakes.apiserver import FakeApiServer
 from fakes.apiserver_wire import Refuse
 from fakes.certificates import Authority
 from fakes.endpointslices import Json, endpoint_slice, pod
-
-TOKEN = "the-token"
-POLL = ("--poll-interval", "2")
 
 
 def slice_of(node: Node, address: str | None = None, **annotations: str) -> Json:
@@ -21,20 +18,6 @@ def slice_of(node: Node, address: str | None = None, **annotations: str) -> Json
     host, _, port = (address or node.mesh).rpartition(":")
     named = {f"peat.{key}": value for key, value in annotations.items()}
     return endpoint_slice(f"mesh-{node.name}", pod(node.name, host), ports=[("peat", int(port))], annotations=named)
-
-
-def kubeconfig(directory: Path, server: FakeApiServer) -> str:
-    path = directory / "kubeconfig"
-    configuration = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "fake", "user": "me", "namespace": "elsewhere"}}],
-        "clusters": [{"name": "fake", "cluster": {"server": server.url}}],
-        "users": [{"name": "me", "user": {"token": TOKEN}}],
-    }
-    path.write_text(json.dumps(configuration))  # JSON is YAML, too
-    return str(path)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import ipaddress
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 import trio
@@ -67,11 +68,11 @@ class Dialer:
             async for event in events:
                 match event:
                     case PeerFound(info):
-                        self._peers.sighted(info, self._sources_of(info.node_id))
+                        self._peers.sighted(info, partial(self._sources_of, info.node_id))
                         pursuit = self._pursuits[info.node_id] = _Pursuit(info.node_id)
                         nursery.start_soon(self._pursue, pursuit)
                     case PeerUpdated(info):
-                        self._peers.sighted(info, self._sources_of(info.node_id))
+                        self._peers.sighted(info, partial(self._sources_of, info.node_id))
                         self._pursuits[info.node_id].nudge.set()
                     case PeerLost(node_id):
                         self._peers.lost(node_id, trio.current_time())

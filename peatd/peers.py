@@ -9,7 +9,7 @@ Once a sighting has been dialled we know which acquaintance answers there, and t
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from peatd.discovery.events import PeerInfo
@@ -31,10 +31,15 @@ class PeerState(enum.Enum):
 
 @dataclass(slots=True)
 class Sighting:
-    """A peer as discovery knows it, and how dialling it goes. `device_id`: who answered there last."""
+    """A peer as discovery knows it, and how dialling it goes.
+
+    Attributes:
+        sources: asked, not kept: that a second source knows the same of it is no event.
+        device_id: who answered there last.
+    """
 
     info: PeerInfo
-    sources: tuple[str, ...]
+    sources: Callable[[], tuple[str, ...]]
     device_id: DeviceId | None = None
     dialing: bool = True
     error: str | None = None
@@ -97,7 +102,7 @@ class PeerTable:
         self._sightings: dict[NodeId, Sighting] = {}
         self._acquaintances: dict[DeviceId, Acquaintance] = {}
 
-    def sighted(self, info: PeerInfo, sources: tuple[str, ...]) -> None:
+    def sighted(self, info: PeerInfo, sources: Callable[[], tuple[str, ...]]) -> None:
         """Discovery found the peer, or knows something new of it."""
         known = self._sightings.get(info.node_id)
         if known is None:
@@ -156,7 +161,7 @@ class PeerTable:
             node_id=acquaintance.node_id,
             device_id=acquaintance.device_id,
             state=state,
-            sources=tuple(dict.fromkeys(source for s in sightings for source in s.sources)) or ("inbound",),
+            sources=tuple(dict.fromkeys(source for s in sightings for source in s.sources())) or ("inbound",),
             addresses=tuple(dict.fromkeys(a for info in infos for a in info.addresses)) or (acquaintance.address,),
             relay_url=next((info.relay_url for info in infos if info.relay_url), None),
             metadata={key: value for info in reversed(infos) for key, value in info.metadata.items()},
@@ -265,7 +270,7 @@ def _sighted_peer(sighting: Sighting) -> Peer:
         node_id=info.node_id,
         device_id=None,
         state=_dialing_state([sighting]),
-        sources=sighting.sources,
+        sources=sighting.sources(),
         addresses=info.addresses,
         relay_url=info.relay_url,
         metadata=dict(info.metadata),

@@ -36,7 +36,7 @@ def claim(device: str, *, node: str = "", instance: int = 0, initiating: bool = 
 
 def test_a_sighting_that_nobody_answered_at_is_called_as_discovery_calls_it() -> None:
     peers = table()
-    peers.sighted(sighting("10.0.0.2:11204"), ("static",))
+    peers.sighted(sighting("10.0.0.2:11204"), lambda: ("static",))
     peer = only(peers)
     assert (peer.node_id, peer.device_id, peer.state) == ("10.0.0.2:11204", None, PeerState.DIALING)
     assert peer.metadata == {"formation": "alpha"}
@@ -44,8 +44,8 @@ def test_a_sighting_that_nobody_answered_at_is_called_as_discovery_calls_it() ->
 
 def test_two_sightings_of_one_device_are_one_peer() -> None:
     peers = table()
-    peers.sighted(sighting("10.0.0.2:11204"), ("static",))
-    peers.sighted(sighting("bob", AT_BOB_V6), ("kubernetes",))
+    peers.sighted(sighting("10.0.0.2:11204"), lambda: ("static",))
+    peers.sighted(sighting("bob", AT_BOB_V6), lambda: ("kubernetes",))
     peers.sighting(NodeId("10.0.0.2:11204")).device_id = BOB  # type: ignore[union-attr]  # it is there
     peers.met(NodeId("bob"), BOB, AT_BOB)
     peer = only(peers)
@@ -58,16 +58,26 @@ def test_two_sightings_of_one_device_are_one_peer() -> None:
 
 def test_a_new_address_may_be_another_node() -> None:
     peers = table()
-    peers.sighted(sighting("pod-1"), ("kubernetes",))
+    peers.sighted(sighting("pod-1"), lambda: ("kubernetes",))
     peers.sighting(NodeId("pod-1")).device_id = BOB  # type: ignore[union-attr]  # it is there
     peers.met(NodeId("bob"), BOB, AT_BOB)
-    peers.sighted(sighting("pod-1", AT_BOB_V6), ("kubernetes",))
+    peers.sighted(sighting("pod-1", AT_BOB_V6), lambda: ("kubernetes",))
     assert not peers.is_linked(NodeId("pod-1"))
+
+
+def test_a_source_that_says_nothing_new_of_a_peer_is_shown_too() -> None:
+    peers, sources = table(), ["static"]
+    peers.sighted(sighting("bob"), lambda: tuple(sources))
+    sources.append("kubernetes")
+    assert only(peers).sources == ("static", "kubernetes")
+    peers.met(NodeId("bob"), BOB, AT_BOB)
+    sources.remove("static")
+    assert only(peers).sources == ("kubernetes",)
 
 
 def test_a_peer_without_source_and_link_is_lost_and_then_forgotten() -> None:
     peers = table()
-    peers.sighted(sighting("bob"), ("static",))
+    peers.sighted(sighting("bob"), lambda: ("static",))
     peers.met(NodeId("bob"), BOB, AT_BOB)
     peers.lost(NodeId("bob"), now=2.0)
     assert only(peers, 2.0).state is PeerState.LINKED
@@ -80,7 +90,7 @@ def test_a_peer_without_source_and_link_is_lost_and_then_forgotten() -> None:
 
 def test_a_peer_that_is_still_sighted_is_never_forgotten() -> None:
     peers = table()
-    peers.sighted(sighting("bob"), ("static",))
+    peers.sighted(sighting("bob"), lambda: ("static",))
     peers.met(NodeId("bob"), BOB, AT_BOB)
     peers.parted(BOB, parting(1.0))
     assert only(peers, 10 * LOST_FOR).state is PeerState.DIALING
@@ -95,7 +105,7 @@ def test_who_dials_in_without_being_sighted_is_inbound() -> None:
 @pytest.mark.parametrize("name", ["alice", "10.0.0.1:11204"])
 def test_ourselves_are_nobody_to_dial_or_show(name: str) -> None:
     peers = table()
-    peers.sighted(sighting(name), ("kubernetes",))
+    peers.sighted(sighting(name), lambda: ("kubernetes",))
     if name != "alice":
         peers.sighting(NodeId(name)).device_id = ALICE  # type: ignore[union-attr]  # it is there
     assert peers.is_linked(NodeId(name))

@@ -110,15 +110,18 @@ class Dialer:
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
         sighting.dialing = True
+        self._peers.tell()
         try:
             link = await self._dial(sighting.info.addresses)
         except PeerError as error:
             if str(error) != sighting.error:
                 log.warning("cannot link", peer=pursuit.node_id, error=str(error))
             sighting.error = str(error)
+            self._peers.tell()
             await self._pause(pursuit, longest=False)
             return None
         sighting.device_id, sighting.error = link.peer.device_id, None
+        self._peers.tell()
         if link.peer.node_id != pursuit.node_id != str(link.address):
             log.info("peer answers to another name", sighted=pursuit.node_id, peer=link.peer.node_id)
         return link
@@ -132,11 +135,13 @@ class Dialer:
         if sighting is not None and pursuit.is_twin:
             sighting.error = end.message
             sighting.device_id = None
+            self._peers.tell()
 
     async def _pause(self, pursuit: _Pursuit, *, longest: bool) -> None:
         sighting = self._peers.sighting(pursuit.node_id)
         if sighting is not None:
             sighting.dialing = False
+            self._peers.tell()
         backoff = pursuit.backoff
         pause = backoff.longest(random.random()) if longest else backoff.pause(random.random())
         with trio.move_on_after(pause):

@@ -9,7 +9,7 @@ Once a sighting has been dialled we know which acquaintance answers there, and t
 """
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from peatd.discovery.events import PeerInfo
@@ -101,16 +101,27 @@ class PeerTable:
         self._own_device = own_device
         self._sightings: dict[NodeId, Sighting] = {}
         self._acquaintances: dict[DeviceId, Acquaintance] = {}
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """From now on this is called after every change; it must change nothing itself."""
+        self._watchers.append(watcher)
+
+    def tell(self) -> None:
+        """Something has changed. Whoever changes a sighting calls it."""
+        for watcher in self._watchers:
+            watcher()
 
     def sighted(self, info: PeerInfo, sources: Callable[[], tuple[str, ...]]) -> None:
         """Discovery found the peer, or knows something new of it."""
         known = self._sightings.get(info.node_id)
         if known is None:
             self._sightings[info.node_id] = Sighting(info, sources)
-            return
-        if known.info.addresses != info.addresses:
-            known.device_id = None  # whoever answered at the old address need not answer at the new one
-        known.info, known.sources = info, sources
+        else:
+            if known.info.addresses != info.addresses:
+                known.device_id = None  # whoever answered at the old address need not answer at the new one
+            known.info, known.sources = info, sources
+        self.tell()
 
     def lost(self, node_id: NodeId, now: float) -> None:
         """No source has it any more."""
@@ -118,6 +129,7 @@ class PeerTable:
         acquaintance = self._acquaintance_of(node_id, sighting)
         if acquaintance is not None and acquaintance.parting is not None:
             acquaintance.parting = replace(acquaintance.parting, at=now)
+        self.tell()
 
     def sighting(self, node_id: NodeId) -> Sighting | None:
         return self._sightings.get(node_id)
@@ -129,10 +141,12 @@ class PeerTable:
     def met(self, node_id: NodeId, device_id: DeviceId, address: Address) -> None:
         """A link with it has come up."""
         self._acquaintances[device_id] = Acquaintance(node_id, device_id, address)
+        self.tell()
 
     def parted(self, device_id: DeviceId, parting: Parting) -> None:
         """Its link has ended."""
         self._acquaintances[device_id].parting = parting
+        self.tell()
 
     def is_linked(self, node_id: NodeId) -> bool:
         """Whether whom discovery calls so is linked (or is ourselves: there is nobody to dial)."""
@@ -145,29 +159,10 @@ class PeerTable:
     def all(self, now: float) -> list[Peer]:
         """Everyone worth showing, by node id."""
         self._forget_long_lost(now)
-        peers = [self._met_peer(a, list(self._sightings_of(a))) for a in self._acquaintances.values()]
-        for node_id, sighting in self._sightings.items():
-            if not self._is_own(node_id, sighting) and self._acquaintance_of(node_id, sighting) is None:
-                peers.append(_sighted_peer(sighting))
+        seen, unmet = self._matched()
+        peers = [_met_peer(a, seen.get(a.device_id, [])) for a in self._acquaintances.values()]
+        peers += [_sighted_peer(s) for s in unmet if not self._is_own(s.info.node_id, s)]
         return sorted(peers, key=lambda peer: (peer.node_id, peer.device_id or ""))
-
-    def _met_peer(self, acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:
-        infos = [sighting.info for sighting in sightings]
-        parting = acquaintance.parting
-        linked = parting is None
-        state = PeerState.LINKED if linked else _dialing_state(sightings)
-        errors = [s.error for s in sightings if s.error and not linked]
-        return Peer(
-            node_id=acquaintance.node_id,
-            device_id=acquaintance.device_id,
-            state=state,
-            sources=tuple(dict.fromkeys(source for s in sightings for source in s.sources())) or ("inbound",),
-            addresses=tuple(dict.fromkeys(a for info in infos for a in info.addresses)) or (acquaintance.address,),
-            relay_url=next((info.relay_url for info in infos if info.relay_url), None),
-            metadata={key: value for info in reversed(infos) for key, value in info.metadata.items()},
-            parting=parting,
-            error=next(iter(errors), parting.error if parting else None),
-        )
 
     def _is_own(self, node_id: NodeId, sighting: Sighting | None) -> bool:
         """A pod finds itself in its Service, under the name that is its node id."""
@@ -178,15 +173,24 @@ class PeerTable:
             return self._acquaintances.get(sighting.device_id)
         return next((a for a in self._acquaintances.values() if a.node_id == node_id), None)
 
-    def _sightings_of(self, acquaintance: Acquaintance) -> Iterator[Sighting]:
+    def _matched(self) -> tuple[dict[DeviceId, list[Sighting]], list[Sighting]]:
+        """The sightings of each acquaintance, and those of nobody that we have met."""
+        by_name = {a.node_id: a for a in reversed(self._acquaintances.values())}
+        seen: dict[DeviceId, list[Sighting]] = {}
+        unmet = []
         for node_id, sighting in self._sightings.items():
-            if self._acquaintance_of(node_id, sighting) is acquaintance:
-                yield sighting
+            known = by_name.get(node_id) if sighting.device_id is None else self._acquaintances.get(sighting.device_id)
+            if known is None:
+                unmet.append(sighting)
+            else:
+                seen.setdefault(known.device_id, []).append(sighting)
+        return seen, unmet
 
     def _forget_long_lost(self, now: float) -> None:
+        seen, _ = self._matched()
         for device_id, acquaintance in list(self._acquaintances.items()):
             gone = acquaintance.parting is not None and now - acquaintance.parting.at > LOST_FOR
-            if gone and not any(self._sightings_of(acquaintance)):
+            if gone and device_id not in seen:
                 del self._acquaintances[device_id]  # Invariant 2.
 
 
@@ -262,6 +266,25 @@ def _dialing_state(sightings: list[Sighting]) -> PeerState:
     if not sightings:
         return PeerState.LOST
     return PeerState.DIALING if any(s.dialing for s in sightings) else PeerState.BACKING_OFF
+
+
+def _met_peer(acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:
+    infos = [sighting.info for sighting in sightings]
+    parting = acquaintance.parting
+    linked = parting is None
+    state = PeerState.LINKED if linked else _dialing_state(sightings)
+    errors = [s.error for s in sightings if s.error and not linked]
+    return Peer(
+        node_id=acquaintance.node_id,
+        device_id=acquaintance.device_id,
+        state=state,
+        sources=tuple(dict.fromkeys(source for s in sightings for source in s.sources())) or ("inbound",),
+        addresses=tuple(dict.fromkeys(a for info in infos for a in info.addresses)) or (acquaintance.address,),
+        relay_url=next((info.relay_url for info in infos if info.relay_url), None),
+        metadata={key: value for info in reversed(infos) for key, value in info.metadata.items()},
+        parting=parting,
+        error=next(iter(errors), parting.error if parting else None),
+    )
 
 
 def _sighted_peer(sighting: Sighting) -> Peer:

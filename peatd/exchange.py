@@ -196,7 +196,7 @@ class PeerExchange:
     def _begun_if_empty(self, key: DocumentKey, digest: bytes) -> Entry | None:
         """A document that we lack begins here with its first content, so that no reader ever sees it half there; one
         that is empty at the peer has none, and begins at once."""
-        return self._replication.begin(key) if digest == EMPTY_DIGEST else None
+        return self._replication.begin(key, self._device_id) if digest == EMPTY_DIGEST else None
 
     def _answered_ended(self, key: DocumentKey) -> bool:
         """Whether the peer speaks of an incarnation that is over: then it is told so."""

@@ -65,8 +65,8 @@ class Subscriber:
 class Watcher(Protocol):
     """Someone here who follows documents. Told in the order of merging, and of nothing that was not recorded."""
 
-    def begun(self, entry: Entry) -> None:
-        """A document, or a new incarnation of one, began; it is still empty."""
+    def begun(self, entry: Entry, origin: DeviceId | None) -> None:
+        """A document, or a new incarnation of one, began, here or (`origin`) by a peer; it is still empty."""
 
     def changed(self, entry: Entry, update: bytes, origin: DeviceId | None) -> None:
         """The document has this news; `origin` brought it (None: it was made here)."""
@@ -98,7 +98,7 @@ class Replication:
         entry = self.table.alive(key)
         begun = entry is None
         if entry is None:
-            entry = self.begin(key)
+            entry = self.begin(key, origin)
         if not news.content.is_empty:
             self.store.record(key, news.update)
             self.table.changed(entry, news.update, news.content, origin)
@@ -109,14 +109,14 @@ class Replication:
                 watcher.changed(entry, news.update, origin)
         return Merged(key, entry.version, self.store.last_seq, begun)
 
-    def begin(self, key: DocumentKey) -> Entry:
+    def begin(self, key: DocumentKey, origin: DeviceId | None) -> Entry:
         """A new document, or a new incarnation of one; still empty."""
         self._close(key.name)
         self.store.set_incarnation(key.name, key.incarnation, deleted=False)
         entry = self.table.begin(key)
         self._owe(entry)
         for watcher in self._watchers:
-            watcher.begun(entry)
+            watcher.begun(entry, origin)
         return entry
 
     def end(self, key: DocumentKey, origin: DeviceId | None) -> Merged | None:

@@ -18,8 +18,8 @@ class Diary:
     def __init__(self) -> None:
         self.told: list[tuple[str, DocumentName, int, bool]] = []
 
-    def begun(self, entry: Entry) -> None:
-        self._write("begun", entry, is_ours=True)
+    def begun(self, entry: Entry, origin: DeviceId | None) -> None:
+        self._write("begun", entry, is_ours=origin is None)
 
     def changed(self, entry: Entry, update: bytes, origin: DeviceId | None) -> None:
         self._write("changed", entry, is_ours=origin is None)
@@ -45,7 +45,7 @@ async def test_changes_of_our_own_and_of_peers_are_told_in_order(autojump_clock:
             assert bob.library.count() == 0
             await bob.library.put(NOTES, {"c": 3}, if_match=None)
     assert diary.told == [
-        ("begun", NOTES, 1, True),
+        ("begun", NOTES, 1, False),
         ("changed", NOTES, 1, False),
         ("changed", NOTES, 1, True),
         ("ended", NOTES, 1, False),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from peatd.names import DocumentName
+from peatd.names import DocumentKey, DocumentName
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,6 +111,9 @@ class Library(Protocol):
 
     def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
         """At most `limit` documents, of one collection or of all, in the order of their names, behind `after`."""
+
+    def etag(self, key: DocumentKey) -> str | None:
+        """Of the version that this incarnation is at; None if it is over."""
 
     async def read(self, name: DocumentName) -> DocumentView:
         """Raises: NoSuchDocument."""

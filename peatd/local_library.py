@@ -44,6 +44,10 @@ class LocalLibrary:
         size_bytes = self._replication.store.size_bytes
         return [DocumentListing(e.name, e.incarnation, size_bytes(e.name)) for e in chosen[:limit]]
 
+    def etag(self, key: DocumentKey) -> str | None:
+        entry = self._table.alive(key)
+        return None if entry is None else entry.etag
+
     async def read(self, name: DocumentName) -> DocumentView:
         entry = self._living(name)
 

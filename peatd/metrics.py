@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from peatd.api.views import PeerView
 from peatd.documents import Documents
+from peatd.events import EventLog
 from peatd.links import Links
 from peatd.measures import Durations, Kind, Measure, counter, gauge
 from peatd.peers import PeerState
@@ -81,6 +82,12 @@ def of_node(version: str, node_id: str, uptime: float, report: Report) -> Iterat
     yield gauge("peat_ready", "1 while the node is ready.", report.ready)
     checks = [((check.name,), check.ready) for check in report.checks]
     yield Measure("peat_check_ready", Kind.GAUGE, "1 while the readiness check passes.", checks, ("check",))
+
+
+def of_events(log: EventLog) -> Iterator[Measure]:
+    """Those who follow what happens here."""
+    yield gauge("peat_event_readers", "Open streams of events.", log.reader_count)
+    yield counter("peat_event_resets_total", "Readers of events that were told that the past is gone.", log.resets)
 
 
 def of_peers(views: Sequence[PeerView]) -> Iterator[Measure]:

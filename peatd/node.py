@@ -29,6 +29,7 @@ from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
 from peatd.drain import Drain
 from peatd.flush import Flush
+from peatd.events import EventLog
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import ensure_formation_secret
 from peatd.identity import Keypair
@@ -110,6 +111,8 @@ class _Node:
         )
         self._replication = Replication(store, self._documents)
         self._upkeep = Upkeep(self._replication)
+        self._events = EventLog(instance[:8].hex())
+        self._replication.watch(self._events)
         self._peers = PeerTable(NodeId(config.node_id), own_device)
         own = Claim(NodeId(config.node_id), own_device, instance, initiating=False)
         self._links = Links(own, self._peers, self._replication, self._drain)
@@ -118,7 +121,16 @@ class _Node:
         keypair = credentials.keypair
         metrics = Metrics(self._replication, self._documents, self._links)
         self._status = NodeStatus(
-            config, keypair, library, self._peers, self._links, readiness, self._drain, self._stuck, metrics
+            config,
+            keypair,
+            library,
+            self._peers,
+            self._links,
+            readiness,
+            self._drain,
+            self._stuck,
+            metrics,
+            self._events,
         )
         self._add_checks(readiness)
 
@@ -141,6 +153,7 @@ class _Node:
                 if not starting.cancelled_caught:
                     await self._mesh(stopping)
                     self._upkeep.save()
+                self._events.close()  # else the API would wait for those who follow them
                 serving.cancel_scope.cancel()
         finally:
             remove_token(token_file)

@@ -6,15 +6,18 @@ import trio
 
 import peatd
 from peatd import metrics
+from peatd.api.events import peer_text
 from peatd.api.views import PeerView, TopologyLink, TopologyView
 from peatd.config import Config
 from peatd.drain import Drain
+from peatd.events import EventLog
 from peatd.identity import Keypair
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.measures import Durations, Measure
 from peatd.metrics import Metrics
 from peatd.names import Address
+from peatd.peer_changes import moves_between
 from peatd.peers import Peer, PeerState, PeerTable
 from peatd.readiness import Readiness, Report
 
@@ -39,12 +42,14 @@ class NodeStatus:
         drain: Drain,
         stuck: Callable[[], str | None],
         metrics: Metrics,
+        events: EventLog,
     ) -> None:
         self.node_id: str = config.node_id
         self.device_id: str = keypair.device_id
         self.public_key = keypair.public_key.hex()
         self.formation = config.formation
         self.documents = library
+        self.events = events
         self.listening: dict[str, Address | None] = {"api": None, "mesh": None, "clients": None}
         self._peers = peers
         self._links = links
@@ -53,6 +58,8 @@ class NodeStatus:
         self._stuck = stuck
         self._metrics = metrics
         self._started = trio.current_time()
+        self._told_of: list[Peer] = []
+        peers.watch(self._tell_of_peers)
 
     def uptime(self) -> float:
         return trio.current_time() - self._started
@@ -74,6 +81,7 @@ class NodeStatus:
         return [
             *metrics.of_node(self.version, self.node_id, self.uptime(), self.readiness()),
             *metrics.of_peers(self.peers()),
+            *metrics.of_events(self.events),
             *self._metrics.of_parts(),
         ]
 
@@ -89,6 +97,12 @@ class NodeStatus:
         peers = [view for view in self.peers() if view.connected]
         links = [TopologyLink(self.node_id, view.id, view.rtt_ms) for view in peers]
         return TopologyView(peer_count=len(peers), role="member", hierarchy_level=0, links=links)
+
+    def _tell_of_peers(self) -> None:
+        now = trio.current_time()
+        before, self._told_of = self._told_of, self._peers.all(now)
+        for move, peer in moves_between(before, self._told_of):
+            self.events.peer_moved(move, peer.node_id, peer_text(move, self._peer_view(peer, now)))
 
     def _peer_view(self, peer: Peer, now: float) -> PeerView:
         link, exchange = (peer.device_id and self._links.get(peer.device_id)) or (None, None)

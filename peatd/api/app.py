@@ -1,6 +1,6 @@
-"""The HTTP API: every route of `/api/v1` but the streams, as one app. Start reading here.
+"""The HTTP API: every route of `/api/v1`, as one app. Start reading here.
 
-probes.py, metrics.py, nodes.py, documents.py and updates.py answer · access.py lets in · decode.py parses ·
+probes.py, metrics.py, nodes.py, documents.py, updates.py and events.py answer · access.py lets in · decode.py parses ·
 errors.py refuses · views.py has the shapes · server.py serves it.
 """
 
@@ -15,6 +15,7 @@ from peatd.api import metrics, probes
 from peatd.api.access import guard_routes
 from peatd.api.documents import add_document_routes
 from peatd.api.errors import answer_errors
+from peatd.api.events import add_event_routes
 from peatd.api.nodes import add_node_routes
 from peatd.api.updates import add_update_routes
 from peatd.api.views import Mesh
@@ -43,6 +44,7 @@ def create_app(mesh: Mesh, token: str) -> QuartTrio:
     add_node_routes(app, mesh)
     add_document_routes(app, mesh.documents)
     add_update_routes(app, mesh.documents)
+    add_event_routes(app, mesh.events, mesh.documents)
     app.after_request(partial(_finish, mesh))
     return app
 

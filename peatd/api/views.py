@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from peatd.events import EventLog
 from peatd.library import Library
 from peatd.measures import Durations, Measure
 from peatd.readiness import Report
@@ -119,6 +120,29 @@ class WrittenView(msgspec.Struct, frozen=True):
     ack: str
 
 
+class DocumentEventView(msgspec.Struct, frozen=True):
+    """`etag` as the document's route gives it, of the version that the incarnation is at now; null when it is over.
+    `origin` is the device id of the peer that brought the change; null: it was made on this node."""
+
+    type: Literal["created", "changed", "deleted"]
+    collection: str
+    id: str
+    incarnation: int
+    etag: str | None
+    origin: str | None
+
+
+class PeerEventView(msgspec.Struct, frozen=True):
+    """`peer` as it was then; of one that is lost, as it was before."""
+
+    type: Literal["found", "lost", "linked", "unlinked", "updated"]
+    peer: PeerView
+
+
+class ResetView(msgspec.Struct, frozen=True):
+    reason: Literal["unknown", "restarted", "behind"]
+
+
 class ErrorView(msgspec.Struct, frozen=True):
     code: str
     message: str
@@ -155,6 +179,10 @@ class Mesh(Protocol):
 
     @property
     def documents(self) -> Library: ...
+
+    @property
+    def events(self) -> EventLog:
+        """What happens to documents and peers."""
 
     def uptime(self) -> float: ...
 

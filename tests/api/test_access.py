@@ -111,7 +111,7 @@ def test_any_other_address_is_not(host):
     assert not is_loopback(host)
 
 
-@pytest.mark.parametrize("path", ["/node", "/peers", "/documents", "/documents/a/b", "/nothing", "/events"])
+@pytest.mark.parametrize("path", ["/node", "/peers", "/documents", "/documents/a/b", "/nothing", "/events/x"])
 async def test_over_tcp_nothing_but_probes_is_told_without_a_token(node, path):
     client = await node.connect()
     async with client.stream:

@@ -9,9 +9,10 @@ import y_py
 
 from peatd.api.views import PeerView, TopologyLink, TopologyView
 from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
+from peatd.events import EventLog
 from peatd.library import DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written
 from peatd.measures import Durations, Measure, gauge
-from peatd.names import DocumentName
+from peatd.names import DocumentKey, DocumentName
 from peatd.readiness import OWN_CHECKS, Readiness, Report
 from peatd.update import MAX_UPDATE_BYTES, Reach, check, decode_state_vector
 
@@ -86,6 +87,10 @@ class FakeLibrary:
             for name in names
             if after is None or name > after
         ][:limit]
+
+    def etag(self, key: DocumentKey) -> str | None:
+        copy = self._copies.get(key.name)
+        return copy.etag if copy is not None and copy.incarnation == key.incarnation else None
 
     async def read(self, name: DocumentName) -> DocumentView:
         copy = self._living(name)
@@ -168,6 +173,7 @@ class FakeMesh:
 
     def __init__(self) -> None:
         self.documents = FakeLibrary()
+        self.events = EventLog("00" * 8)
         self.stuck: str | None = None
         self.draining: str | None = None
         self.checks = Readiness()

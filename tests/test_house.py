@@ -106,6 +106,7 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     for lock, wanted in {
         "runtime": runtime,
         "ci": [*runtime, *project["project"]["optional-dependencies"]["pycrdt"], *groups["test"], *groups["check"]],
+        "deploy": groups["deploy"],
         "nox": groups["nox"],
         "lock": groups["lock"],
     }.items():

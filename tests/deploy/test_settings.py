@@ -1,0 +1,57 @@
+"""Every setting of peatd can be reached from the chart, and what the chart sets peatd takes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from deploy.chart import Json, render
+from deploy.objects import Objects
+from deploy.permutations import VALUES
+
+from peatd.config import load
+from peatd.settings.table import SETTINGS
+
+NOT_IN_THE_CHART = {
+    "node_id": "a node is called like its pod, and tells its own pod's slice by that",
+    "service_account_dir": "where the kubelet mounts it",
+    "kubeconfig": "a pod has its service account; extraEnv and extraVolumes for whoever watches another cluster",
+}
+
+_REFUSED_BY_THIS_VERSION = {"relay"}
+"""Settings that the chart has and peatd still refuses; `clients` too, while `clients.enabled` is false by default."""
+
+
+def variables_of_all_values() -> set[str]:
+    return {name for values in VALUES.values() for name in Objects(render(values)).environment}
+
+
+def test_every_setting_can_be_reached() -> None:
+    found = variables_of_all_values()
+    missing = {setting.name for setting in SETTINGS if setting.variables[0] not in found}
+    # KUBECONFIG is an operator's own variable in one of the permutations.
+    assert missing | {"kubeconfig"} == NOT_IN_THE_CHART.keys()
+
+
+def test_what_the_chart_sets_are_settings() -> None:
+    known = {variable for setting in SETTINGS for variable in setting.variables[:1]} | {"PEAT_DRAIN_DELAY"}
+    assert {name for name in variables_of_all_values() if name.startswith("PEAT_")} <= known
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in VALUES if "clients" not in name and name not in ("relays", "extras")]
+)
+def test_peatd_takes_what_the_chart_sets(name: str, tmp_path: Path) -> None:
+    objects = Objects(render(VALUES[name]))
+    file = tmp_path / "config.toml"
+    for map_ in objects.of("ConfigMap"):
+        file.write_text(map_["data"]["config.toml"])
+    pod: Json = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "peat-mesh-0"}
+    config = load([], {**pod, **objects.environment}, default_file=file)
+    assert config.node_id == "peat-mesh-0"
+    assert {"bind": config.bind.port, "api": config.api.port} == {
+        "bind": objects.ports["peat"],
+        "api": objects.ports["http"],
+    }
+    assert ("kubernetes" in config.discovery) == objects.asks_kubernetes
+    values = json.loads(json.dumps(VALUES[name]))
+    assert len(config.peers) == len(values.get("peers", [])) + values.get("config", "").count("[[peers]]")

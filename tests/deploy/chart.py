@@ -80,3 +80,12 @@ def with_secret(values: Json) -> Json:
     if not {"secret", "existingSecret"} & formation.keys():
         formation = {**formation, "secret": SECRET}
     return {**values, "formation": formation}
+
+
+def merged(one: Json, other: Json) -> Json:
+    """Values that are chosen together; of two choices of the same the second counts."""
+    both = {**one, **other}
+    for key in one.keys() & other.keys():
+        if isinstance(one[key], dict) and isinstance(other[key], dict):
+            both[key] = merged(one[key], other[key])
+    return both

@@ -32,16 +32,8 @@ def _policy_faults(spec: Json, objects: Objects) -> Iterator[str]:
             yield "everybody reaches the mesh's port, and nobody asked for it"
     elif {"podSelector": {"matchLabels": objects.nodes}} not in mesh["from"]:
         yield "the nodes do not reach each other"
-    tests = [pod["metadata"]["labels"] for pod in objects.of("Pod")]
-    if "from" in api and not all(_lets_in(api, labels) for labels in tests):
+    if "from" in api and {"podSelector": {"matchLabels": objects.labels_of("test")}} not in api["from"]:
         yield "`helm test` does not reach the nodes"
-
-
-def _lets_in(rule: Json, labels: dict[str, str]) -> bool:
-    return any(
-        source.keys() == {"podSelector"} and matches(source["podSelector"]["matchLabels"], labels)
-        for source in rule["from"]
-    )
 
 
 def _budget_faults(spec: Json, objects: Objects) -> Iterator[str]:
@@ -55,12 +47,11 @@ def _budget_faults(spec: Json, objects: Objects) -> Iterator[str]:
 
 def _monitor_faults(monitor: Json, objects: Objects) -> Iterator[str]:
     spec = monitor["spec"]
-    if spec.keys() != {"selector", "endpoints"} or spec["selector"].keys() != {"matchLabels"}:
-        yield f"the monitor has {sorted(spec)}"
-    selector = spec["selector"]["matchLabels"]
-    found = [one for one in objects.of("Service") if matches(selector, one["metadata"]["labels"])]
-    if "app.kubernetes.io/instance" not in selector or found != [objects.api]:
-        yield f"the monitor selects {[one['metadata']['name'] for one in found]}"
+    selector = objects.labels_of("api")
+    if spec.keys() != {"selector", "endpoints"} or spec["selector"] != {"matchLabels": selector}:
+        yield f"the monitor selects {spec['selector']}"
+    if [one for one in objects.of("Service") if matches(selector, one["metadata"]["labels"])] != [objects.api]:
+        yield "the monitor's selector is not the API's Service"
     (endpoint,) = spec["endpoints"]
     if endpoint.keys() != {"port", "path", "interval"} or (endpoint["port"], endpoint["path"]) != ("http", "/metrics"):
         yield f"the monitor scrapes {endpoint}"

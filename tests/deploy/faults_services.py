@@ -70,13 +70,11 @@ def _discovery_faults(objects: Objects) -> Iterator[str]:
 
 
 def is_discovered(objects: Objects, service: Json) -> bool:
-    slice_ = {"metadata": {"namespace": service["metadata"]["namespace"], "labels": service["metadata"]["labels"]}}
-    namespace = objects.environment.get("PEAT_NAMESPACE", objects.namespace)
-    return selects(slice_, namespace, objects.environment["PEAT_LABEL_SELECTOR"])
+    """Whether these nodes would take the pods of that Service for peers, were its slices where they look."""
+    slice_ = {"metadata": {"namespace": objects.namespace, "labels": service["metadata"]["labels"]}}
+    return selects(slice_, objects.namespace, objects.environment["PEAT_LABEL_SELECTOR"])
 
 
 def is_operators_own(objects: Objects) -> bool:
-    """Whether the operator chose another namespace or selector, which are not this release's affair."""
-    environment = objects.environment
-    ours = "app.kubernetes.io/instance=" in environment["PEAT_LABEL_SELECTOR"]
-    return environment.get("PEAT_NAMESPACE", objects.namespace) != objects.namespace or not ours
+    """Whether the operator chose another selector, which is not this release's affair."""
+    return "app.kubernetes.io/instance=" not in objects.environment["PEAT_LABEL_SELECTOR"]

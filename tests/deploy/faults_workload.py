@@ -17,6 +17,9 @@ STOP_WITHIN = 5.0
 """Seconds that an orderly stop takes at most, by contract, once the drain's delay is over."""
 
 PROBES = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/api/v1/ready"}
+SECRET_MODE = 0o440
+"""The kubelet mounts it as root's and the group's: the node reads it as one of the group, and nobody writes it."""
+
 SLOWEST_START = 60
 """Seconds that a large store may take to be read, at the least."""
 
@@ -113,9 +116,8 @@ def _volume_faults(objects: Objects) -> Iterator[str]:
 
 def _secret_faults(objects: Objects, volume: Json, mount: Json) -> Iterator[str]:
     """From the variable to the bytes: the file, the mount, the key, the Secret, the secret in it."""
-    mode = volume["defaultMode"]
-    if mode & 0o022 or not mode & 0o040:
-        yield f"the secret's mode {mode:o} lets others write, or the node not read"
+    if volume["defaultMode"] != SECRET_MODE:
+        yield f"the secret has the mode {volume['defaultMode']:o}"
     (item,) = volume["items"]
     file = PurePosixPath(mount["mountPath"]) / item["path"]
     if str(file) != objects.environment["PEAT_FORMATION_SECRET_FILE"]:
@@ -149,6 +151,8 @@ def _test_faults(objects: Objects) -> Iterator[str]:
     """`helm test` asks the Service and each pod, by names that exist."""
     for test in objects.of("Pod"):
         annotations: dict[str, Any] = test["metadata"]["annotations"]
+        if not objects.labels_of("test").items() <= test["metadata"]["labels"].items():
+            yield "the network policy does not know the test's pod"
         if annotations.get("helm.sh/hook") != "test":
             yield "the test's pod would be a part of the release"
         if annotations.get("helm.sh/hook-delete-policy") != "before-hook-creation,hook-succeeded":
@@ -157,8 +161,8 @@ def _test_faults(objects: Objects) -> Iterator[str]:
         yield from _security_faults(test["spec"], container)
         if container["image"] != objects.container["image"] or test["spec"]["restartPolicy"] != "Never":
             yield "the test runs something else, or for ever"
-        if test["spec"]["automountServiceAccountToken"] is not False:
-            yield "the test has a token"
+        if test["spec"]["automountServiceAccountToken"] is not False or test["spec"]["enableServiceLinks"] is not False:
+            yield "the test is given what it does not need"
         if container["command"] != ["sh", "-euc"] or 'peat ready --api "http://$host"' not in container["args"][0]:
             yield "the test tests nothing"
         port = objects.ports["http"]

@@ -53,7 +53,8 @@ class Objects:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {variable["name"]: variable.get("value", "") for variable in self.container["env"]}
+        """The container's variables; an empty one is as good as none."""
+        return {one["name"]: one["value"] for one in self.container["env"] if one.get("value")}
 
     @property
     def ports(self) -> dict[str, int]:
@@ -69,6 +70,10 @@ class Objects:
     def nodes(self) -> dict[str, str]:
         """The labels that select the nodes of this release, and nothing else."""
         return dict(self.workload["spec"]["selector"]["matchLabels"])
+
+    def labels_of(self, component: str) -> dict[str, str]:
+        """The labels that select this component of the release, and nothing else."""
+        return {**self.nodes, "app.kubernetes.io/component": component}
 
     def services(self, component: str) -> list[Json]:
         name = "app.kubernetes.io/component"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from deploy.chart import CHART, SECRET, Json, helm, render, with_secret
+from deploy.chart import CHART, SECRET, Json, helm, merged, render, with_secret
 from deploy.faults import faults
 from deploy.faults_services import is_discovered
 from deploy.faults_shape import schema_faults
@@ -44,14 +44,6 @@ def test_all_choices_at_once_do_not_disturb_each_other(order: int) -> None:
     assert faults(documents) == []
     for version in VERSIONS:
         assert list(schema_faults(documents, version)) == []
-
-
-def merged(one: Json, other: Json) -> Json:
-    both = {**one, **other}
-    for key in one.keys() & other.keys():
-        if isinstance(one[key], dict) and isinstance(other[key], dict):
-            both[key] = merged(one[key], other[key])
-    return both
 
 
 @pytest.mark.parametrize("other", ["peat-mesh-2", "peat", "a" * 53, "2.edge"])

@@ -28,8 +28,8 @@ from peatd.discovery.hybrid import HybridDiscovery
 from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
 from peatd.drain import Drain
-from peatd.flush import Flush
 from peatd.events import EventLog
+from peatd.flush import Flush
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import ensure_formation_secret
 from peatd.identity import Keypair

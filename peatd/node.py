@@ -19,6 +19,7 @@ import structlog
 import trio
 
 import peatd
+from peatd import orphans
 from peatd.api.app import create_app
 from peatd.api.server import serve
 from peatd.api.token import create_token, remove_token
@@ -141,6 +142,8 @@ class _Node:
         try:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self._watchdog.beat)
+                if os.getpid() == orphans.FIRST_PROCESS:
+                    serving.start_soon(orphans.reap, self._documents.pids)
                 with trio.CancelScope() as starting:
                     # Asked to stop, it does not wait for an engine that does not come up.
                     serving.start_soon(_cancel_when, stopping, starting)

@@ -139,6 +139,7 @@ class Worker:
         finally:
             self.is_up = False
             code = await process.end()
+            self.pid = None  # from here on the number may be another's
         self._ended(process, code, came_up)
         return came_up
 

@@ -7,6 +7,8 @@ y-py 0.6.2 has faults that ordinary use of nested types meets, and that destroy 
 * A struct that has its place beside a GC struct, and a deletion that covers a part of one, split it wrongly: all later
   clocks of that client move. Yjs makes a GC struct of the former. Of the latter, what is deleted already is taken out
   of the delete set; diffs carry all of it.
+* A struct of which the copy has a part, as a GC struct, is cut, and what is left refers to itself. It stands beside a
+  GC struct too, so it becomes one; Yjs raises a TypeError, and only a hostile program sends it.
 
 It also makes such GC structs itself, wrongly, unless its garbage collection is off, as it is in `engine/y_py.py`.
 Deleted content then stays; `without_deleted` takes it out of what is stored.
@@ -73,6 +75,9 @@ class _Burial:
         return bytes(out + update[copied:end])
 
     def _is_orphan(self, struct: Struct) -> bool:
+        here = self._reach.clock(struct.client)
+        if struct.clock < here < struct.clock + struct.length and self._is_gc(struct.client, here - 1):
+            return True
         if struct.parent is not None:
             return self._is_gc(*struct.parent) or self._reach.has_deleted(*struct.parent)
         return any(self._is_gc(client, clock) for client, clock in struct.origins)

@@ -115,7 +115,10 @@ class Document:
         if news == _EMPTY_UPDATE:
             return NOTHING
         if examined is None:
-            examined = self.examine(news)
+            try:
+                examined = self.examine(news)
+            except MalformedUpdate as exc:
+                raise Pending(f"the engine made something malformed of it: {exc}") from exc
         content = examined.content
         self.reach.absorb(content)
         add_pairs(self._pairs, examined.pairs)

@@ -1,0 +1,85 @@
+"""Updates that no Yjs program sends: what is taken can be read, encoded and loaded again, and is the same everywhere."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from peatd.engine.engine import Engine
+from peatd.engine.protocol import Apply, Diff, Encoded, Merged, NotOpen, Open, Opened, Read, Refused, Snapshot, Viewed
+from peatd.engine.pycrdt import Pycrdt
+from peatd.engine.y_py import YPy
+from peatd.update import Reach, check
+
+LIBRARIES = {"y-py": YPy, "pycrdt": Pycrdt}
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "hostile.json").read_text())["vectors"]
+
+
+def opened(library, *updates: bytes) -> Engine:
+    rng = random.Random(1)
+    engine = Engine(library(), lambda: rng.getrandbits(32))
+    assert isinstance(engine.handle(Open(1, b"", list(updates))), Opened)
+    return engine
+
+
+def digest(update: bytes) -> bytes:
+    reach = Reach()
+    reach.absorb(check(update, subdocuments=True))
+    return reach.digest()
+
+
+def feed(engine: Engine, updates: list[str]) -> list[bytes]:
+    """What was taken of them, as news. A refused update changes nothing, or closes the document."""
+    news: list[bytes] = []
+    for update in updates:
+        match engine.handle(Apply(1, bytes.fromhex(update))):
+            case Merged(news=part):
+                news.append(part)
+            case Refused():
+                if isinstance(engine.handle(Read(1, {})), NotOpen):
+                    assert isinstance(engine.handle(Open(1, b"", news)), Opened)
+            case other:
+                pytest.fail(f"{other}")
+    return news
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["what"])
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
+def test_what_was_taken_loads_again_as_the_same(library, vector):
+    engine = opened(library)
+
+    news = feed(engine, vector["updates"])
+
+    snapshot, diff = engine.handle(Snapshot(1)), engine.handle(Diff(1, b"\x00"))
+    assert isinstance(snapshot, Encoded), snapshot
+    assert isinstance(diff, Encoded), diff
+    viewed = engine.handle(Read(1, {}))
+    assert isinstance(viewed, Viewed), viewed
+    for rows in (news, [snapshot.encoded], [diff.encoded]):
+        again = opened(library, *rows)
+        assert digest(again.handle(Snapshot(1)).encoded) == digest(snapshot.encoded)
+        assert again.handle(Read(1, {})) == viewed
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["what"])
+def test_both_libraries_take_the_same(vector):
+    one, other = opened(YPy), opened(Pycrdt)
+
+    feed(one, vector["updates"])
+    feed(other, vector["updates"])
+
+    assert digest(one.handle(Diff(1, b"\x00")).encoded) == digest(other.handle(Diff(1, b"\x00")).encoded)
+    assert one.handle(Read(1, {})) == other.handle(Read(1, {}))
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
+def test_library_that_makes_nonsense_of_an_update_loses_the_copy(library, monkeypatch):
+    engine = opened(library)
+    copy = engine._documents[1].copy
+    monkeypatch.setattr(type(copy), "apply", lambda self, update: b"\x01\x01\x05\x03\x84\x05\x03\x01d\x00")
+
+    refused = engine.handle(Apply(1, b"\x01\x01\x05\x00\x04\x01\x01t\x01a\x00"))
+
+    assert isinstance(refused, Refused)
+    assert engine.handle(Read(1, {})) == NotOpen()

@@ -16,14 +16,15 @@ from cli.outcome import Exit, Stop
 
 _PANEL = "Common options"
 _KEY = "cli.options"
-_TRY = {
+_TRY: dict[int | str, str] = {
     401: "name the file of the daemon's token with --token-file, or run peat as the daemon's user",
     404: "`peat docs list` shows what is there",
     412: "someone changed it: `peat docs get --etag` tells what it is now, and its version",
     503: "`peat ready` tells which part is not ready; try again soon",
+    "barred": "the other documents are well; `peat docs delete` it and write it anew, or run another `--engine`",
     504: "it stays made; wait longer with --timeout, or for less with --ack",
 }
-"""What to try, in this program's words; for any other status the API's hint will do."""
+"""What to try, in this program's words, by status or by the error's code; for any other the API's hint will do."""
 
 
 class Verb(TyperCommand):
@@ -79,6 +80,7 @@ def reply(ctx: typer.Context, answer: Answer, text: Callable[[Answer], str]) -> 
 
 class _Fault(msgspec.Struct):
     message: str
+    code: str = ""
     hint: str | None = None
 
 
@@ -100,7 +102,7 @@ def refusal(answer: Answer) -> Stop:
     message = found.error.message.rstrip(".")
     if found.reached is not None:
         message += f" (reached: {found.reached})"
-    hint = _TRY.get(answer.status) or found.error.hint or _last_resort(refused=refused)
+    hint = _TRY.get(found.error.code) or _TRY.get(answer.status) or found.error.hint or _last_resort(refused=refused)
     return Stop(Exit.NO if refused else Exit.API_FAILED, f"{message}; {hint}")
 
 

@@ -90,7 +90,8 @@ class Documents:
         max_open, max_open_bytes: documents in a worker's memory, and the bytes of their logs: 64 MiB of updates can
             take half a GiB.
         memory_bytes: that a worker may take above what it starts with; replaced from half of it on.
-        deadline: seconds without a reply until a worker is judged.
+        deadline: seconds of processor time that a worker may take for a reply, and more for a large document. A
+            hundred times what a small one takes; all documents of the worker wait meanwhile.
         command: starts a worker, for tests; the rest of its command line is appended.
     """
 
@@ -104,7 +105,7 @@ class Documents:
         max_open: int = 1024,
         max_open_bytes: int = 64 * 1024 * 1024,
         memory_bytes: int = 1024 * 1024 * 1024,
-        deadline: float = 10.0,
+        deadline: float = 2.0,
         command: Sequence[str] = (sys.executable, "-P", "-m", "peatd.engine"),
     ) -> None:
         arguments = ("--engine", engine, "--memory-bytes", str(memory_bytes), "--parent", str(os.getpid()))

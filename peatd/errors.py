@@ -14,7 +14,8 @@ PeatError
 │   ├── TooLarge              beyond a stated limit                                (413)
 │   └── Quarantined           it killed, hung or panicked the engine               (422)
 ├── Unavailable               ours, for now: draining, disk full, engine restarting (503)
-│   └── AckTimeout            the change is made, the asked rung was not reached   (504)
+│   ├── AckTimeout            the change is made, the asked rung was not reached   (504)
+│   └── Barred                the engine failed at it, and would again             (503)
 ├── StoreError                the disk's or the directory's
 │   ├── StoreDamaged          pages of its file are bad; the next start saves the rest
 │   ├── StoreLocked           another daemon has the directory                     (exit 2)
@@ -100,6 +101,10 @@ class AckTimeout(Unavailable):
     def __init__(self, message: str, reached: str) -> None:
         super().__init__(message)
         self.reached = reached
+
+
+class Barred(Unavailable):
+    """The engine failed at this request about this document, and is not asked again: the message says until when."""
 
 
 class StoreError(PeatError):

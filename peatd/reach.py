@@ -94,6 +94,10 @@ class Reach:
                 return True
         return False
 
+    def clients_with(self, content: Content) -> int:
+        """How many clients there are once an update is merged."""
+        return len(self._clocks) + sum(client not in self._clocks for client in content.ends)
+
     def covers(self, content: Content) -> bool:
         """Whether nothing in the update is news."""
         has = self._clocks.get

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from peatd.engine import protocol
-from peatd.engine.protocol import INVALID, MISSING, Encoded, Merged, Refused, Reply, Viewed
+from peatd.engine.protocol import Encoded, Merged, Refused, Reply, Viewed
 from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, TooLarge
 from peatd.names import DocumentKey
 from peatd.update import MAX_DIFF_BYTES, Content
@@ -114,6 +114,11 @@ def json_view(reply: Reply) -> JsonView:
 
 
 def refusal(reply: Refused) -> PeatError:
-    if reply.code == MISSING:
-        return MissingUpdates(reply.message, reply.state_vector)
-    return InvalidEdit(reply.message) if reply.code == INVALID else MalformedUpdate(reply.message)
+    match reply.code:
+        case protocol.MISSING:
+            return MissingUpdates(reply.message, reply.state_vector)
+        case protocol.INVALID:
+            return InvalidEdit(reply.message)
+        case protocol.TOO_LARGE:
+            return TooLarge(reply.message)
+    return MalformedUpdate(reply.message)

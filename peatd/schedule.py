@@ -8,6 +8,7 @@ Invariants:
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peatd.engine.protocol import (
@@ -26,12 +27,13 @@ from peatd.engine.protocol import (
     Reply,
     Request,
     frame,
+    stands_alone,
 )
 from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.suspicion import Blame
-from peatd.worker_jobs import Job, OpenDocument, Sent, Step, StoredLog, Task
+from peatd.worker_jobs import Death, Job, OpenDocument, Sent, Step, StoredLog, Task
 
 _MAX_SENT = 512
 _MAX_SENT_BYTES = 4 * 1024 * 1024
@@ -66,14 +68,9 @@ class Schedule:
         return len(self._queue) + len(self._suspects) + len(self._sent)
 
     @property
-    def sent_bytes(self) -> int:
-        """Of the jobs that are on their way."""
-        return self._sent_bytes
-
-    @property
-    def next_answer(self) -> Sent | None:
-        """Whose reply comes next."""
-        return self._sent[0] if self._sent else None
+    def size_bytes(self) -> int | None:
+        """Of the largest document that something is asked about, and what is asked; None when no reply is awaited."""
+        return max((sent.size_bytes for sent in self._sent), default=None)
 
     def submit(self, job: Job) -> None:
         self._queue.append(job)
@@ -124,6 +121,7 @@ class Schedule:
         return self._send(job.ask(document.number), Sent(Step.JOB, job.key, document, size, is_alone=is_alone, job=job))
 
     def _send(self, request: Request, sent: Sent) -> bytes:
+        sent.stands_alone = stands_alone(request)
         self._sent.append(sent)
         self._sent_bytes += sent.job.size_bytes if sent.job else 0
         return frame(request)
@@ -188,8 +186,9 @@ class Schedule:
             else:
                 self._retry(sent, job)
             return
-        if isinstance(reply, Merged):
+        if isinstance(reply, Merged) and reply.news:
             self._documents.grew(sent.key, sent.document, len(reply.news))
+            self._blame.changed(sent.key)
         self._done(job)
         job.answered(reply)
 
@@ -222,17 +221,17 @@ class Schedule:
         else:
             self._suspects.append(job)
 
-    def died(self, reason: str, *, is_culpable: bool) -> None:
-        """The process is gone, and with it all documents in memory. `is_culpable`: by its own doing, not ended from
-        outside."""
+    def died(self, reason: str, death: Death) -> None:
+        """The process is gone, and with it all documents in memory."""
         unanswered, self._sent = self._sent, deque()
         self._sent_bytes = 0
         self._documents.clear()
+        culprit = _culprit(unanswered, death)
         for sent in unanswered:
             job = sent.job
             if job is None:
                 continue
-            if is_culpable and sent.is_alone:
+            if sent is culprit:
                 self._killed(sent, job, reason)
             elif sent.step is Step.JOB:
                 job.deaths += 1
@@ -280,6 +279,19 @@ class Schedule:
     def _fail(self, job: Job, error: PeatError) -> None:
         self._done(job)
         job.failed(error)
+
+
+def _culprit(unanswered: Sequence[Sent], death: Death) -> Sent | None:
+    """What the process died of, if that is known.
+
+    A crash may come of memory that others took: hence a second try, in a new process. What makes it hang does so again,
+    at the expense of all: one try is enough where it is known that the process was at it.
+    """
+    if not unanswered or death is Death.OUTSIDE:
+        return None
+    first = unanswered[0]
+    is_at_it = len(unanswered) == 1 or first.stands_alone
+    return first if first.is_alone or (death is Death.HANG and is_at_it) else None
 
 
 def _only_update(stored: StoredLog) -> bytes | None:

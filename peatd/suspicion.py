@@ -2,14 +2,29 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from peatd.errors import PeatError, Quarantined, Unavailable
+from peatd.errors import Barred, PeatError, Quarantined
 from peatd.names import DocumentKey
 from peatd.worker_jobs import Job, StoredUpdate, Task
 
 _MAX_KNOWN = 1024
 """Culprits remembered, so that a peer which offers one again and again does not kill the engine again and again."""
+
+
+@dataclass(slots=True)
+class _Bar:
+    """A request that is not made, because the engine failed at it.
+
+    Attributes:
+        changes: of the document, until it is tried again; None is never. They double from one failure to the next, so
+            that a document that is written and read all the time does not kill the engine all the time.
+    """
+
+    reason: str
+    changes: int | None
+    next_changes: int = 2
 
 
 class Quarantine(Protocol):
@@ -34,7 +49,8 @@ class Blame:
         self._to_try_by_row: set[DocumentKey] = set()
         self._damaged: set[DocumentKey] = set()
         self._audits: dict[DocumentKey, bool] = {}  # whether it is still to be made
-        self._barred: dict[tuple[DocumentKey, Task | None], str] = {}
+        self._tried: set[DocumentKey] = set()
+        self._bars: dict[tuple[DocumentKey, Task | None], _Bar] = {}
         self._known: dict[tuple[DocumentKey, bytes], str] = {}
         self.quarantined = 0
 
@@ -42,16 +58,25 @@ class Blame:
         """Why the job is not even tried: it killed the engine before, and would again, at every document's expense."""
         if self._known and job.culprit is not None and (known := self._known.get(_fingerprint(job))):
             return self._set_aside(job, known)
-        if self._barred and (reason := self._barred.get((job.key, None)) or self._barred.get((job.key, job.task))):
-            return Unavailable(reason)
+        for barred in ((job.key, None), (job.key, job.task)) if self._bars else ():
+            if (bar := self._bars.get(barred)) and bar.changes != 0:
+                return Barred(bar.reason)
         return None
+
+    def changed(self, key: DocumentKey) -> None:
+        """The document got news: what failed with it as it was may do now."""
+        if self._bars:
+            for (barred, _), bar in self._bars.items():
+                if barred == key and bar.changes:
+                    bar.changes -= 1
 
     def pardon(self, key: DocumentKey) -> None:
         """The document's life has ended."""
         self._to_try_by_row.discard(key)
         self._damaged.discard(key)
         self._audits.pop(key, None)
-        self._barred = {barred: why for barred, why in self._barred.items() if barred[0] != key}
+        self._tried.discard(key)
+        self._bars = {barred: bar for barred, bar in self._bars.items() if barred[0] != key}
 
     def job(self, job: Job, reason: str) -> PeatError:
         """The job did it, asked alone: the error for its caller."""
@@ -61,8 +86,11 @@ class Blame:
             self._known[_fingerprint(job)] = reason
             return self._set_aside(job, reason)
         what = f"{job.task.name.lower()} of {job.key.name} failed in the engine ({reason})"
-        self._barred[job.key, job.task] = f"{what}; it is not tried again until a restart"
-        return Unavailable(what)
+        before = self._bars.get((job.key, job.task))
+        changes = before.next_changes if before else 1
+        bar = _Bar(f"{what}; it is not tried again until the document has changed", changes, 2 * changes)
+        self._bars[job.key, job.task] = bar
+        return Barred(bar.reason)
 
     def _set_aside(self, job: Job, reason: str) -> PeatError:
         assert job.culprit is not None
@@ -82,10 +110,12 @@ class Blame:
 
     def opening(self, key: DocumentKey, rows: Sequence[StoredUpdate], reason: str) -> None:
         """Opening the document with these rows of its log did it: next time they are tried one by one."""
-        if rows:
-            self._to_try_by_row.add(key)
-        else:
+        if not rows:
             self.row(key, None, reason)
+        elif key in self._tried:
+            self._bar(key, f"the engine cannot open {key.name}, though each of its updates can be merged ({reason})")
+        else:
+            self._to_try_by_row.add(key)
 
     def is_to_try_by_row(self, key: DocumentKey) -> bool:
         return key in self._to_try_by_row
@@ -93,17 +123,22 @@ class Blame:
     def tried(self, key: DocumentKey, *, is_through: bool) -> None:
         if is_through:
             self._to_try_by_row.discard(key)
+            self._tried.add(key)
 
     def row(self, key: DocumentKey, row: StoredUpdate | None, reason: str) -> None:
         """A row of the log did it, or (None) the snapshot, without which there is no document."""
         if row is None:
-            self._barred[key, None] = f"the engine cannot open the snapshot of {key.name} ({reason})"
+            self._bar(key, f"the engine cannot open the snapshot of {key.name} ({reason})")
             return
         self._quarantine(key, row.update, origin="log", reason=reason, seq=row.seq)
         self.quarantined += 1
         self._damaged.add(key)
 
+    def _bar(self, key: DocumentKey, what: str) -> None:
+        self._bars[key, None] = _Bar(f"{what}; it is not tried again until the node restarts", None)
+
     def reopened(self, key: DocumentKey, reach: bytes) -> None:
+        self._tried.discard(key)
         if key in self._damaged:
             self._damaged.discard(key)
             self._shrunk(key, reach)

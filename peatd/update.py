@@ -34,6 +34,7 @@ __all__ = [
     "MAX_CLIENTS",
     "MAX_DIFF_BYTES",
     "MAX_DOCUMENT_BYTES",
+    "MAX_DOCUMENT_CLIENTS",
     "MAX_UPDATE_BYTES",
     "Content",
     "Examined",
@@ -54,6 +55,10 @@ MAX_DOCUMENT_BYTES = 24 * 1024 * 1024
 """Of a document's log, beyond which a node takes no more writes to it. y-py needs half a GiB in one piece for an update
 of more than 32 MiB, and a peer that joins gets the whole document as one; the rest is for what other nodes write
 meanwhile."""
+
+MAX_DOCUMENT_CLIENTS = MAX_CLIENTS // 2
+"""Of a document, beyond which it takes no new ones from elsewhere: nobody could decode a state vector of more than
+`MAX_CLIENTS`, and it would replicate no more. The rest is for what other nodes take meanwhile, and for their own."""
 
 _MAX_CLIENT, _MAX_CLOCK = 2**32, 2**31
 

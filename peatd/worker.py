@@ -10,22 +10,13 @@ import trio
 from peatd.engine.protocol import Frames, decode_replies
 from peatd.errors import ConfigError, PeatError, Unavailable
 from peatd.names import DocumentKey
+from peatd.patience import Patience, Verdict, Vitals
 from peatd.schedule import Load, Schedule
-from peatd.worker_jobs import Job, StoredLog
+from peatd.worker_jobs import Death, Job, StoredLog
 from peatd.worker_process import WorkerProcess
 
 _BATCH_BYTES = 256 * 1024
 """Written at once: a system call costs as much as preparing ten small requests."""
-
-_SLOWEST = 1_000_000
-"""Bytes of a document that an engine works through in a second, at the very least: measured 8 to 40 million."""
-
-_BUSY, _IDLE = 0.5, 0.05
-"""Of the time allowed, as processor time: above the one it hangs by its own doing; below the other someone stopped it,
-or it waits for a disk."""
-
-_STOPPED_LOOKS, _LOOK_INTERVAL = 2, 1.0
-"""A process that is seen stopped twice in a row, a second apart, while somebody waits for it, is replaced."""
 
 _START_DEADLINE = 30.0
 """Seconds for a process to come up: a hundred times what it takes on an idle machine."""
@@ -48,7 +39,7 @@ class Worker:
     Args:
         command: what to start; it speaks `engine.protocol` on stdin and stdout.
         load: gives a document's log.
-        deadline: seconds without a reply until the process is looked at; more for large documents.
+        deadline: seconds of processor time without a reply; more for large documents.
         recycle_bytes: resident size at which the process is replaced when nothing is on its way.
     """
 
@@ -71,7 +62,7 @@ class Worker:
         self._is_finishing = False
         self._up = trio.Event()
         self._heard = 0
-        self._verdict: tuple[str, bool] | None = None
+        self._verdict: Verdict | None = None
         self._recycled_at = -_RECYCLE_PAUSE
         self.pid: int | None = None
         self.is_up = False
@@ -148,10 +139,11 @@ class Worker:
             raise ConfigError(f"the engine's library is not installed: {process.last_words}")
         words = process.last_words or "it said nothing"
         is_from_outside = code in (-signal.SIGKILL, -signal.SIGTERM)
-        reason, is_culpable = self._verdict or (f"{_cause(code)}: {words}", not is_from_outside)
-        self.message = f"restarting after: {reason}"
-        _log.warning("engine.ended", reason=reason, code=code)
-        self._schedule.died(reason, is_culpable=is_culpable)
+        death = Death.OUTSIDE if is_from_outside else Death.CRASH
+        verdict = self._verdict or Verdict(f"{_cause(code)}: {words}", death)
+        self.message = f"restarting after: {verdict.reason}"
+        _log.warning("engine.ended", reason=verdict.reason, code=code)
+        self._schedule.died(verdict.reason, verdict.death)
         self._ring()
 
     async def _read(self, process: WorkerProcess, task_status: trio.TaskStatus[None]) -> bool:
@@ -189,7 +181,7 @@ class Worker:
                 await process.send(await self._loaded(load))
                 self._ring()  # jobs may have ended without the engine
             elif not batch:
-                if self._is_finishing and self._schedule.next_answer is None:
+                if self._is_finishing and self._schedule.size_bytes is None:
                     process.finish()
                 await self._bell.wait()
 
@@ -206,47 +198,25 @@ class Worker:
         with trio.move_on_after(_START_DEADLINE):
             await self._up.wait()
         if not self.is_up:
-            self._verdict = (f"it did not come up within {_START_DEADLINE:.0f} s", False)
+            self._verdict = Verdict(f"it did not come up within {_START_DEADLINE:.0f} s", Death.OUTSIDE)
             process.kill()
             return
-        heard, worked = -1, 0.0  # when the present silence began, and what it had worked by then
+        patience = Patience(self._deadline)
         while True:
-            awaited, started = self._schedule.next_answer, process.cpu_time()
-            if awaited is None or heard != self._heard:
-                heard, worked = self._heard, started
-            size_bytes = self._schedule.sent_bytes + (awaited.size_bytes if awaited else 0)
-            allowed = self._deadline + size_bytes / _SLOWEST
-            with trio.move_on_after(allowed):
-                await self._stopped(process)
-                self._verdict = ("somebody has stopped it", False)
+            await trio.sleep(patience.interval)
+            vitals = Vitals(trio.current_time(), process.cpu_time(), process.is_stopped())
+            if verdict := patience.look(self._heard, self._schedule.size_bytes, vitals):
+                self._verdict = verdict
                 process.kill()
                 return
             self._recycle_if_large(process)
-            if heard != self._heard or awaited is None:
-                continue
-            now = process.cpu_time()
-            if process.is_stopped() or now - started < _IDLE * allowed:
-                self._verdict = (f"it was stopped, or got no processor time, for {allowed:.1f} s", False)
-            elif now - worked >= _BUSY * allowed:
-                self._verdict = (f"it hung: no answer in {now - worked:.1f} s of processor time", True)
-            else:
-                continue  # starved: it gets the processor time that it is due, however long that takes
-            process.kill()
-            return
-
-    async def _stopped(self, process: WorkerProcess) -> None:
-        """Returns when the process stands still (SIGSTOP, a debugger) and somebody waits for it."""
-        looks = 0
-        while looks < _STOPPED_LOOKS:
-            await trio.sleep(_LOOK_INTERVAL)
-            looks = looks + 1 if self._schedule.next_answer is not None and process.is_stopped() else 0
 
     def _recycle_if_large(self, process: WorkerProcess) -> None:
         now = trio.current_time()
         if now - self._recycled_at < _RECYCLE_PAUSE or process.resident_bytes() < self._recycle_bytes:
             return
         self._recycled_at = now
-        self._verdict = ("it had grown too large", False)
+        self._verdict = Verdict("it had grown too large", Death.OUTSIDE)
         self._is_finishing = True
         self._ring()
 

@@ -91,6 +91,14 @@ class Step(Enum):
     CLOSE = auto()
 
 
+class Death(Enum):
+    """How a process ended: by someone else's doing, by its own, or by ours because it did not answer."""
+
+    OUTSIDE = auto()
+    CRASH = auto()
+    HANG = auto()
+
+
 @dataclass(slots=True, eq=False)
 class Sent:
     """A request whose reply is awaited.
@@ -98,7 +106,9 @@ class Sent:
     Attributes:
         job: the one that it is (`JOB`), or is needed for.
         rows: of an `OPEN` or `AUDIT` all that it was given, of a `ROW` the one.
-        is_alone: nothing else was on its way: if the engine dies now, this is why.
+        is_alone: nothing else was on its way, and it is asked once more where something was: if the engine dies now,
+            this is why.
+        stands_alone: the engine answers all before it first: see `protocol.stands_alone`.
     """
 
     step: Step
@@ -108,3 +118,4 @@ class Sent:
     is_alone: bool
     job: Job | None = None
     rows: Sequence[StoredUpdate] = ()
+    stands_alone: bool = False

@@ -13,7 +13,7 @@ from fakes.fragile_engine import ABORT, LOOP, PANIC, POISON, UNREADABLE
 from fakes.log import MemoryLog
 
 from peatd.documents import Documents, Put
-from peatd.errors import Quarantined, Unavailable
+from peatd.errors import Barred, Quarantined, Unavailable
 from peatd.names import DocumentKey
 from peatd.update import Reach
 
@@ -143,15 +143,39 @@ async def test_snapshot_that_kills_makes_one_document_unavailable(documents, log
 async def test_reading_that_hangs_blames_no_update_and_is_not_tried_again(documents, log):
     await apply(documents, log, NOTE, *saying(UNREADABLE))
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Barred, match="not tried again until the document has changed"):
         await text_of(documents, NOTE)
-    restarts = documents.status().restarts
-    with pytest.raises(Unavailable):
+    assert documents.status().restarts == 1
+    with pytest.raises(Barred, match="not tried again until the document has changed"):
         await text_of(documents, NOTE)
 
-    assert documents.status().restarts == restarts
+    assert documents.status().restarts == 1
     assert not log.quarantined
-    await apply(documents, log, NOTE, *saying(b"still writable", client=2))
+
+
+async def test_what_cannot_be_read_is_tried_again_when_it_has_changed_and_less_and_less_often(documents, log):
+    await apply(documents, log, NOTE, *saying(UNREADABLE))
+    changes = saying(*(b"%d" % n for n in range(6)), client=2)
+    restarts = []
+
+    for change in [None, *changes]:
+        if change:
+            await apply(documents, log, NOTE, change)
+        with pytest.raises(Barred):
+            await text_of(documents, NOTE)
+        restarts.append(documents.status().restarts)
+
+    assert restarts == [1, 2, 2, 3, 3, 3, 3]
+
+
+async def test_an_update_that_hangs_costs_its_deadline_once(documents, log):
+    await apply(documents, log, NOTE, *saying(b"before"))
+
+    with pytest.raises(Quarantined):
+        await apply(documents, log, NOTE, *saying(LOOP, client=2))
+
+    assert documents.status().restarts == 1
+    assert await text_of(documents, NOTE) == "before"
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP], ids=lambda sign: sign.name)

@@ -17,12 +17,12 @@ from peatd.engine.protocol import (
     Panicked,
     decode_requests,
 )
-from peatd.errors import Quarantined, Unavailable
+from peatd.errors import Barred, Quarantined, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.schedule import Load, Schedule
 from peatd.suspicion import Blame
-from peatd.worker_jobs import Job, Task
+from peatd.worker_jobs import Death, Job, Task
 
 A, B, C = (DocumentKey(f"notes/{name}", 1) for name in "abc")
 MERGED = Merged(b"news", {}, {}, {}, {}, {})
@@ -122,7 +122,7 @@ def test_invariant_1_no_job_is_lost_or_done_twice_when_the_process_dies():
     pipe.submit(A, "4")
     pipe.answer(Opened(b""), MERGED)
 
-    pipe.schedule.died("killed", is_culpable=False)
+    pipe.schedule.died("killed", Death.OUTSIDE)
     while requests := pipe.sent():
         pipe.answer(*(Opened(b"") if isinstance(request, Open) else MERGED for request in requests))
 
@@ -135,7 +135,7 @@ def test_invariant_2_and_3_after_a_death_the_unanswered_are_asked_alone_and_in_o
         pipe.submit(key, name)
     pipe.sent()
 
-    pipe.schedule.died("abort", is_culpable=True)
+    pipe.schedule.died("abort", Death.CRASH)
 
     for expected, reply in [
         ([Open], Opened(b"")),
@@ -155,15 +155,58 @@ def test_what_kills_alone_is_quarantined():
     pipe = Pipe()
     pipe.submit(A, "evil")
     pipe.sent()
-    pipe.schedule.died("abort", is_culpable=True)
+    pipe.schedule.died("abort", Death.CRASH)
     pipe.sent()
     pipe.answer(Opened(b""))
     pipe.sent()
 
-    pipe.schedule.died("abort", is_culpable=True)
+    pipe.schedule.died("abort", Death.CRASH)
 
     assert pipe.quarantined == [(A, b"evil", None)]
     assert isinstance(pipe.outcomes[0][1], Quarantined)
+
+
+def test_what_hangs_with_nothing_else_on_its_way_is_not_tried_again():
+    pipe = Pipe()
+    pipe.submit(A, "good")
+    pipe.sent()
+    pipe.answer(Opened(b""), MERGED)
+    pipe.submit(A, "evil")
+    pipe.sent()
+
+    pipe.schedule.died("hung", Death.HANG)
+
+    assert pipe.quarantined == [(A, b"evil", None)]
+    assert pipe.sent() == []
+
+
+def test_what_hangs_first_of_many_is_not_tried_again_if_the_engine_answers_all_before_it():
+    pipe = Pipe()
+    large = "x" * 20_000
+    for name in ("1", large, "2"):
+        pipe.submit(A, name)
+    pipe.sent()
+    pipe.answer(Opened(b""), MERGED)
+
+    pipe.schedule.died("hung", Death.HANG)
+
+    assert pipe.quarantined == [(A, large.encode(), None)]
+    assert [type(request) for request in pipe.sent()] == [Open]
+    pipe.answer(Opened(b""))
+    assert pipe.sent() == [Apply(2, b"2")]
+
+
+def test_what_hangs_among_small_ones_is_found_by_trying_each_alone():
+    pipe = Pipe()
+    for name in "12":
+        pipe.submit(A, name)
+    pipe.sent()
+    pipe.answer(Opened(b""))
+
+    pipe.schedule.died("hung", Death.HANG)
+
+    assert not pipe.quarantined
+    assert [type(request) for request in pipe.sent()] == [Open]
 
 
 def test_panic_is_retried_alone_behind_a_fresh_open_and_what_follows_keeps_its_place():
@@ -220,14 +263,32 @@ def test_bad_row_is_quarantined_and_the_document_opened_without_it():
     assert pipe.sent() == [Open(2, b"", [b"good"])]
 
 
-@pytest.mark.parametrize("is_culpable", [True, False])
-def test_a_process_that_always_dies_is_given_up_on(is_culpable):
+@pytest.mark.parametrize("death", Death)
+def test_a_process_that_always_dies_is_given_up_on(death):
     pipe = Pipe()
     pipe.logs[A] = Rows(None, (Row(1, b"row"),))
     pipe.submit(A, "1")
     for _ in range(30):
         pipe.sent()
-        pipe.schedule.died("no memory", is_culpable=is_culpable)
+        pipe.schedule.died("no memory", death)
 
     assert isinstance(pipe.outcomes[0][1], Unavailable)
     assert pipe.schedule.waiting == 0
+
+
+def test_a_document_that_hangs_when_opened_though_each_row_merges_is_barred():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(None, (Row(1, b"1"), Row(2, b"2")))
+    pipe.submit(A, "asked")
+    pipe.sent()
+    pipe.schedule.died("hung", Death.HANG)
+    while requests := pipe.sent():
+        if requests[0] == Open(3, b"", [b"1", b"2"]):
+            break
+        pipe.answer(*(Opened(b"") if isinstance(request, Open) else MERGED for request in requests))
+
+    pipe.schedule.died("hung", Death.HANG)
+
+    assert pipe.sent() == []
+    assert isinstance(pipe.outcomes[0][1], Barred)
+    assert not pipe.quarantined

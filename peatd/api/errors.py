@@ -95,6 +95,14 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
         ),
     ),
     (
+        errors.Barred,
+        _Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "barred",
+            "the other documents are well; DELETE this one and write it anew, or run the node with the other --engine",
+        ),
+    ),
+    (
         errors.Unavailable,
         _Answer(
             HTTPStatus.SERVICE_UNAVAILABLE,

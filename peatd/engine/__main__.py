@@ -1,7 +1,8 @@
 """`python -m peatd.engine --engine y-py`: the engine process. Its node starts it; nobody else has a use for it.
 
-Reads all the requests that are there, answers them in order, writes the replies of a batch at once. It ends when its
-node does: at the end of stdin, or by the kernel's signal when the node dies while the library loops.
+Reads all the requests that are there, answers them in order, writes the replies of a batch at once, but holds none back
+for long: its node has to know what it is at when it is silent. It ends when its node does: at the end of stdin, or by
+the kernel's signal when the node dies while the library loops.
 """
 
 import argparse
@@ -11,14 +12,17 @@ import os
 import resource
 import signal
 import sys
+import time
 
 from peatd.engine.engine import Engine
 from peatd.engine.library import Library
-from peatd.engine.protocol import Done, Frames, decode_requests, frame
+from peatd.engine.protocol import Done, Frames, decode_request, frame, stands_alone
 
 _READ_BYTES = 1024 * 1024
 _FLUSH_BYTES = 256 * 1024
-"""Replies are written at the latest when so much of them is waiting, so that the node never waits for a whole batch."""
+_FLUSH_INTERVAL = 0.05
+"""Replies are written at the latest when so much of them is waiting, or after so many seconds: the node waits for none
+that is there, and sees that we are well."""
 
 _PR_SET_PDEATHSIG = 1
 _EXIT_NO_LIBRARY = 3
@@ -78,9 +82,16 @@ def _serve(engine: Engine) -> None:
     _write(replies, frame(Done()))  # says that we are up
     while chunk := os.read(requests, _READ_BYTES):
         waiting = bytearray()
-        for request in decode_requests(frames.receive(chunk)):
+        written = time.monotonic()
+        for body in frames.receive(chunk):
+            request = decode_request(body)
+            is_slow = stands_alone(request)
+            if waiting and (is_slow or len(waiting) >= _FLUSH_BYTES or time.monotonic() - written >= _FLUSH_INTERVAL):
+                _write(replies, waiting)
+                waiting.clear()
+                written = time.monotonic()
             waiting += frame(engine.handle(request))
-            if len(waiting) >= _FLUSH_BYTES:
+            if is_slow:
                 _write(replies, waiting)
                 waiting.clear()
         _write(replies, waiting)

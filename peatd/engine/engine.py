@@ -16,6 +16,7 @@ from peatd.engine.protocol import (
     INVALID,
     MALFORMED,
     MISSING,
+    TOO_LARGE,
     Apply,
     Audit,
     BadRow,
@@ -37,7 +38,7 @@ from peatd.engine.protocol import (
 )
 from peatd.errors import InvalidEdit, MalformedUpdate
 from peatd.rewrite import without_deleted
-from peatd.update import EMPTY_STATE_VECTOR
+from peatd.update import EMPTY_STATE_VECTOR, MAX_DOCUMENT_CLIENTS
 
 _MAX_REASON = 500
 
@@ -88,6 +89,9 @@ class Engine:
                 examined = document.examine(update)  # Rule 1
                 if document.reach.lacks(examined.content):
                     return Refused(MISSING, "it builds on updates that are not here", document.reach.state_vector())
+                if (clients := document.reach.clients_with(examined.content)) > MAX_DOCUMENT_CLIENTS:
+                    why = f"it would bring the document to {clients} clients; {MAX_DOCUMENT_CLIENTS} are taken at most"
+                    return Refused(TOO_LARGE, why)
                 return document.apply(update, examined)
             case Diff(state_vector=state_vector):
                 return Encoded(document.diff(state_vector))

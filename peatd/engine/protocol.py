@@ -87,6 +87,21 @@ class Audit(_Frame, frozen=True, tag=9):
 Request = Open | Apply | Diff | Snapshot | Read | Put | Patch | Close | Audit
 
 
+_LARGE_BYTES = 16 * 1024
+"""Of an update that can take a second. One with fewer structs than fit in it cannot, but in a hostile document."""
+
+
+def stands_alone(request: Request) -> bool:
+    """Whether it may take long. Before and after such a request the engine writes all its replies at once: if it is
+    silent then, this is what it is at, and needs no second try to be found guilty."""
+    match request:
+        case Apply(update=update):
+            return len(update) >= _LARGE_BYTES
+        case Diff() | Close():
+            return False
+    return True
+
+
 class Done(_Frame, frozen=True, tag=1):
     pass
 
@@ -122,7 +137,7 @@ class Viewed(_Frame, frozen=True, tag=5):
 
 
 class Refused(_Frame, frozen=True, tag=6):
-    """The request cannot be done and changed nothing. `code` is one of the three below."""
+    """The request cannot be done and changed nothing. `code` is one of those below."""
 
     code: str
     message: str
@@ -145,8 +160,8 @@ class NotOpen(_Frame, frozen=True, tag=8):
     """The document was closed by an earlier request in the pipe. Nothing was done: open it and ask again."""
 
 
-MALFORMED, MISSING, INVALID = "malformed", "missing", "invalid"
-"""What `Refused.code` can be: a malformed update or state vector, missing updates, an invalid edit."""
+MALFORMED, MISSING, INVALID, TOO_LARGE = "malformed", "missing", "invalid", "too-large"
+"""What `Refused.code` can be: a malformed update or state vector, missing updates, an invalid edit, beyond a limit."""
 
 Reply = Done | Opened | BadRow | Merged | Encoded | Viewed | Refused | Panicked | NotOpen
 
@@ -186,6 +201,10 @@ class Frames:
                     yield body
                 position += 4 + size
         del self._received[:position]
+
+
+def decode_request(body: memoryview) -> Request:
+    return _request_decoder.decode(body)
 
 
 def decode_requests(frames: Iterable[memoryview]) -> Iterator[Request]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from peatd.errors import InvalidEdit, TooLarge, Unavailable
+from peatd.errors import Barred, InvalidEdit, TooLarge, Unavailable
 from peatd.library import APPLIED, replicated
 
 NOTE = "/documents/notes/a"
@@ -204,6 +204,7 @@ async def test_every_name_is_a_path(node, name):
     ("failure", "status", "code"),
     [
         (Unavailable("the disk is full"), 503, "unavailable"),
+        (Barred("read of notes/a failed"), 503, "barred"),
         (InvalidEdit("too deep"), 422, "invalid_edit"),
         (TooLarge("too large"), 413, "too_large"),
     ],
@@ -212,7 +213,7 @@ async def test_the_librarys_refusals_have_a_status_that_fits(node, failure, stat
     node.mesh.documents.failure = failure
     reply = await node.ask("PUT", NOTE, body=b"{}")
     assert (reply.status, reply.error["code"], reply.error["message"]) == (status, code, str(failure))
-    assert ("retry-after" in reply.headers) == (status == 503)
+    assert ("retry-after" in reply.headers) == (code == "unavailable")
 
 
 async def test_a_fault_of_ours_is_500_and_tells_nothing_but_is_logged(node, caplog, capsys):

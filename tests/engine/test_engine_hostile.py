@@ -1,4 +1,4 @@
-"""Updates that no Yjs program sends: what is taken can be read, encoded and loaded again, and is the same everywhere."""
+"""Updates that no Yjs program sends: what is taken of them can be read, encoded and loaded again as the same."""
 
 import json
 import random
@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from peatd.engine import engine as engine_module
 from peatd.engine.engine import Engine
 from peatd.engine.protocol import Apply, Diff, Encoded, Merged, NotOpen, Open, Opened, Read, Refused, Snapshot, Viewed
 from peatd.engine.pycrdt import Pycrdt
 from peatd.engine.y_py import YPy
+from peatd.lib0 import write_uint
 from peatd.update import Reach, check
 
 LIBRARIES = {"y-py": YPy, "pycrdt": Pycrdt}
@@ -83,3 +85,26 @@ def test_library_that_makes_nonsense_of_an_update_loses_the_copy(library, monkey
 
     assert isinstance(refused, Refused)
     assert engine.handle(Read(1, {})) == NotOpen()
+
+
+def of_clients(first: int, count: int) -> bytes:
+    """A letter of each of so many clients."""
+    out = bytearray()
+    write_uint(out, count)
+    for client in range(first, first + count):
+        out.append(1)
+        write_uint(out, client)
+        out += b"\x00\x04\x01\x01t\x01a"
+    return bytes(out + b"\x00")
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
+def test_clients_of_a_document_are_bounded(library, monkeypatch):
+    monkeypatch.setattr(engine_module, "MAX_DOCUMENT_CLIENTS", 10)
+    engine = opened(library)
+
+    assert isinstance(engine.handle(Apply(1, of_clients(1, 6))), Merged)
+    refused = engine.handle(Apply(1, of_clients(7, 5)))
+    assert isinstance(refused, Refused)
+    assert refused.code == "too-large"
+    assert isinstance(engine.handle(Apply(1, of_clients(5, 6))), Merged)

@@ -13,8 +13,9 @@ from peatd.documents import NOTHING_NEW, Edit, JsonView, News, Put
 from peatd.engine import protocol
 from peatd.engine.engine import Engine
 from peatd.engine.y_py import YPy
-from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, Unavailable
+from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
+from peatd.requests import refusal
 
 T = TypeVar("T")
 _Work = Callable[[], Any]
@@ -123,12 +124,8 @@ class InProcessDocuments:
             self._numbers[key] = self._last
         reply = self._engine.handle(request(self._numbers[key]))
         match reply:
-            case protocol.Refused(code=protocol.MISSING):
-                raise MissingUpdates(reply.message, reply.state_vector)
-            case protocol.Refused(code=protocol.INVALID):
-                raise InvalidEdit(reply.message)
             case protocol.Refused():
-                raise MalformedUpdate(reply.message)
+                raise refusal(reply)
             case protocol.Panicked():
                 del self._numbers[key]
                 raise Unavailable(reply.reason)

@@ -21,7 +21,7 @@ class Arrival:
     def __init__(self) -> None:
         self.merged = trio.Event()
 
-    def begun(self, entry: Entry) -> None:
+    def begun(self, entry: Entry, origin: DeviceId | None) -> None:
         """Is not the change yet."""
 
     def changed(self, entry: Entry, update: bytes, origin: DeviceId | None) -> None:

@@ -34,6 +34,7 @@ def _run() -> int:
 
     try:
         settings = config.load()
+        config.forget_service_manager()
     except ConfigError as error:
         return _refuse(error)
     _import_structlog()

@@ -7,9 +7,10 @@ asks for what this version does not do is refused: a setting is never silently w
 import os
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from peatd import surroundings
 from peatd.errors import ConfigError
@@ -19,9 +20,13 @@ from peatd.settings.flags import Flags, parse_flags
 from peatd.settings.show import as_toml
 from peatd.settings.sources import BUILT_IN, File, Sources, parse
 
+T = TypeVar("T")
+
 DEFAULT_FILE = Path("/etc/peat/config.toml")
 
 _SECRET_VARIABLE = "PEAT_FORMATION_SECRET"
+_SERVICE_MANAGERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""What a service manager sets for this process alone: sd_notify(3), sd_watchdog_enabled(3)."""
 _FIELDS = {table.PEER.name: "peers", table.RELAY.name: "relays"}
 """Fields of Config that are not called like their setting: they hold several."""
 
@@ -36,6 +41,8 @@ class Config:
         formation_secret: the text of PEAT_FORMATION_SECRET, as it came. Where it is None, `formation_secret_file`
             names the file; where that is None too, the data directory holds one, or will.
         in_cluster: we run in a Kubernetes pod.
+        notify_socket: where a service manager wants to hear how we are; None where there is none.
+        watchdog: seconds within which it wants to hear that we live; None if it does not.
         origins: where each value comes from, by its name.
     """
 
@@ -63,6 +70,8 @@ class Config:
     log_level: str
     log_format: str
     in_cluster: bool
+    notify_socket: str | None
+    watchdog: float | None
     origins: Mapping[str, str] = field(repr=False)
 
 
@@ -93,6 +102,12 @@ def load(
         sys.stdout.write(as_toml(shown, config.origins))
         raise SystemExit(0)
     return config
+
+
+def forget_service_manager() -> None:
+    """Takes out of this process's environment what its service manager meant for it alone; no child inherits it."""
+    for name in _SERVICE_MANAGERS:
+        os.environ.pop(name, None)
 
 
 def _file(flags: Flags, environ: Mapping[str, str], default_file: Path) -> File:
@@ -145,8 +160,22 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         log_level=sources.take(table.LOG_LEVEL),
         log_format=sources.take(table.LOG_FORMAT, surroundings.log_format),
         in_cluster=in_cluster,
+        notify_socket=_variable(environ, "NOTIFY_SOCKET", values.parse_notify_socket),
+        watchdog=_watchdog(environ),
         origins=sources.origins,
     )
+
+
+def _variable(environ: Mapping[str, str], name: str, parser: Callable[[str], T]) -> T | None:
+    """What is no setting of ours, but told by whoever starts us."""
+    text = environ.get(name)
+    return parse(parser, text, f"{name} (environment)") if text else None
+
+
+def _watchdog(environ: Mapping[str, str]) -> float | None:
+    """None also where it is meant for another process: that of a wrapper which has started us."""
+    pid = _variable(environ, "WATCHDOG_PID", values.parse_pid)
+    return _variable(environ, "WATCHDOG_USEC", values.parse_microseconds) if pid in (None, os.getpid()) else None
 
 
 def _path(sources: Sources, setting: table.Setting[Path]) -> Path | None:

@@ -30,11 +30,11 @@ from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
 from peatd.drain import Drain
 from peatd.events import EventLog
-from peatd.flush import Flush
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import ensure_formation_secret
 from peatd.identity import Keypair
 from peatd.keyfile import load_keypair
+from peatd.leaving import take_leave
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.metrics import Metrics
@@ -43,6 +43,7 @@ from peatd.papers.minting import mint_apart
 from peatd.peers import Claim, PeerTable
 from peatd.readiness import Readiness
 from peatd.replication import Replication
+from peatd.service_manager import ServiceManager
 from peatd.status import NodeStatus
 from peatd.store import Store
 from peatd.transport.dial import dial
@@ -55,11 +56,6 @@ from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
 
 log = structlog.get_logger()
 
-_GOODBYE = 0.5
-"""Seconds for writes in progress, and for clients that were told to go elsewhere."""
-_FLUSH = 1.0
-"""Seconds for peers to confirm what they are owed before we leave. What they do not get now, they get when we are
-back, or from another node."""
 _STORE_STUCK = 30.0
 """Seconds without progress of a store thread that has work. Slow disks take one or two; then it is stuck."""
 
@@ -119,6 +115,7 @@ class _Node:
         self._links = Links(own, self._peers, self._replication, self._drain)
         library = LocalLibrary(self._replication, self._drain)
         self._watchdog = Watchdog()
+        self._service_manager = ServiceManager(config.notify_socket, config.watchdog)
         keypair = credentials.keypair
         metrics = Metrics(self._replication, self._documents, self._links)
         self._status = NodeStatus(
@@ -142,6 +139,7 @@ class _Node:
         try:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self._watchdog.beat)
+                serving.start_soon(self._service_manager.reassure, self._stuck)
                 if os.getpid() == orphans.FIRST_PROCESS:
                     serving.start_soon(orphans.reap, self._documents.pids)
                 with trio.CancelScope() as starting:
@@ -162,7 +160,7 @@ class _Node:
             remove_token(token_file)
 
     async def _mesh(self, stopping: trio.Event) -> None:
-        node_file = self._config.data_dir / "node.json"
+        node_file, manager = self._config.data_dir / "node.json", self._service_manager
         async with trio.open_nursery() as mesh:
             dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
 
@@ -177,28 +175,14 @@ class _Node:
             self._write_node_file()
             try:
                 log.info("node up", node_id=self._config.node_id, **self._status.addresses())
+                await manager.ready()
+                mesh.start_soon(manager.follow, self._links)
                 await stopping.wait()
-                await self._take_leave()
+                await manager.stopping(self._config.drain_delay)
+                await take_leave(self._drain, self._config.drain_delay, self._links, self._replication)
             finally:
                 node_file.unlink(missing_ok=True)
             mesh.cancel_scope.cancel()
-
-    async def _take_leave(self) -> None:
-        """Lets load balancers notice, lets nobody in any more, and gives live peers what they are owed."""
-        log.info("node stopping", drain_delay=self._config.drain_delay)
-        self._drain.announce()
-        await trio.sleep(self._config.drain_delay)
-        with trio.move_on_after(_GOODBYE):
-            await self._drain.close()
-        await self._flush()
-
-    async def _flush(self) -> None:
-        """Waits, bounded, until the linked peers have what they are owed, and know that we have what they sent."""
-        flush = Flush(self._links, self._replication)
-        with trio.move_on_after(_FLUSH):
-            await flush.wait()
-        if owed := flush.owed():
-            log.warning("stopping with peers owed documents", documents=owed, hint="they get them when it is back")
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
         return await dial(addresses, self._credentials, self._hello)

@@ -74,6 +74,22 @@ def parse_path(text: str) -> Path:
     return Path(text)
 
 
+def parse_notify_socket(text: str) -> str:
+    """sd_notify(3): a path, or the name of an abstract socket behind `@`."""
+    if not text.startswith(("/", "@")) or len(text) < 2 or "\0" in text:
+        raise ValueError(f"{_shown(text)} is no unix socket: it is a whole path, or '@' and a name")
+    return text
+
+
+def parse_pid(text: str) -> int:
+    return whole_number(1, 999_999_999)(text)
+
+
+def parse_microseconds(text: str) -> float:
+    """A whole number of microseconds, as seconds."""
+    return whole_number(1, 999_999_999)(text) / 1e6
+
+
 def parse_paths(text: str) -> tuple[Path, ...]:
     """Several files joined by `:`, as KUBECONFIG has them."""
     paths = tuple(parse_path(part) for part in text.split(":") if part)

@@ -1,20 +1,45 @@
-"""The last thing that a node does for its peers: it waits until they have what they are owed.
+"""The last things that a node does for those who use it, and for its peers, before its links end. See drain.py.
 
-What is owed *now*: under the steady writes of others there is always something, and there would be no end of it.
+Peers get what they are owed *now*: under the steady writes of others there is always something, and there would be no
+end of it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
 import trio
 
+from peatd.drain import Drain
 from peatd.exchange import PeerExchange
 from peatd.links import Links
 from peatd.names import DocumentKey, NodeId
 from peatd.replication import Replication
 
+log = structlog.get_logger()
+
+_GOODBYE = 0.5
+"""Seconds for writes in progress, and for clients that were told to go elsewhere."""
+_FLUSH = 1.0
+"""Seconds for peers to confirm what they are owed. What they do not get now, they get when we are back, or from another
+node."""
 _LOOK = 0.05
 """Seconds until it looks again although no peer has confirmed anything: some debts turn out to be none, in silence."""
+
+
+async def take_leave(drain: Drain, delay: float, links: Links, replication: Replication) -> None:
+    """Lets load balancers notice for `delay` seconds, then lets nobody in any more and gives live peers what they are
+    owed, in at most 1.5 s."""
+    log.info("node stopping", drain_delay=delay)
+    drain.announce()
+    await trio.sleep(delay)
+    with trio.move_on_after(_GOODBYE):
+        await drain.close()
+    flush = Flush(links, replication)
+    with trio.move_on_after(_FLUSH):
+        await flush.wait()
+    if owed := flush.owed():
+        log.warning("stopping with peers owed documents", documents=owed, hint="they get them when it is back")
 
 
 @dataclass(slots=True)

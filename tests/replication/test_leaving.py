@@ -7,7 +7,7 @@ from fakes.links import memory_links
 from fakes.replicas import Replica, linked, mesh
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from peatd.flush import Flush
+from peatd.leaving import Flush
 from peatd.names import DeviceId, DocumentName
 from peatd.table import Entry
 

@@ -106,13 +106,15 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def deploy(session: nox.Session) -> None:
-    """The chart and the manifests: by helm, by the schemas of two Kubernetes versions, and by our own assertions."""
+    """The chart and the manifests by helm, by the schemas of two Kubernetes versions and by our own assertions; the
+    Compose file by its schema; the systemd unit by systemd, where that is."""
     run = _environment(session, tools=_kubernetes_tools(session))
     run("helm", "lint", "--strict", "--quiet", "deploy/helm/peat-mesh")
     manifests = [str(path) for path in sorted(Path("deploy/kubernetes").glob("*.yaml"))]
     for version in KUBERNETES_VERSIONS:
         run("kubernetes-validate", "--strict", "--quiet", "--kubernetes-version", version, *manifests)
-    run("pytest", "tests/deploy", *session.posargs)
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml")
+    run("pytest", "-rs", "tests/deploy", *session.posargs)
 
 
 @nox.session(python=False)

@@ -72,6 +72,7 @@ class Node:
     mesh: str
     process: subprocess.Popen[bytes] | None = None
     before_exec: Callable[[], None] | None = field(default=None, repr=False)
+    program: str | None = None
 
     @property
     def log_file(self) -> Path:
@@ -87,7 +88,7 @@ class Node:
         assert self.process is None or self.process.poll() is not None, f"{self.name} is running"
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [peatd(), *self.arguments],
+                [self.program or peatd(), *self.arguments],
                 env=dict(self.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -9,11 +9,12 @@ from functools import partial
 import structlog
 import trio
 
+from peatd.claims import Verdict
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpdated
 from peatd.errors import PeerError
 from peatd.links import Links
 from peatd.names import Address, NodeId
-from peatd.peers import Backoff, PeerTable, Verdict
+from peatd.peers import Backoff, PeerTable
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 log = structlog.get_logger()

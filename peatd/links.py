@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import structlog
 import trio
 
+from peatd.claims import Claim, Verdict, judge
 from peatd.drain import Drain
 from peatd.exchange import PeerExchange
 from peatd.names import DeviceId
-from peatd.peers import Claim, Parting, PeerTable, Verdict, judge
+from peatd.peers import Parting, PeerTable
 from peatd.replication import Replication
 from peatd.transport.converse import SHUTDOWN, converse, dismiss
 from peatd.transport.link import Link, LinkEnd, LinkPeer

@@ -23,6 +23,7 @@ from peatd import orphans
 from peatd.api.app import create_app
 from peatd.api.server import serve
 from peatd.api.token import create_token, remove_token
+from peatd.claims import Claim
 from peatd.config import Config
 from peatd.dialer import Dialer
 from peatd.discovery.hybrid import HybridDiscovery
@@ -40,7 +41,7 @@ from peatd.local_library import LocalLibrary
 from peatd.metrics import Metrics
 from peatd.names import Address, NodeId
 from peatd.papers.minting import mint_apart
-from peatd.peers import Claim, PeerTable
+from peatd.peers import PeerTable
 from peatd.readiness import Readiness
 from peatd.replication import Replication
 from peatd.service_manager import ServiceManager

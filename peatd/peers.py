@@ -1,4 +1,4 @@
-"""The peers of this node: who is known, who is linked, and which of two links stays. Sans-IO.
+"""The peers of this node: who is known, and who is linked. Sans-IO.
 
 Two things are kept apart, because they come and go apart:
 
@@ -192,53 +192,6 @@ class PeerTable:
             gone = acquaintance.parting is not None and now - acquaintance.parting.at > LOST_FOR
             if gone and device_id not in seen:
                 del self._acquaintances[device_id]  # Invariant 2.
-
-
-class Verdict(enum.Enum):
-    """What to do with a new link."""
-
-    KEEP = "keep"
-    REPLACE = "replace"
-    """Keep it, and end the link that we have with this peer."""
-    DUPLICATE = "duplicate-link"
-    SELF = "self"
-    TWIN = "duplicate-node-id"
-    """Another node goes by the same node id, or runs with the same key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who the other end of a link is. `initiating`: we dialled it."""
-
-    node_id: NodeId
-    device_id: DeviceId
-    instance: bytes
-    initiating: bool
-
-
-def judge(new: Claim, present: list[Claim], own: Claim) -> Verdict:
-    """Which link stays. Both ends come to the same answer, each on its own.
-
-    Args:
-        new: the other end of a link that has just proved itself.
-        present: the other ends of all links that are up.
-        own: ourselves (`initiating` has no meaning here).
-    """
-    if new.device_id == own.device_id or new.node_id == own.node_id:
-        return Verdict.SELF if new.instance == own.instance else Verdict.TWIN
-    for old in present:
-        if old.device_id == new.device_id and old.instance == new.instance:
-            return Verdict.REPLACE if _newer_stays(new, old, own.device_id) else Verdict.DUPLICATE
-        if old.device_id == new.device_id or old.node_id == new.node_id:
-            # Its first holder may have died without a word; then that link ends soon, and the next dial gets in.
-            return Verdict.TWIN
-    return Verdict.KEEP
-
-
-def _newer_stays(new: Claim, old: Claim, own_device: DeviceId) -> bool:
-    if new.initiating == old.initiating:
-        return True  # its end has dialled again: it has given up the old one
-    return new.initiating == (own_device < new.device_id)
 
 
 class Backoff:

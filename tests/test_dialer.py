@@ -8,12 +8,13 @@ import trio
 from fakes.links import memory_links, peer
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from peatd.claims import Verdict
 from peatd.dialer import Dialer
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost, PeerUpdated
 from peatd.errors import Unreachable
 from peatd.links import Links
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peers import PeerTable, Verdict
+from peatd.peers import PeerTable
 from peatd.transport.link import Link, LinkEnd
 
 BOB = NodeId("bob")

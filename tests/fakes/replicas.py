@@ -10,11 +10,12 @@ from fakes.engine_in_process import InProcessDocuments
 from fakes.links import instance_of, memory_links, peer
 from fakes.memory_store import Disk, MemoryStore
 
+from peatd.claims import Claim
 from peatd.drain import Drain
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.names import DocumentName
-from peatd.peers import Claim, PeerTable
+from peatd.peers import PeerTable
 from peatd.replication import Replication
 from peatd.upkeep import Upkeep
 

@@ -121,7 +121,9 @@ class Dialer:
             self._peers.tell()
             await self._pause(pursuit, longest=False)
             return None
-        sighting.device_id, sighting.error = link.peer.device_id, None
+        # Of a twin not even for the moment that it is up: it would be shown as whom it takes itself for.
+        sighting.device_id = None if self._links.judged(link.peer) is Verdict.TWIN else link.peer.device_id
+        sighting.error = None
         self._peers.tell()
         if link.peer.node_id != pursuit.node_id != str(link.address):
             log.info("peer answers to another name", sighted=pursuit.node_id, peer=link.peer.node_id)
@@ -135,7 +137,7 @@ class Dialer:
         pursuit.is_twin = end.code == Verdict.TWIN.value
         if sighting is not None and pursuit.is_twin:
             sighting.error = end.message
-            sighting.device_id = None
+            sighting.device_id = None  # the peer may be the one who says so
             self._peers.tell()
 
     async def _pause(self, pursuit: _Pursuit, *, longest: bool) -> None:

@@ -76,11 +76,15 @@ class Links:
         """The most that any linked peer is owed."""
         return max((exchange.sync.owed_documents() for _, exchange in self._live.values()), default=0)
 
+    def judged(self, peer: LinkPeer) -> Verdict:
+        """What would be done with a link to this one, now."""
+        return judge(_claim(peer), [_claim(old.peer) for old, _ in self._live.values()], self._own)
+
     async def keep(self, link: Link) -> LinkEnd:
         """Runs a link that has just proved itself until it ends, or dismisses it."""
         if self._drain.closing.is_set():
             return await self._dismiss(link, SHUTDOWN, "the node is going away")
-        verdict = judge(_claim(link.peer), [_claim(old.peer) for old, _ in self._live.values()], self._own)
+        verdict = self.judged(link.peer)
         if verdict in _REFUSALS:
             return await self._refuse(link, verdict)
         if verdict is Verdict.REPLACE:

@@ -15,7 +15,7 @@ from peatd.errors import Unreachable
 from peatd.links import Links
 from peatd.names import Address, DeviceId, NodeId
 from peatd.peers import PeerTable
-from peatd.transport.link import Link, LinkEnd
+from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 BOB = NodeId("bob")
 AT_BOB, ELSEWHERE = Address("10.0.0.2", 11204), Address("10.0.0.3", 11204)
@@ -29,7 +29,11 @@ class FakeLinks:
         self.kept = 0
         self.cut = trio.Event()
         self.end = LinkEnd("cut", "the connection was cut", by_peer=False)
+        self.verdict = Verdict.KEEP
         self._peers = peers
+
+    def judged(self, _peer: LinkPeer) -> Verdict:
+        return self.verdict
 
     async def keep(self, link: Link) -> LinkEnd:
         self.kept += 1
@@ -166,6 +170,21 @@ async def test_who_goes_by_a_node_id_that_is_taken_is_not_dialled_back(mock_cloc
         mock_clock.jump(30.0)
         await wait_all_tasks_blocked()
         assert len(it.dialled) == 2
+
+
+async def test_a_twin_is_never_shown_as_whom_it_takes_itself_for(mock_clock: MockClock) -> None:
+    """Not even while we tell it so, and wait for it to hang up."""
+    async with scene() as it:
+        bob = peer("bob", initiating=False)
+        it.peers.met(bob.node_id, bob.device_id, AT_BOB)
+        it.up, it.links.verdict = True, Verdict.TWIN
+        await it.tell.send(PeerFound(PeerInfo(NodeId("second"), (ELSEWHERE,))))
+        await wait_all_tasks_blocked()
+        assert it.links.kept == 1
+        assert [(peer.node_id, peer.device_id) for peer in it.peers.all(0)] == [
+            ("bob", bob.device_id),
+            ("second", None),
+        ]
 
 
 async def test_ourselves_are_not_dialled(autojump_clock: MockClock) -> None:

@@ -1,5 +1,6 @@
 """`peatd`: settings, log, event loop, signals, exit codes."""
 
+import faulthandler
 import gc
 import os
 import signal
@@ -60,6 +61,8 @@ def _run_node(settings: "Config") -> int:
     from peatd import node
     from peatd.errors import ConfigError, DiscoveryError, StoreError
 
+    # A service manager ends what hangs by SIGABRT: where it hung is then in its log.
+    faulthandler.enable()
     # Measured: with the objects of the imports frozen and fewer collections, a message costs half.
     gc.collect()
     gc.freeze()

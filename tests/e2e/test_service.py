@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.nodes import Formation, Node, until
+from e2e.nodes import STOP_WITHIN, Formation, Node, until
 
 _CREDENTIALS = struct.Struct("3i")
 """SCM_CREDENTIALS: pid, uid and gid of the sender, by the kernel's word."""
@@ -87,6 +87,16 @@ def test_while_the_process_stands_still_it_hears_nothing(formation: Formation, m
     assert len(manager.heard()) == before
     alice.send_signal(signal.SIGCONT)
     until(lambda: len(manager.heard()) > before, "it lives again")
+
+
+def test_where_it_hung_is_in_its_log_when_it_is_ended_for_that(formation: Formation, manager: Manager) -> None:
+    alice = serviced(formation, manager).start()
+    until(lambda: manager.count("READY=1"), "it is up")
+    alice.send_signal(signal.SIGABRT)  # as systemd does after WatchdogSec
+    assert alice.process is not None
+    assert alice.process.wait(STOP_WITHIN) == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in alice.log()
+    assert "in _watch" in alice.log(), "all threads are there"
 
 
 def test_a_drain_asks_for_its_time(formation: Formation, manager: Manager) -> None:

@@ -15,6 +15,7 @@ from cli.secret import secret
 from cli.token import token
 from cli.topology import topology
 from cli.version import version
+from cli.watch import watch
 
 _HELP = """Asks and tells the peatd of this machine, or the one that --api names.
 
@@ -61,5 +62,6 @@ def _app() -> typer.Typer:
         app.command(cls=Verb)(verb)
     app.add_typer(secret, name="secret")
     app.add_typer(token, name="token")
+    docs.command(cls=Verb)(watch)
     app.add_typer(docs, name="docs")
     return app

@@ -3,7 +3,8 @@
 import http.client
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,11 +15,14 @@ import msgspec
 from cli import unix
 from cli.locate import UNIX, Options, api, data_dir
 from cli.outcome import Exit, Stop
+from cli.refusal import refusal
 
 TIMEOUT = 10.0
 """Seconds without a byte before we give up on a daemon that took our connection."""
 
 _ROOT = "/api/v1"
+_OK = 200
+_PIECE_BYTES = 64 * 1024
 T = TypeVar("T")
 
 
@@ -88,16 +92,40 @@ class Daemon:
         Raises:
             Stop: if nobody answers, or the answer is not HTTP.
         """
+        with self._response(
+            method, route, body, {"Accept": "application/json", **(headers or {})}, timeout
+        ) as response:
+            return Answer(response.status, response.read(), response.getheader("ETag"))
+
+    @contextmanager
+    def stream(self, route: str, since: str | None, silence: float) -> Iterator[Iterator[bytes]]:
+        """An answer that goes on, piece by piece as they come, after the event with the id `since`.
+
+        Args:
+            silence: seconds without a byte after which it is over.
+
+        Raises:
+            Stop: if nobody answers, the API refuses, or the connection breaks.
+        """
+        headers = {"Accept": "text/event-stream"} | ({} if since is None else {"Last-Event-ID": since})
+        with self._response("GET", route, None, headers, silence) as response:
+            if response.status != _OK:
+                raise refusal(response.status, response.read())
+            yield iter(lambda: response.read1(_PIECE_BYTES), b"")
+
+    @contextmanager
+    def _response(
+        self, method: str, route: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
         connection, prefix = self._connection(timeout)
-        sent = {"Accept": "application/json", **(headers or {})}
+        sent = dict(headers)
         if self.token is not None:
             sent["Authorization"] = f"Bearer {self.token}"
         if body is not None:
             sent["Content-Type"] = "application/json"
         try:
             connection.request(method, prefix + _ROOT + route, body, sent)
-            response = connection.getresponse()
-            return Answer(response.status, response.read(), response.getheader("ETag"))
+            yield connection.getresponse()
         except OSError as exc:
             raise Stop(Exit.NO_ANSWER, self._silence(exc, timeout)) from exc
         except http.client.HTTPException as exc:

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
@@ -13,18 +12,10 @@ from cli import render
 from cli.client import Answer, Daemon
 from cli.locate import Options
 from cli.outcome import Exit, Stop
+from cli.refusal import refusal
 
 _PANEL = "Common options"
 _KEY = "cli.options"
-_TRY: dict[int | str, str] = {
-    401: "name the file of the daemon's token with --token-file, or run peat as the daemon's user",
-    404: "`peat docs list` shows what is there",
-    412: "someone changed it: `peat docs get --etag` tells what it is now, and its version",
-    503: "`peat ready` tells which part is not ready; try again soon",
-    "barred": "the other documents are well; `peat docs delete` it and write it anew, or run another `--engine`",
-    504: "it stays made; wait longer with --timeout, or for less with --ack",
-}
-"""What to try, in this program's words, by status or by the error's code; for any other the API's hint will do."""
 
 
 class Verb(TyperCommand):
@@ -64,7 +55,7 @@ def accept(ctx: typer.Context, answer: Answer) -> None:
     if options(ctx).as_json:
         render.say_body(answer.body)
     if not 200 <= answer.status < 300:
-        raise refusal(answer)
+        raise refusal(answer.status, answer.body)
 
 
 def reply(ctx: typer.Context, answer: Answer, text: Callable[[Answer], str]) -> None:
@@ -78,43 +69,11 @@ def reply(ctx: typer.Context, answer: Answer, text: Callable[[Answer], str]) -> 
         render.say(text(answer))
 
 
-class _Fault(msgspec.Struct):
-    message: str
-    code: str = ""
-    hint: str | None = None
-
-
-class _Error(msgspec.Struct):
-    error: _Fault
-    reached: str | None = None
-
-
-def refusal(answer: Answer) -> Stop:
-    """Why the API did not do it. 4xx is a rule that it keeps; all else is its failure."""
-    try:
-        found = msgspec.json.decode(answer.body, type=_Error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Stop(
-            Exit.API_FAILED,
-            f"status {answer.status} without a reason is no answer of peatd's; name the daemon's API with --api",
-        )
-    refused = 400 <= answer.status < 500
-    message = found.error.message.rstrip(".")
-    if found.reached is not None:
-        message += f" (reached: {found.reached})"
-    hint = _TRY.get(found.error.code) or _TRY.get(answer.status) or found.error.hint or _last_resort(refused=refused)
-    return Stop(Exit.NO if refused else Exit.API_FAILED, f"{message}; {hint}")
-
-
 def refuse_nan(seconds: float | None) -> float | None:
     """A number that is neither less nor more than any bound, and no time to wait."""
     if seconds is not None and math.isnan(seconds):
         raise typer.BadParameter("nan is no number of seconds.")
     return seconds
-
-
-def _last_resort(*, refused: bool) -> str:
-    return "`peat --help` shows the usage" if refused else "try again later, and look at the daemon's log"
 
 
 # No brackets in these texts: on a terminal rich takes them for markup, and they vanish.

@@ -9,8 +9,9 @@ import typer
 
 from cli import render
 from cli.client import Answer, Daemon
-from cli.options import daemon, options, refusal, refuse_nan
+from cli.options import daemon, options, refuse_nan
 from cli.outcome import Exit, Stop
+from cli.refusal import refusal
 
 _PATIENCE = 5.0
 """Seconds that one question may take; a daemon that is well answers within milliseconds."""
@@ -73,7 +74,7 @@ def _ask(asked: Daemon, wait: float | None) -> tuple[Answer, _Report]:
 
 def _parse(answer: Answer) -> _Report:
     if answer.status not in (_READY, _NOT_READY):
-        raise refusal(answer)
+        raise refusal(answer.status, answer.body)
     report = answer.parse(_Report)
     if report.ready != (answer.status == _READY):
         raise Stop(

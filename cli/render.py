@@ -2,9 +2,12 @@
 
 import json
 import os
+import select
 import shutil
+import stat
 import sys
 import textwrap
+import threading
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -45,6 +48,24 @@ def say_body(body: bytes) -> None:
         raise Stop(Exit.NO, f"the answer cannot be written to stdout: {exc.strerror}; write it elsewhere") from exc
 
 
+def end_with_reader() -> None:
+    """From now on the program ends when the reader of stdout leaves, and not only when there is more to say to it."""
+    try:
+        descriptor = sys.stdout.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (AttributeError, OSError):
+        return  # closed: the first answer says so
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        threading.Thread(target=_wait_for_reader_to_leave, args=(descriptor,), daemon=True).start()
+
+
+def _wait_for_reader_to_leave(descriptor: int) -> None:
+    gone = select.poll()
+    gone.register(descriptor, 0)  # what is always asked for: errors, and that the other end hung up
+    gone.poll()
+    os._exit(Exit.READER_GONE)  # the main thread is reading
+
+
 def note(text: str) -> None:
     """Says something that is not the answer, on stderr."""
     sys.stderr.write(f"peat: {plain(text)}\n")
@@ -77,6 +98,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, width: int 
     if room < min(widths[-1], _LEAST_LAST_COLUMN):
         return "\n".join(facts(zip(headings, row, strict=True)) for row in cells)
     return "".join(_row(row, widths, before_last, room) for row in [headings, *cells])
+
+
+def wrapped(text: str) -> str:
+    """A sentence, in lines that fit the terminal."""
+    return textwrap.fill(plain(text), min(_terminal_width(), 10_000)) + "\n"
 
 
 def pretty(body: bytes | msgspec.Raw) -> str:

@@ -111,7 +111,6 @@ class Dialer:
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
         sighting.dialing = True
-        self._peers.tell()
         try:
             link = await self._dial(sighting.info.addresses)
         except PeerError as error:
@@ -144,7 +143,6 @@ class Dialer:
         sighting = self._peers.sighting(pursuit.node_id)
         if sighting is not None:
             sighting.dialing = False
-            self._peers.tell()
         backoff = pursuit.backoff
         pause = backoff.longest(random.random()) if longest else backoff.pause(random.random())
         with trio.move_on_after(pause):

@@ -39,7 +39,8 @@ class Change(enum.Enum):
 
 
 class Move(enum.Enum):
-    """Of a peer. `FOUND`, `LOST`: it has entered or left the list of peers. `UPDATED`: anything but a measurement."""
+    """Of a peer. `FOUND`, `LOST`: it has entered or left the list of peers. `UPDATED`: anything else, but
+    for what is measured and for whether it is being dialled."""
 
     FOUND = "found"
     LOST = "lost"

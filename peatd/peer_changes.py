@@ -47,5 +47,6 @@ def _by_key(peers: Sequence[Peer]) -> dict[_Key, Peer]:
 
 
 def _shown(peer: Peer) -> Peer:
-    """Without what only counts time."""
-    return replace(peer, parting=None)
+    """Without what only counts time, and whether it is being dialled just now: each try would be news otherwise."""
+    state = PeerState.BACKING_OFF if peer.state is PeerState.DIALING else peer.state
+    return replace(peer, parting=None, state=state)

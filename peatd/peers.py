@@ -108,7 +108,7 @@ class PeerTable:
         self._watchers.append(watcher)
 
     def tell(self) -> None:
-        """Something has changed. Whoever changes a sighting calls it."""
+        """Something has changed. Whoever changes a sighting calls it, unless it is only dialled."""
         for watcher in self._watchers:
             watcher()
 

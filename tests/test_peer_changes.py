@@ -88,6 +88,9 @@ def test_what_is_known_of_a_peer_is_updated(it: Follower) -> None:
     sighting.dialing, sighting.error = False, "connection refused"
     it.table.tell()
     assert it.told() == [("updated", "bob")]
+    sighting.dialing = True
+    it.table.tell()
+    assert it.told() == [], "that it is dialled again is no news"
 
 
 def test_a_linked_peer_that_discovery_has_lost_is_still_there(it: Follower) -> None:

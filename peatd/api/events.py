@@ -5,10 +5,10 @@
     event: reset      data: {"reason": "unknown" | "restarted" | "behind"}
 
 A document is `created`, `changed` or `deleted`; a peer is `found`, `lost`, `linked`, `unlinked` or `updated` (in
-anything but a measurement). A stream begins now, or after the event that `Last-Event-ID` names (or `?last_event_id=`,
-for who cannot set headers). A past that is gone cannot be told; `reset` says so: read again what you need, the stream
-goes on from now. Changes that follow each other closely are told as one, with the ETag that they led to. A document
-that is created with a higher incarnation was deleted in between, whether that was told or not.
+anything else but a measurement, or a try to link). A stream begins now, or after the event that `Last-Event-ID` names
+(or `?last_event_id=`, for who cannot set headers). A past that is gone cannot be told; `reset` says so: read again what
+you need, the stream goes on from now. Changes that follow each other closely are told as one, with the ETag that they
+led to. A document that is created with a higher incarnation was deleted in between, whether that was told or not.
 
 `?collection=NAME` or `?document=COLLECTION/ID` tells of these documents and of no peers, `?kinds=document,peer` of what
 it names; both together of both. Every 15 s there is a comment, so that a dead connection is noticed, and the id to go

@@ -52,10 +52,9 @@ async def test_a_stream_says_what_it_is_and_where_it_begins(node):
 
 
 async def test_a_document_is_told_of_with_the_etag_of_its_route(node):
-    await node.mesh.documents.put(TODAY, {"n": 1}, if_match=None)
     async with following(node) as stream:
         await stream.next()
-        begin(node.mesh.events, TODAY, BOB)
+        await node.mesh.documents.put(TODAY, {"n": 1}, if_match=None)
         event = await stream.event()
         assert (event.kind, event["id"]) == ("document", f"{node.mesh.events.instance}-1")
         etag = (await node.ask("GET", "/documents/notes/today")).headers["etag"]
@@ -65,12 +64,18 @@ async def test_a_document_is_told_of_with_the_etag_of_its_route(node):
             "id": "today",
             "incarnation": 1,
             "etag": etag,
-            "origin": BOB,
+            "origin": None,
         }
         await node.mesh.documents.delete(TODAY, if_match=None)
-        node.mesh.events.ended(entry(TODAY), None)
         gone = (await stream.event()).data
-        assert (gone["type"], gone["etag"], gone["origin"]) == ("deleted", None, None)
+        assert (gone["type"], gone["etag"]) == ("deleted", None)
+
+
+async def test_a_peers_change_names_the_peer(node):
+    async with following(node) as stream:
+        await stream.next()
+        begin(node.mesh.events, TODAY, BOB)
+        assert (await stream.event()).data["origin"] == BOB
 
 
 async def test_a_peer_is_told_of_in_the_shape_of_its_route(node):

@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,7 +14,7 @@ import pytest
 import trio
 from fakes.mesh import FakeMesh
 from fakes.node_api import FakeNode, peer, serve
-from run_peat import Ended, PeatProcess
+from run_peat import PROGRAM, Ended, PeatProcess
 
 from peatd.api import views
 from peatd.api.app import create_app
@@ -113,6 +115,21 @@ async def test_a_rung_that_is_not_reached(ask: Ask) -> None:
     ended = await ask("docs", "put", "notes/a", "{}", "--ack", "replicated:5", "--timeout", "0.1")
     assert (ended.code, ended.out) == (4, "")
     assert "(reached: durable)" in ended.err
+
+
+async def test_who_watches_is_told_of_writes(ask: Ask, environ: dict[str, str]) -> None:
+    command = [*PROGRAM, "docs", "watch", "notes/a"]
+    watching = await trio.lowlevel.open_process(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    async with watching.stdout, watching.stderr:
+        assert b"there is no document" in await watching.stderr.receive_some()
+        await ask("docs", "put", "tasks/a", "{}")
+        await ask("docs", "put", "notes/a", "{}")
+        assert await watching.stderr.receive_some() == b"peat: created notes/a, incarnation 1, here\n"
+        await ask("docs", "delete", "notes/a")
+        assert (await watching.stderr.receive_some()).startswith(b"peat: deleted notes/a, incarnation 1, here\n")
+        watching.send_signal(signal.SIGINT)
+        assert await watching.wait() == 130
+        assert await watching.stdout.receive_some() == b"{}\n"
 
 
 async def test_pages_follow_each_other(ask: Ask) -> None:

@@ -134,7 +134,6 @@ def test_what_is_not_a_json_object_is_2_before_anything_is_sent(peat: Peat, node
         ("put", "notes/a", "{}", "--timeout", "inf"),
         ("put", "notes/a", "{}", "--if-match", "a\nb"),
         ("put", "notes/a", "{}", "--if-match", ""),
-        ("watch", "notes/a"),
         (),
     ],
 )

@@ -14,6 +14,7 @@ from peatd.library import DURABLE, Ack, DocumentListing, DocumentView, IfMatch, 
 from peatd.measures import Durations, Measure, gauge
 from peatd.names import DocumentKey, DocumentName
 from peatd.readiness import OWN_CHECKS, Readiness, Report
+from peatd.table import Entry
 from peatd.update import MAX_UPDATE_BYTES, Reach, check, decode_state_vector
 
 _LARGEST_INTEGER = 2**63 - 1
@@ -30,6 +31,9 @@ class _Copy:
     @property
     def etag(self) -> str:
         return f"{self.incarnation}-{self.reach.digest().hex()}"
+
+    def entry(self, name: DocumentName) -> Entry:
+        return Entry(name, self.incarnation, deleted=False, reach=self.reach, version=1, begun=1)
 
     def value(self) -> dict[str, Any]:
         return dict(json.loads(self.doc.get_map("data").to_json()))
@@ -68,7 +72,8 @@ class FakeLibrary:
     failure: raised by whatever is asked next, and from then on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, events: EventLog | None = None) -> None:
+        self._events = events or EventLog("00" * 8)
         self.highest: Ack = DURABLE
         self.failure: Exception | None = None
         self._copies: dict[DocumentName, _Copy] = {}
@@ -101,6 +106,7 @@ class FakeLibrary:
         _refuse_what_cannot_be_held(value)
         created, copy = self._begin_or_find(name)
         copy.put(value)
+        self._events.changed(copy.entry(name), b"", None)
         return Written(created, copy.incarnation, copy.etag, None)
 
     async def patch(self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None) -> Written:
@@ -111,6 +117,7 @@ class FakeLibrary:
         copy = self._living(name)
         self._check(name, if_match)
         del self._copies[name]
+        self._events.ended(copy.entry(name), None)
         return Written(created=False, incarnation=copy.incarnation, etag="", mark=None)
 
     async def diff(self, name: DocumentName, state_vector: bytes) -> bytes:
@@ -159,6 +166,7 @@ class FakeLibrary:
             return False, self._copies[name]
         self._lives[name] = self._lives.get(name, 0) + 1
         self._copies[name] = _Copy(self._lives[name])
+        self._events.begun(self._copies[name].entry(name), None)
         return True, self._copies[name]
 
 
@@ -172,8 +180,8 @@ class FakeMesh:
     version = "0.1.0"
 
     def __init__(self) -> None:
-        self.documents = FakeLibrary()
         self.events = EventLog("00" * 8)
+        self.documents = FakeLibrary(self.events)
         self.stuck: str | None = None
         self.draining: str | None = None
         self.checks = Readiness()

@@ -5,6 +5,7 @@ acknowledgements, the token. `test_peat_acceptance.py` holds it against the real
 """
 
 import json
+import queue
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -45,6 +46,9 @@ class FakeNode:
         canned: path → (status, body), for answers that no sane node gives.
         requests: all that came, in order.
         ready_after: that many questions are answered with "not ready" first.
+        streams: what each reader of events in turn is sent; then its stream ends. That of the last one stays open, and
+            tells of writes.
+        released: only while it is set, streams are sent more than where they begin.
     """
 
     failing: dict[str, str] = field(default_factory=dict)
@@ -55,13 +59,26 @@ class FakeNode:
     token: str | None = None
     canned: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    streams: list[bytes] = field(default_factory=list)
     url: str = ""
     socket: str = ""
     _expected: dict[int, threading.Event] = field(default_factory=dict)
+    followers: list["queue.SimpleQueue[tuple[str, bytes]]"] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
 
     def expect_requests(self, count: int) -> threading.Event:
         """Is set once so many requests came."""
         return self._expected.setdefault(count, threading.Event())
+
+    def tell(self, change: str, name: str, document: Document) -> None:
+        """Tells those who follow of a write."""
+        collection, _, document_id = name.partition("/")
+        etag = None if change == "deleted" else _etag(document)
+        told = {"type": change, "collection": collection, "id": document_id, "incarnation": document.incarnation}
+        data = json.dumps(told | {"etag": etag, "origin": None}).encode()
+        for follower in self.followers:
+            block = b"event: document\nid: 00ff00ff-%d\ndata: %s\n\n" % (100 + len(self.requests), data)
+            follower.put((name, block))
 
     def note(self, request: Request) -> None:
         self.requests.append(request)
@@ -92,6 +109,7 @@ def peer(node_id: str, **changes: Any) -> dict[str, Any]:
 def serve(node: FakeNode, directory: Path) -> Iterator[FakeNode]:
     """Serves `node` at `node.url` and at `directory/api.sock` until the block ends."""
     node.socket = str(directory / "api.sock")
+    node.released.set()
     with _tcp(node) as tcp, _UnixServer(node.socket, _handler(node, trusts=True)) as unix:
         node.url = f"http://127.0.0.1:{tcp.server_port}"
         threads = [threading.Thread(target=server.serve_forever, args=(0.01,)) for server in (tcp, unix)]
@@ -100,6 +118,9 @@ def serve(node: FakeNode, directory: Path) -> Iterator[FakeNode]:
         try:
             yield node
         finally:
+            node.released.set()
+            for follower in node.followers:
+                follower.put(("", b""))
             for server in (tcp, unix):
                 server.shutdown()
             for thread in threads:
@@ -138,6 +159,8 @@ def _handler(node: FakeNode, *, trusts: bool) -> type[BaseHTTPRequestHandler]:
                 return self.send(*node.canned[url.path])
             try:
                 self.authorize(url.path)
+                if url.path == "/api/v1/events":
+                    return self.stream()
                 route = url.path.removeprefix("/api/v1/")
                 status, answer, etag = _answer(node, self.command, route, dict(parse_qsl(url.query)), body, self.etag())
             except _Refusal as refusal:
@@ -150,6 +173,31 @@ def _handler(node: FakeNode, *, trusts: bool) -> type[BaseHTTPRequestHandler]:
             known = trusts or node.token is None or path == "/api/v1/ready"
             if not known and self.headers.get("Authorization") != f"Bearer {node.token}":
                 raise _Refusal(401, "the token is missing or wrong")
+
+        def stream(self) -> None:
+            """Events, until there are no more of them; the last reader's stream stays open till the end."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.send_piece(b"retry: 1000\n:\nid: 00ff00ff-1\n\n")
+            if node.streams:
+                node.released.wait()
+                self.send_piece(node.streams.pop(0))
+            if not node.streams:
+                self.follow()
+            self.wfile.write(b"0\r\n\r\n")
+
+        def follow(self) -> None:
+            mine: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+            node.followers.append(mine)
+            wanted = dict(parse_qsl(urlsplit(self.path).query))
+            while (told := mine.get())[1]:
+                if told[0] == wanted.get("document", told[0]) and told[0].startswith(wanted.get("collection", "")):
+                    self.send_piece(told[1])
+
+        def send_piece(self, octets: bytes) -> None:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(octets), octets))
 
         def etag(self) -> str | None:
             return self.headers.get("If-Match")
@@ -240,10 +288,12 @@ def _document(
         return 200, read | ({"roots": found.roots} if found.roots else {}), _etag(found)
     if method == "DELETE":
         del node.documents[name]
+        node.tell("deleted", name, found)
         _acknowledge(query)
         return 204, None, None
     changed = _changed(found, json.loads(body), merge=method == "PATCH")
     node.documents[name] = changed
+    node.tell("changed" if found else "created", name, changed)
     ack = _acknowledge(query)
     written = {"collection": collection, "id": document_id, "incarnation": changed.incarnation, "ack": ack}
     return (200 if found else 201), written, _etag(changed)

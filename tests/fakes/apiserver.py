@@ -5,6 +5,7 @@ its port with the objects and the history it had, as a real one does over its et
 """
 
 import contextlib
+import copy
 import json
 import socket
 import ssl
@@ -124,6 +125,11 @@ class FakeApiServer:
         with self._changing():
             for name in names:
                 self._store.delete(name, namespace)
+
+    def slices(self) -> list[Json]:
+        """Copies of all there are."""
+        with self._changed:
+            return copy.deepcopy(list(self._store.objects.values()))
 
     def compact(self) -> None:
         with self._changing():

@@ -94,6 +94,8 @@ class PeerTable:
     Invariants:
         1. Of one device there is one acquaintance.
         2. An acquaintance without link and sighting is forgotten after `LOST_FOR`.
+        3. Of one node id there is one acquaintance: a node whose formation secret was rotated comes back with another
+           device id.
     """
 
     def __init__(self, own_node: NodeId, own_device: DeviceId) -> None:
@@ -139,7 +141,12 @@ class PeerTable:
         return node_id in self._sightings or any(s.device_id == device_id for s in self._sightings.values())
 
     def met(self, node_id: NodeId, device_id: DeviceId, address: Address) -> None:
-        """A link with it has come up."""
+        """A link with it has come up. Nobody else of that name has one: see `judge`."""
+        for known in [a for a in self._acquaintances.values() if a.node_id == node_id]:
+            del self._acquaintances[known.device_id]  # Invariant 3.
+            for sighting in self._sightings.values():
+                if sighting.device_id == known.device_id:
+                    sighting.device_id = device_id
         self._acquaintances[device_id] = Acquaintance(node_id, device_id, address)
         self.tell()
 
@@ -175,7 +182,7 @@ class PeerTable:
 
     def _matched(self) -> tuple[dict[DeviceId, list[Sighting]], list[Sighting]]:
         """The sightings of each acquaintance, and those of nobody that we have met."""
-        by_name = {a.node_id: a for a in reversed(self._acquaintances.values())}
+        by_name = {a.node_id: a for a in self._acquaintances.values()}
         seen: dict[DeviceId, list[Sighting]] = {}
         unmet = []
         for node_id, sighting in self._sightings.items():

@@ -97,6 +97,19 @@ def test_a_peer_that_is_still_sighted_is_never_forgotten() -> None:
     assert only(peers, 10 * LOST_FOR).state is PeerState.DIALING
 
 
+@pytest.mark.parametrize("name", ["bob", "10.0.0.2:11204"])
+def test_invariant_3_a_node_that_comes_back_with_another_key_is_the_same_peer(name: str) -> None:
+    peers, renewed = table(), DeviceId("cc" * 16)
+    peers.sighted(sighting(name), lambda: ("kubernetes",))
+    peers.sighting(NodeId(name)).device_id = BOB  # type: ignore[union-attr]  # it is there
+    peers.met(NodeId("bob"), BOB, AT_BOB)
+    peers.parted(BOB, parting(1.0))
+    peers.met(NodeId("bob"), renewed, AT_BOB)
+    assert (only(peers).device_id, only(peers).state) == (renewed, PeerState.LINKED)
+    assert only(peers).sources == ("kubernetes",)
+    assert peers.is_linked(NodeId(name)), "there is nobody to dial"
+
+
 def test_who_dials_in_without_being_sighted_is_inbound() -> None:
     peers = table()
     peers.met(NodeId("bob"), BOB, AT_BOB)

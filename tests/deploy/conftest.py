@@ -24,4 +24,4 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 def ports() -> Json:
     """Values with ports that nothing here listens on: all pods of a test share them, as in a cluster."""
     mesh, api = (int(free_address().rpartition(":")[2]) for _ in range(2))
-    return {"mesh": {"port": mesh}, "api": {"port": api}}
+    return {"mesh": {"port": mesh}, "api": {"port": api}, "drainDelay": 0}

@@ -1,8 +1,10 @@
 """What is rendered is what a node needs: real nodes are started with it, and find each other by it alone."""
 
+import json
+import signal
 import subprocess
+import time
 
-import pytest
 from deploy.chart import SECRET, Json, merged, render
 from deploy.faults import faults
 from deploy.kubelet import Cluster, Pod
@@ -149,10 +151,24 @@ def test_helm_test_says_yes_to_ready_nodes_and_no_to_others(cluster: Cluster, po
     assert done.returncode == 3, done
 
 
-@pytest.mark.parametrize("ordinal", [0, 1])
-def test_the_key_of_a_pod_follows_from_the_secret_and_its_name(cluster: Cluster, ports: Json, ordinal: int) -> None:
-    one = started(cluster, merged(ports, TWO))[ordinal].wait_ready()
+def test_the_key_of_a_pod_follows_from_the_secret_and_its_name(cluster: Cluster, ports: Json) -> None:
+    (one,) = started(cluster, merged(ports, {"replicaCount": 1}))
+    one.wait_ready()
     file = one.environ["PEAT_FORMATION_SECRET_FILE"]
     command = ["peat", "keygen", "--seed-file", file, "--base64", "--context", one.name, "--json"]
     made = subprocess.run(command, env=dict(one.environ), capture_output=True, text=True, check=True).stdout
-    assert one.stated()["device_id"] in made
+    assert one.stated()["device_id"] == json.loads(made)["device_id"]
+
+
+def test_a_pod_serves_on_while_it_drains_and_is_gone_within_its_grace(cluster: Cluster, ports: Json) -> None:
+    (one,) = started(cluster, merged(ports, {"replicaCount": 1, "drainDelay": 1.5}))
+    one.wait_ready()
+    grace = one.objects.pod["terminationGracePeriodSeconds"]
+    began = time.monotonic()
+    one.send_signal(signal.SIGTERM)
+    until(lambda: one.probe("readinessProbe") == 503, "it says that it leaves")
+    assert one.probe("livenessProbe") == 200
+    one.write("PUT", "chart/late", {"n": 1}, "?ack=durable")
+    assert one.process is not None
+    assert one.process.wait(grace) == 0
+    assert 1.5 <= time.monotonic() - began < grace - 15, "a slow disk has the rest"

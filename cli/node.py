@@ -17,6 +17,7 @@ class _Node(msgspec.Struct):
     version: str
     addresses: dict[str, str | None]
     documents: int
+    digest: str
 
 
 def node(ctx: typer.Context) -> None:
@@ -35,6 +36,7 @@ def _text(answer: Answer) -> str:
             ("version", found.version),
             ("up", duration(found.uptime_secs)),
             ("documents", str(found.documents)),
+            ("digest", found.digest),
             *((f"listens {what}", where or NOTHING) for what, where in found.addresses.items()),
         ]
     )

@@ -53,6 +53,10 @@ class DigestTree:
         for level in range(_KEPT_LEVELS + 1):
             self._sums[self._paths[name][:level]] ^= change
 
+    def root(self) -> str:
+        """The digest of all, in hex: the same on two nodes that have the same documents, deleted ones included."""
+        return self._sum(_ROOT).to_bytes(_DIGEST_BYTES, "big").hex()
+
     def compare(self, prefix: str = _ROOT) -> Compare:
         """The digests of the 16 branches below `prefix`."""
         return Compare(prefix, [self._sum(prefix + digit).to_bytes(_DIGEST_BYTES, "big") for digit in _HEX])

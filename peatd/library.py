@@ -109,6 +109,9 @@ class Library(Protocol):
     def count(self) -> int:
         """How many documents there are (deleted ones are not)."""
 
+    def digest(self) -> str:
+        """In hex: the same on all nodes whose documents are the same."""
+
     def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
         """At most `limit` documents, of one collection or of all, in the order of their names, behind `after`."""
 

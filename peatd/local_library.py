@@ -37,6 +37,9 @@ class LocalLibrary:
     def count(self) -> int:
         return sum(1 for entry in self._table if not entry.deleted)
 
+    def digest(self) -> str:
+        return self._table.tree.root()
+
     def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
         prefix = "" if collection is None else f"{collection}/"
         living = (e for e in self._table if not e.deleted and e.name.startswith(prefix))

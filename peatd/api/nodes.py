@@ -24,6 +24,7 @@ def add_node_routes(app: QuartTrio, mesh: Mesh) -> None:
                 version=mesh.version,
                 addresses=mesh.addresses(),
                 documents=mesh.documents.count(),
+                digest=mesh.documents.digest(),
             )
         )
 

@@ -38,7 +38,8 @@ class ReadyView(msgspec.Struct, frozen=True):
 
 
 class NodeView(msgspec.Struct, frozen=True):
-    """`public_key` in hex; `uptime_secs` whole, as upstream has it; `documents` counts them."""
+    """`public_key` in hex; `uptime_secs` whole, as upstream has it; `documents` counts them, and
+    `digest` (hex) is the same on two nodes that have the same ones."""
 
     node_id: str
     device_id: str
@@ -48,6 +49,7 @@ class NodeView(msgspec.Struct, frozen=True):
     version: str
     addresses: Mapping[str, str | None]
     documents: int
+    digest: str
 
 
 class PeerView(msgspec.Struct, frozen=True, kw_only=True):

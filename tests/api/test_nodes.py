@@ -15,6 +15,7 @@ async def test_the_node_tells_of_itself(node):
         "version": "0.1.0",
         "addresses": {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": None},
         "documents": 1,
+        "digest": f"{1:032x}",
     }
 
 

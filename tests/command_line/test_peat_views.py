@@ -27,6 +27,7 @@ def test_node_as_text(peat: Peat, node: FakeNode) -> None:
         "version          0.1.0",
         "up               1 h 2 min",
         "documents        0",
+        "digest           00000000000000000000000000000000",
         "listens api      127.0.0.1:8081",
         "listens mesh     0.0.0.0:11204",
         "listens clients  -",

@@ -49,7 +49,16 @@ def test_ready_node_peers_and_topology(three: list[Node]) -> None:
 
     node = peat(alice.directory, "node", "--json").json
     assert node["node_id"] == "alice"
-    assert {"device_id", "public_key", "formation", "uptime_secs", "version", "addresses", "documents"} < node.keys()
+    assert {
+        "device_id",
+        "public_key",
+        "formation",
+        "uptime_secs",
+        "version",
+        "addresses",
+        "documents",
+        "digest",
+    } < node.keys()
     assert node["addresses"]["mesh"] == alice.mesh == alice.stated()["mesh"]
     assert node["device_id"] in peat(alice.directory, "node").out
 

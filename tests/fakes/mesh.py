@@ -82,6 +82,9 @@ class FakeLibrary:
     def count(self) -> int:
         return len(self._copies)
 
+    def digest(self) -> str:
+        return f"{len(self._copies):032x}"
+
     def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
         self._fail_if_told()
         names = [name for name in sorted(self._copies) if collection in (None, name.split("/")[0])]

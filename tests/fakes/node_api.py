@@ -256,6 +256,7 @@ def _node(node: FakeNode) -> dict[str, Any]:
         "version": "0.1.0",
         "addresses": {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": None},
         "documents": len(node.documents),
+        "digest": f"{len(node.documents):032x}",
     }
 
 

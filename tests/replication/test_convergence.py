@@ -63,6 +63,9 @@ async def test_what_was_written_before_the_link_is_exchanged(autojump_clock: Moc
             await until_equal(alice, bob)
         assert (await alice.json())[NOTES] == {"alice": 1, "bob": 1}
         assert alice.library.count() == 101
+        assert alice.library.digest() == bob.library.digest()
+        await alice.library.delete(NOTES, if_match=None)
+        assert alice.library.digest() != bob.library.digest()
 
 
 @pytest.mark.parametrize("name", ["alice", "bob"])

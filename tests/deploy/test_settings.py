@@ -33,7 +33,7 @@ def test_every_setting_can_be_reached() -> None:
 
 
 def test_what_the_chart_sets_are_settings() -> None:
-    known = {variable for setting in SETTINGS for variable in setting.variables[:1]} | {"PEAT_DRAIN_DELAY"}
+    known = {variable for setting in SETTINGS for variable in setting.variables[:1]}
     assert {name for name in variables_of_all_values() if name.startswith("PEAT_")} <= known
 
 

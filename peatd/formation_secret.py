@@ -42,8 +42,12 @@ def ensure_formation_secret(config: Config) -> tuple[str, str, bool]:
 
 
 def _create_unless_there(file: Path) -> bool:
-    if file.exists():
-        return False
+    try:
+        if file.exists():
+            return False
+    except OSError as exc:
+        hint = "make it accessible to this user, or name another with --data-dir"
+        raise ConfigError(f"{file.parent} cannot be used: {exc.strerror}; {hint}") from exc
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:

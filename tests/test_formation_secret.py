@@ -78,6 +78,12 @@ def test_a_data_directory_that_cannot_be_made(configure: Configure, tmp_path: Pa
         ensure_formation_secret(configure())
 
 
+def test_a_data_directory_that_cannot_be_looked_into(configure: Configure, tmp_path: Path) -> None:
+    """As with one of another user's, but for root too."""
+    with pytest.raises(ConfigError, match=r"cannot be used: File name too long; .*--data-dir"):
+        ensure_formation_secret(configure(PEAT_DATA_DIR=str(tmp_path / ("x" * 300))))
+
+
 def test_a_data_directory_that_cannot_be_written(configure: Configure) -> None:
     # Even root cannot make a file there.
     with pytest.raises(ConfigError, match="/proc/self/formation-secret cannot be written"):

@@ -32,7 +32,7 @@ class Follower:
         self._told += [(move.value, peer.node_id) for move, peer in moves_between(before, self._known)]
 
     def sight(self, name: NodeId, *addresses: Address, **metadata: str) -> None:
-        self.table.sighted(PeerInfo(name, addresses or (AT_BOB,), metadata=metadata), ("static",))
+        self.table.sighted(PeerInfo(name, addresses or (AT_BOB,), metadata=metadata), lambda: ("static",))
 
     def part(self, device: DeviceId = BOB, error: str | None = None) -> None:
         self.table.parted(device, Parting(self.now, self.now, None, frozenset(), 0, error))

@@ -33,11 +33,14 @@ from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.suspicion import Blame
-from peatd.worker_jobs import Death, Job, OpenDocument, Sent, Step, StoredLog, Task
+from peatd.worker_jobs import Death, Job, OpenDocument, Sent, Step, StoredLog, Task, only_update
 
 _MAX_SENT = 512
 _MAX_SENT_BYTES = 4 * 1024 * 1024
 """On their way at once: enough that neither process waits for the other, little enough to retry one by one."""
+
+_JSON_PACE = 4
+"""How much longer than the CRDT library reads and edits of JSON may take, which are Python's."""
 
 _MAX_DEATHS = 5
 """That a job may outlive without being their cause."""
@@ -117,6 +120,8 @@ class Schedule:
             row = document.rows[0]
             sent = Sent(Step.ROW, job.key, document, size, is_alone=True, job=job, rows=(row,))
             return self._send(Apply(document.number, row.update), sent)
+        if job.task in (Task.READ, Task.EDIT):
+            size *= _JSON_PACE
         self._take()
         return self._send(job.ask(document.number), Sent(Step.JOB, job.key, document, size, is_alone=is_alone, job=job))
 
@@ -136,7 +141,7 @@ class Schedule:
         job = self._head()
         if job is None or job.key != load.key or self._is_unanswered(load.key) or self._documents.get(load.key):
             return b""
-        if job.asks_for_all and (whole := _only_update(stored)):
+        if job.asks_for_all and (whole := only_update(stored)):
             # Nobody has it open, and the log has it as it was asked for: a first sync of many documents opens none.
             self._take()
             self._done(job)
@@ -292,10 +297,3 @@ def _culprit(unanswered: Sequence[Sent], death: Death) -> Sent | None:
     first = unanswered[0]
     is_at_it = len(unanswered) == 1 or first.stands_alone
     return first if first.is_alone or (death is Death.HANG and is_at_it) else None
-
-
-def _only_update(stored: StoredLog) -> bytes | None:
-    """All of the document where that is in one piece."""
-    pieces = [stored.snapshot or b"", *(row.update for row in stored.updates)]
-    found = [piece for piece in pieces if piece]
-    return found[0] if len(found) == 1 else None

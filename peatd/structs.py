@@ -12,8 +12,17 @@ from peatd.lib0 import read_bytes, read_count, read_json, read_string, read_uint
 ORIGIN, RIGHT_ORIGIN, KEYED, CONTENT = 0x80, 0x40, 0x20, 0x1F
 """The bits of a struct's first byte. A key is written only where neither origin is."""
 
-GC, DELETED, STRING, DOC = 0, 1, 4, 9
-"""Contents that are treated apart."""
+GC, DELETED, JSON, BINARY, STRING, EMBED, FORMAT, TYPE, ANY, DOC = range(10)
+"""Contents, by their numbers."""
+
+
+class Block(NamedTuple):
+    """How many structs of a client, the clock of the first, and where their bytes begin."""
+
+    structs: int
+    client: int
+    clock: int
+    position: int
 
 
 class Struct(NamedTuple):
@@ -21,7 +30,7 @@ class Struct(NamedTuple):
 
     Attributes:
         origins: the neighbours that it names, as (client, clock).
-        root, parent: what it names as its parent where it has no neighbours.
+        root, parent, key: what it names as its place where it has no neighbours.
         content: position of its content; `end` is behind it.
     """
 
@@ -32,9 +41,15 @@ class Struct(NamedTuple):
     origins: list[tuple[int, int]]
     root: str | None
     parent: tuple[int, int] | None
+    key: str | None
     start: int
     content: int
     end: int
+
+    @property
+    def has_origin(self) -> bool:
+        """Whether the first of its neighbours is the left one."""
+        return bool(self.info & ORIGIN)
 
 
 def each_struct(update: bytes) -> Iterator[Struct]:
@@ -44,11 +59,19 @@ def each_struct(update: bytes) -> Iterator[Struct]:
         count, position = read_uint(update, position)
         client, position = read_uint(update, position)
         clock, position = read_uint(update, position)
-        for _ in range(count):
-            struct = _struct(client, clock, update, position)
+        for struct in block_structs(update, Block(count, client, clock, position)):
             yield struct
-            clock += struct.length
             position = struct.end
+
+
+def block_structs(update: bytes, block: Block) -> Iterator[Struct]:
+    """The structs of one block of a well-formed update."""
+    clock, position = block.clock, block.position
+    for _ in range(block.structs):
+        struct = _struct(block.client, clock, update, position)
+        yield struct
+        clock += struct.length
+        position = struct.end
 
 
 def _struct(client: int, clock: int, data: bytes, start: int) -> Struct:
@@ -57,6 +80,7 @@ def _struct(client: int, clock: int, data: bytes, start: int) -> Struct:
     origins: list[tuple[int, int]] = []
     root: str | None = None
     parent: tuple[int, int] | None = None
+    key: str | None = None
     for bit in (ORIGIN, RIGHT_ORIGIN):
         if info & bit:
             origin, position = _read_id(data, position)
@@ -68,9 +92,9 @@ def _struct(client: int, clock: int, data: bytes, start: int) -> Struct:
         else:
             parent, position = _read_id(data, position)
         if info & KEYED:
-            _, position = read_string(data, position)
+            key, position = read_string(data, position)
     length, end = CONTENTS[info & CONTENT](data, position)
-    return Struct(client, clock, length, info, origins, root, parent, start, position, end)
+    return Struct(client, clock, length, info, origins, root, parent, key, start, position, end)
 
 
 def _read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:

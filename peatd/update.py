@@ -27,7 +27,20 @@ from peatd.reach import (
     surer_kind,
 )
 from peatd.root_kinds import find_kinds
-from peatd.structs import CONTENT, CONTENTS, DELETED, DOC, GC, KEYED, ORIGIN, RIGHT_ORIGIN, STRING, kind_of_root
+from peatd.structs import (
+    CONTENT,
+    CONTENTS,
+    DELETED,
+    DOC,
+    GC,
+    KEYED,
+    ORIGIN,
+    RIGHT_ORIGIN,
+    STRING,
+    TYPE,
+    Block,
+    kind_of_root,
+)
 
 __all__ = [
     "EMPTY_STATE_VECTOR",
@@ -61,6 +74,7 @@ MAX_DOCUMENT_CLIENTS = MAX_CLIENTS // 2
 `MAX_CLIENTS`, and it would replicate no more. The rest is for what other nodes take meanwhile, and for their own."""
 
 _MAX_CLIENT, _MAX_CLOCK = 2**32, 2**31
+_XML_HOOK = 5
 
 
 def check(update: bytes, *, subdocuments: bool) -> Content:
@@ -77,9 +91,10 @@ def check(update: bytes, *, subdocuments: bool) -> Content:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """An update's content, and what it takes to rewrite it.
+    """An update's content, and what it takes to rewrite or to integrate it.
 
     Attributes:
+        blocks: where the structs of its clients are.
         parents: (client, clock) of all that is named as the parent of a struct.
         gc: client → (clock, length) of the GC structs.
         pairs: client → clocks of the second halves of surrogate pairs, ascending.
@@ -89,6 +104,7 @@ class Examined:
     """
 
     content: Content
+    blocks: Sequence[Block]
     parents: Sequence[tuple[int, int]]
     gc: Mapping[int, Sequence[tuple[int, int]]]
     pairs: Mapping[int, Sequence[int]]
@@ -96,15 +112,16 @@ class Examined:
     delete_set: int
 
 
-def examine(update: bytes, *, subdocuments: bool, has_pairs: bool = False) -> Examined:
+def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, has_pairs: bool = False) -> Examined:
     """As `check`, for whoever may have to rewrite the update.
 
     Args:
+        hooks: whether the engine can hold XML hooks (pycrdt reads the rest of the update wrongly).
         has_pairs: whether there are surrogate pairs in the copy that it is for.
     """
-    walk = _Walk(is_watching=has_pairs or may_have_pairs(update))
+    walk = _Walk(subdocuments=subdocuments, hooks=hooks, is_watching=has_pairs or may_have_pairs(update))
     try:
-        delete_set = walk.structs(update, subdocuments)
+        delete_set = walk.structs(update)
         position = walk.delete_set(update, delete_set)
     except IndexError as exc:
         raise MalformedUpdate("the update is cut short") from exc
@@ -113,27 +130,44 @@ def examine(update: bytes, *, subdocuments: bool, has_pairs: bool = False) -> Ex
     if "unknown" in walk.roots.values():
         walk.roots.update(find_kinds(update, {name for name, kind in walk.roots.items() if kind == "unknown"}))
     content = walk.content()
-    return Examined(content, walk.parents, walk.gc, walk.pairs, walk.all_cuts(content), delete_set)
+    return Examined(content, walk.blocks, walk.parents, walk.gc, walk.pairs, walk.all_cuts(content), delete_set)
 
 
 class _Walk:
     """What has been seen of an update so far."""
 
-    __slots__ = ("cuts", "deletes", "ends", "gc", "is_watching", "pairs", "parents", "refers", "roots", "starts")
+    __slots__ = (
+        "blocks",
+        "cuts",
+        "deletes",
+        "ends",
+        "gc",
+        "hooks",
+        "is_watching",
+        "pairs",
+        "parents",
+        "refers",
+        "roots",
+        "starts",
+        "subdocuments",
+    )
 
-    def __init__(self, *, is_watching: bool) -> None:
+    def __init__(self, *, subdocuments: bool, hooks: bool, is_watching: bool) -> None:
+        self.subdocuments = subdocuments
+        self.hooks = hooks
         self.is_watching = is_watching  # for surrogate pairs, and for what cuts them
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.refers: dict[int, int] = {}  # client → the last clock that something refers to
         self.deletes: dict[int, list[tuple[int, int]]] = {}
         self.roots: dict[str, str] = {}
+        self.blocks: list[Block] = []
         self.parents: list[tuple[int, int]] = []
         self.gc: dict[int, list[tuple[int, int]]] = {}
         self.pairs: dict[int, list[int]] = {}
         self.cuts: defaultdict[int, MutableSequence[int]] = defaultdict(lambda: array("Q"))
 
-    def structs(self, data: bytes, subdocuments: bool) -> int:
+    def structs(self, data: bytes) -> int:
         clients, position = read_count(data, 0)
         for _ in range(clients):
             count, position = read_count(data, position)
@@ -142,12 +176,11 @@ class _Walk:
             if client >= _MAX_CLIENT or client in self.starts or not count:
                 raise MalformedUpdate("the update names a client twice, without structs, or beyond 32 bits")
             self.starts[client] = clock
-            position, self.ends[client] = self._structs_of(client, clock, count, data, position, subdocuments)
+            self.blocks.append(Block(count, client, clock, position))
+            position, self.ends[client] = self._structs_of(client, clock, count, data, position)
         return position
 
-    def _structs_of(
-        self, client: int, clock: int, count: int, data: bytes, position: int, subdocuments: bool
-    ) -> tuple[int, int]:
+    def _structs_of(self, client: int, clock: int, count: int, data: bytes, position: int) -> tuple[int, int]:
         """The position and the clock behind them. The loop that everything waits for: hence long, and inlined."""
         refers = self.refers
         cuts = self.cuts if self.is_watching else None
@@ -155,7 +188,7 @@ class _Walk:
             info = data[position]
             position += 1
             content = info & CONTENT
-            if content > DOC or (content == GC and info) or (content == DOC and not subdocuments):
+            if content > DOC or (content == GC and info) or (content == DOC and not self.subdocuments):
                 raise MalformedUpdate(f"the update holds a struct that cannot be held (info {info:#x})")
             start = position
             if info & ORIGIN:
@@ -178,6 +211,8 @@ class _Walk:
                     raise MalformedUpdate("a struct of the update refers to itself or a later one")
             if position == start and content:
                 position = self._parent(client, clock, info, data, position)
+            if content == TYPE and not self.hooks and data[position] == _XML_HOOK:
+                raise MalformedUpdate("the update holds an XML hook, which this engine cannot hold")
             if cuts is not None and content == STRING:
                 self._find_pairs(client, clock, data, position)
             length, position = CONTENTS[content](data, position)

@@ -119,3 +119,10 @@ class Sent:
     job: Job | None = None
     rows: Sequence[StoredUpdate] = ()
     stands_alone: bool = False
+
+
+def only_update(stored: StoredLog) -> bytes | None:
+    """All of the document where that is in one piece."""
+    pieces = [stored.snapshot or b"", *(row.update for row in stored.updates)]
+    found = [piece for piece in pieces if piece]
+    return found[0] if len(found) == 1 else None

@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 
-from peatd.engine.json_view import Change, Shared, view
+from peatd.engine.draft import Draft
+from peatd.engine.items import Branch
+from peatd.engine.json_view import root_view
 from peatd.engine.library import Copy, Library
 from peatd.engine.protocol import Merged, Viewed
+from peatd.engine.tree import Tree
 from peatd.errors import InvalidEdit, MalformedUpdate
 from peatd.pairs import add_pairs, cut_pairs, may_have_pairs
 from peatd.ranges import Ranges
@@ -20,6 +23,7 @@ ROOT = "data"
 
 NOTHING = Merged(b"", {}, {}, {}, {}, {})
 _EMPTY_UPDATE = b"\x00\x00"
+_UNSEEN_BYTES = 64 * 1024
 
 
 class Pending(Exception):
@@ -30,19 +34,21 @@ class Document:
     """A copy, and what it has.
 
     Invariants:
-    1. A root is opened as one kind only. When its kind turns out to be another, the copy is made anew first.
-    2. What the library gets is rewritten where it would corrupt it: see `rewrite.py`.
-    3. No surrogate pair in the copy is ever cut: one that an update is about to cut is replaced before.
+    1. What the library gets is rewritten where it would corrupt it: see `rewrite.py`.
+    2. No surrogate pair in the copy is ever cut: one that an update is about to cut is replaced before.
+    3. The tree, where there is one, and `_unseen` are together all that the copy has.
     """
 
-    def __init__(self, library: Library, shared: Shared, new_client: Callable[[], int]) -> None:
+    def __init__(self, library: Library, new_client: Callable[[], int]) -> None:
         self._library = library
-        self._shared = shared
         self._new_client = new_client
-        self.copy: Copy = library.new_copy(new_client())
+        self._client: int | None = None  # who our own edits are by
+        self._tree: Tree | None = None
+        self._unseen: list[bytes] = []
+        self._unseen_bytes = 0
+        self.copy: Copy = library.new_copy()
         self.reach = Reach()
         self._gc: dict[int, Ranges] = {}
-        self._opened: dict[str, str] = {}
         self._pairs: dict[int, array[int]] = {}  # client → clocks of the second halves of surrogate pairs
         self._foreseen: Mapping[int, Sequence[int]] = {}  # those that the log is going to cut
 
@@ -54,7 +60,7 @@ class Document:
             return
         with suppress(MalformedUpdate):  # which is found again when the row is loaded
             for row in filter(None, rows):
-                examined = examine(row, subdocuments=self._library.holds_subdocuments, has_pairs=True)
+                examined = self._examine(row, has_pairs=True)
                 add_pairs(pairs, examined.pairs)
                 for client, clocks in examined.cuts.items():
                     cuts.setdefault(client, array("Q")).extend(clocks)
@@ -73,7 +79,11 @@ class Document:
 
     def examine(self, update: bytes) -> Examined:
         """Raises: MalformedUpdate."""
-        return examine(update, subdocuments=self._library.holds_subdocuments, has_pairs=bool(self._pairs))
+        return self._examine(update, has_pairs=bool(self._pairs))
+
+    def _examine(self, update: bytes, *, has_pairs: bool) -> Examined:
+        library = self._library
+        return examine(update, subdocuments=library.holds_subdocuments, hooks=library.holds_hooks, has_pairs=has_pairs)
 
     def apply(self, update: bytes, examined: Examined) -> Merged:
         """Merges an update that lacks nothing; the news.
@@ -87,7 +97,7 @@ class Document:
             return NOTHING
         if examined.cuts or examined.pairs:
             update, examined = self._with_pairs_cut(update, examined)
-        rewritten = harmless(update, examined, self.reach, self._gc)  # Invariant 2
+        rewritten = harmless(update, examined, self.reach, self._gc)  # Invariant 1
         try:
             news = self.copy.apply(rewritten)
         except ValueError as exc:
@@ -98,7 +108,7 @@ class Document:
         return merged
 
     def _with_pairs_cut(self, update: bytes, examined: Examined) -> tuple[bytes, Examined]:
-        """Invariant 3: cuts the pairs of the copy that the update cuts; and the update with those of its own cut."""
+        """Invariant 2: cuts the pairs of the copy that the update cuts; and the update with those of its own cut."""
         if in_copy := cut_pairs(self._pairs, examined.cuts):
             self._make_anew(in_copy)
         cuts = {
@@ -121,6 +131,7 @@ class Document:
                 raise Pending(f"the engine made something malformed of it: {exc}") from exc
         content = examined.content
         self.reach.absorb(content)
+        self._note_unseen(news)
         add_pairs(self._pairs, examined.pairs)
         for client, ranges in examined.gc.items():
             self._gc.setdefault(client, Ranges()).add_all(ranges)
@@ -140,7 +151,7 @@ class Document:
             MalformedUpdate: if it is not a state vector.
         """
         clocks = decode_state_vector(state_vector)
-        if cut := cut_pairs(self._pairs, {client: (clock,) for client, clock in clocks.items()}):  # Invariant 3
+        if cut := cut_pairs(self._pairs, {client: (clock,) for client, clock in clocks.items()}):  # Invariant 2
             state_vector = encode_state_vector(clocks | {client: clocks[client] - 1 for client in cut})
         return self.copy.diff(state_vector)
 
@@ -154,44 +165,79 @@ class Document:
         for name, kind in roots.items():
             kinds[name] = surer_kind(kind, kinds.get(name, kind))
         kinds.setdefault(ROOT, "map")
-        self._settle(kinds)
+        tree = self._seen()
         views = {
-            name: view(self.copy.root(name, kind), self._shared)
+            name: root_view(tree.root(name), kind)
             for name, kind in kinds.items()
             if kind != "unknown"  # all that it held is deleted
         }
         data = views.pop(ROOT) if kinds[ROOT] == "map" else {}
         return Viewed(data, views)
 
-    def change(self, plan: Callable[[object], list[Change]]) -> Merged:
-        """Makes the changes that are planned for what the root map is now; the news.
+    def edit(self, make: Callable[[Draft, Branch], None]) -> Merged:
+        """Makes an edit of the root map; the news.
 
         Raises:
-            InvalidEdit: if they cannot be made.
+            InvalidEdit: if it cannot be made.
         """
         kind = self.reach.roots.get(ROOT, "map")
         if kind not in ("map", "unknown"):
             raise InvalidEdit(f"the root {ROOT!r} of this document is a shared {kind}, not a map: edit it as that")
-        self._settle({ROOT: "map"})
-        changes = plan(self.copy.root(ROOT, "map"))
-        if not changes:
+        client = self._own_client()
+        draft = Draft(client, self.reach.clock(client))
+        make(draft, self._seen().root(ROOT))
+        if draft.is_empty:
             return NOTHING
-        return self._absorb(self.copy.change(ROOT, changes), None)
+        update = draft.update()
+        return self.apply(update, self.examine(update))
 
-    def _settle(self, kinds: dict[str, str]) -> None:
-        """Invariant 1: makes sure that none of these roots was opened as another kind."""
-        if any(self._opened.get(name, kind) != kind for name, kind in kinds.items()):
-            self._make_anew({})
-        self._opened.update(kinds)
+    def _own_client(self) -> int:
+        """An id that nobody has used: one that is used twice for different edits destroys documents for good."""
+        while self._client is None:
+            client = self._new_client()
+            if not self.reach.clock(client):
+                self._client = client
+        return self._client
+
+    @property
+    def tree_bytes(self) -> int:
+        """How large the updates are that the tree, kept for the next read, is made of."""
+        return self._tree.size_bytes if self._tree is not None else 0
+
+    def drop_tree(self) -> None:
+        self._tree = None
+        self._unseen.clear()
+        self._unseen_bytes = 0
+
+    def _note_unseen(self, news: bytes) -> None:
+        """Invariant 3. A tree that nobody has asked for while the document doubled is better made anew."""
+        if self._tree is not None:
+            self._unseen.append(news)
+            self._unseen_bytes += len(news)
+            if self._unseen_bytes > max(self._tree.size_bytes, _UNSEEN_BYTES):
+                self.drop_tree()
+
+    def _seen(self) -> Tree:
+        """The content as it is now."""
+        if self._tree is None:
+            self._tree, self._unseen = Tree(), [self.copy.diff(EMPTY_STATE_VECTOR)]
+        unseen, self._unseen, self._unseen_bytes = self._unseen, [], 0
+        try:
+            for update in unseen:
+                self._tree.integrate(update, self.examine(update))
+        except MalformedUpdate as exc:
+            raise RuntimeError(f"the library encoded something malformed: {exc}") from exc
+        except InvalidEdit:
+            self.drop_tree()
+            raise
+        return self._tree
 
     def _make_anew(self, cut: Mapping[int, Sequence[int]]) -> None:
-        """The same copy, with no root opened and these pairs cut."""
-        everything = self.copy.diff(EMPTY_STATE_VECTOR)
-        if cut:
-            everything = with_cut_pairs(everything, cut)
+        """The same copy, with these pairs cut."""
+        everything = with_cut_pairs(self.copy.diff(EMPTY_STATE_VECTOR), cut)
         examined = self.examine(everything)
-        self.copy = self._library.new_copy(self._new_client())
+        self.copy = self._library.new_copy()
         self.copy.apply(harmless(everything, examined, Reach(), {}))
-        self._opened.clear()
+        self.drop_tree()
         self._pairs.clear()
         add_pairs(self._pairs, examined.pairs)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from peatd.engine.document import Document, Pending
-from peatd.engine.json_view import Shared, plan_patch, plan_put
+from peatd.engine.edits import patch, put
 from peatd.engine.library import Library
 from peatd.engine.protocol import (
     INVALID,
@@ -42,6 +42,10 @@ from peatd.update import EMPTY_STATE_VECTOR, MAX_DOCUMENT_CLIENTS
 
 _MAX_REASON = 500
 
+_MAX_TREES = 64
+_MAX_TREE_BYTES = 2 * 1024 * 1024
+"""Of updates, whose trees are kept between two reads or edits: a tree takes some twenty times that."""
+
 
 class Engine:
     """The open documents of one process.
@@ -55,8 +59,8 @@ class Engine:
     def __init__(self, library: Library, new_client: Callable[[], int]) -> None:
         self._library = library
         self._new_client = new_client
-        self._shared = Shared(library.is_map, library.look_inside)
         self._documents: dict[int, Document] = {}
+        self._trees: dict[int, Document] = {}  # the one that was asked for last stands last
 
     def handle(self, request: Request) -> Reply:
         """Never raises for what a request holds; a MemoryError ends the process."""
@@ -65,7 +69,7 @@ class Engine:
         if isinstance(request, Audit):
             return self._audit(request)
         if isinstance(request, Close):
-            self._documents.pop(request.document, None)
+            self._forget(request.document)
             return Done()
         document = self._documents.get(request.document)
         if document is None:
@@ -77,10 +81,10 @@ class Engine:
         except InvalidEdit as exc:
             return Refused(INVALID, str(exc))
         except Pending as exc:
-            del self._documents[request.document]  # Rule 2
+            self._forget(request.document)  # Rule 2
             return Refused(MALFORMED, str(exc))
         except BaseException as exc:  # a panic of the library's Rust is no Exception
-            del self._documents[request.document]  # Rule 2
+            self._forget(request.document)  # Rule 2
             return Panicked(_reason(exc))
 
     def _ask(self, document: Document, request: Apply | Diff | Snapshot | Read | Put | Patch) -> Reply:
@@ -98,12 +102,29 @@ class Engine:
             case Snapshot():
                 return Encoded(self._proven(document))
             case Read(roots=roots):
-                return document.read(roots)
+                reply: Reply = document.read(roots)
             case Put(value=value):
-                return document.change(lambda data: plan_put(data, value, self._shared))
+                reply = document.edit(lambda draft, data: put(draft, data, value))
             case Patch(merge_patch=merge_patch):
-                return document.change(lambda data: plan_patch(data, merge_patch, self._shared))
-        assert_never(request)
+                reply = document.edit(lambda draft, data: patch(draft, data, merge_patch))
+            case _:
+                assert_never(request)
+        self._keep_tree(request.document, document)
+        return reply
+
+    def _keep_tree(self, number: int, document: Document) -> None:
+        """It may be asked for again soon, but memory has bounds."""
+        self._trees.pop(number, None)
+        self._trees[number] = document
+        size_bytes = sum(kept.tree_bytes for kept in self._trees.values())
+        while self._trees and (size_bytes > _MAX_TREE_BYTES or len(self._trees) > _MAX_TREES):
+            oldest = self._trees.pop(next(iter(self._trees)))
+            size_bytes -= oldest.tree_bytes
+            oldest.drop_tree()
+
+    def _forget(self, number: int) -> None:
+        self._documents.pop(number, None)
+        self._trees.pop(number, None)
 
     def _open(self, request: Open) -> Reply:
         opened = self._load([request.snapshot, *request.updates])
@@ -156,7 +177,7 @@ class Engine:
         return snapshot
 
     def _new_document(self) -> Document:
-        return Document(self._library, self._shared, self._new_client)
+        return Document(self._library, self._new_client)
 
 
 def _reason(exc: BaseException) -> str:

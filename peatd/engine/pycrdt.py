@@ -1,55 +1,32 @@
 """The CRDT library pycrdt 0.14.13 behind the seam of `library.py`; nothing else imports it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pycrdt as _pycrdt
-
-from peatd.engine.json_view import ABSENT, Change, markup
 
 pycrdt: Any = _pycrdt  # its types say less than what is true
 
 EMPTY = b"\x00\x00"
 
-_ROOT_TYPES: dict[str, Any] = {
-    "map": pycrdt.Map,
-    "array": pycrdt.Array,
-    "text": pycrdt.Text,
-    "xml": pycrdt.XmlFragment,
-}
+_NOBODY = 1
+"""The client id of every copy: none is ever edited, and the library's own choice would need 53 bits."""
 
 
 class Pycrdt:
     """pycrdt."""
 
     holds_subdocuments = True
+    holds_hooks = False  # their name is neither read nor written: what follows would be read wrongly
 
-    def new_copy(self, client: int) -> "PycrdtCopy":
-        return PycrdtCopy(client)
-
-    def is_map(self, value: object) -> bool:
-        return isinstance(value, pycrdt.Map)
-
-    def look_inside(self, value: object) -> object:
-        match value:
-            case pycrdt.Map():
-                return {key: value[key] for key in value}
-            case pycrdt.Array():
-                return list(value)
-            case pycrdt.XmlFragment() | pycrdt.XmlElement():
-                return _xml(value)
-            case pycrdt.Text() | pycrdt.XmlText():
-                return str(value)
-            case pycrdt.Doc():
-                return {}  # as Yjs has it: a subdocument is a document of its own
-        return value
+    def new_copy(self) -> "PycrdtCopy":
+        return PycrdtCopy()
 
 
 class PycrdtCopy:
     """One document."""
 
-    def __init__(self, client: int) -> None:
-        self._doc: Any = pycrdt.Doc(client_id=client)
+    def __init__(self) -> None:
+        self._doc: Any = pycrdt.Doc(client_id=_NOBODY)
         self._news = _News()
         self._subscription = self._doc.observe(self._news.after_transaction)
 
@@ -65,24 +42,6 @@ class PycrdtCopy:
         encoded: bytes = self._doc.get_update(state_vector)
         return encoded
 
-    def root(self, name: str, kind: str) -> object:
-        root: object = self._doc.get(name, type=_ROOT_TYPES[kind])
-        return root
-
-    def change(self, root: str, changes: Sequence[Change]) -> bytes:
-        self._news.update = EMPTY
-        top: Any = self.root(root, "map")
-        with self._doc.transaction():
-            for change in changes:
-                shared = top
-                for key in change.path[:-1]:
-                    shared = shared[key]
-                if change.value is ABSENT:
-                    del shared[change.path[-1]]
-                else:
-                    shared[change.path[-1]] = _shared(change.value)
-        return self._news.update
-
 
 class _News:
     """What the last transaction brought. Not the copy itself: the library keeps whatever observes a document."""
@@ -92,15 +51,3 @@ class _News:
 
     def after_transaction(self, event: Any) -> None:
         self.update = event.update
-
-
-def _shared(value: Any) -> Any:
-    return pycrdt.Map({key: _shared(child) for key, child in value.items()}) if isinstance(value, dict) else value
-
-
-def _xml(value: Any) -> str:
-    """As Yjs prints it; pycrdt's own markup has the attributes in any order."""
-    if isinstance(value, pycrdt.XmlText):
-        return str(value)
-    inside = [_xml(child) for child in value.children]
-    return markup(value.tag, value.attributes, inside) if isinstance(value, pycrdt.XmlElement) else "".join(inside)

@@ -125,7 +125,7 @@ def test_closed_document_is_not_open(engine):
 
 
 def test_copy_that_is_closed_is_freed(library):
-    copy = library.new_copy(5)
+    copy = library.new_copy()
     observer = weakref.ref(copy._news)  # which the library holds as long as it holds the document
     assert observer()
 

@@ -111,6 +111,13 @@ def test_y_py_is_never_given_a_subdocument():
     assert opened(Pycrdt(), subdocument).handle(Read(1, {})).document == {"k": {}}
 
 
+def test_pycrdt_is_never_given_an_xml_hook():
+    hook = update(b"\x07\x01\x01x\x05\x01a")
+
+    assert opened(Pycrdt()).handle(Apply(1, hook)).code == "malformed"
+    assert opened(YPy(), hook).handle(Read(1, {})).roots == {"x": "[object Object]"}
+
+
 def random_json(rng: random.Random, depth: int = 0):
     scalars = [rng.randint(-9, 9), "é😀"[: rng.randint(0, 2)], None, [1, {"x": 1.5}], True]
     if depth == 3 or rng.random() < 0.4:

@@ -109,10 +109,10 @@ def test_log_of_many_cuts_is_opened_in_one_go(library, monkeypatch):
     copies = 0
     new_copy = type(library).new_copy
 
-    def counting(self, client):
+    def counting(self):
         nonlocal copies
         copies += 1
-        return new_copy(self, client)
+        return new_copy(self)
 
     monkeypatch.setattr(type(library), "new_copy", counting)
     engine = opened(library, start, *cuts)

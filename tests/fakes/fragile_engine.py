@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable
 
 from peatd.engine import __main__ as process
+from peatd.engine import document
+from peatd.engine.tree import Tree
 from peatd.engine.y_py import YPy, YPyCopy
+from peatd.update import Examined
 
 PANIC, ABORT, LOOP, POISON, UNREADABLE = b"panic!", b"abort!", b"loop!", b"poison!", b"unreadable!"
 
@@ -42,17 +45,20 @@ class FragileCopy(YPyCopy):
             panic()
         return encoded
 
-    def root(self, name: str, kind: str) -> object:
-        if UNREADABLE in super().diff(b"\x00"):
+
+class FragileTree(Tree):
+    def integrate(self, update: bytes, examined: Examined) -> None:
+        if UNREADABLE in update:
             loop()
-        return super().root(name, kind)
+        super().integrate(update, examined)
 
 
 class FragileLibrary(YPy):
-    def new_copy(self, client: int) -> FragileCopy:
-        return FragileCopy(client)
+    def new_copy(self) -> FragileCopy:
+        return FragileCopy()
 
 
 if __name__ == "__main__":
+    document.Tree = FragileTree  # type: ignore[misc]  # what reads and edits of JSON stand on
     process._library = lambda _name: FragileLibrary()
     sys.exit(process.main())

@@ -80,14 +80,15 @@ def tests_other(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def fuzz(session: nox.Session) -> None:
-    """Machines and decoders against Hypothesis; `-- --long` for hours instead of seconds."""
+    """Machines, decoders and engines against what chance thinks of, and against stock Yjs clients where there is Node;
+    `-- --long` for hours instead of a minute."""
     arguments = list(session.posargs)
     profile = "short"
     if "--long" in arguments:
         arguments.remove("--long")
         profile = "long"
     run = _environment(session)
-    run("pytest", "tests/fuzz", f"--hypothesis-profile={profile}", *arguments)
+    run("pytest", "-rs", "tests/fuzz", f"--hypothesis-profile={profile}", *arguments)
 
 
 @nox.session(python=False)

@@ -54,22 +54,24 @@ class Tree:
         blocks = {block.client: block_structs(update, block) for block in examined.blocks}
         waiting: dict[int, Struct] = {}
         for client in list(blocks):
-            self._integrate_client(update, client, blocks, waiting)
+            if client in blocks:
+                self._integrate_client(update, client, blocks, waiting)
         for client, ranges in examined.content.deletes.items():
             for clock, length in ranges:
                 for item in self._items.between(client, clock, clock + length):
                     item.is_deleted = True
 
     def _integrate_client(
-        self, update: bytes, client: int, blocks: Mapping[int, Iterator[Struct]], waiting: dict[int, Struct]
+        self, update: bytes, client: int, blocks: dict[int, Iterator[Struct]], waiting: dict[int, Struct]
     ) -> None:
-        """The structs of a client, each after what it builds on. `waiting`: the next of those that were begun."""
+        """The structs of a client, each after what it builds on. `blocks`: those that have more, `waiting`: the next of
+        those that were begun."""
         path = [client]
         while path:
             client = path[-1]
             struct = waiting.pop(client, None) or next(blocks[client], None)
             if struct is None:
-                path.pop()
+                del blocks[path.pop()]
                 continue
             missing = self._missing(struct)
             if missing is not None and missing in blocks and missing not in path:
@@ -77,6 +79,8 @@ class Tree:
                 path.append(missing)
             else:  # or it is in a circle, or builds on nothing: then it gets no place
                 self._place(update, struct)
+                if len(path) > 1:
+                    path.pop()  # to what waited for it: more of this client may have to wait for that
 
     def _missing(self, struct: Struct) -> int | None:
         """The client that has to come first."""

@@ -1,0 +1,75 @@
+"""Stock Yjs clients, under Node: `tests/yjs/clients.mjs` says what they do."""
+
+import json
+import shutil
+import subprocess
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_SOURCE = Path(__file__).parent.parent / "yjs"
+
+
+class YjsClients:
+    """A Node process that holds Yjs documents, each named by a number."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def _ask(self, command: str, **request: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"command": command, **request}).encode() + b"\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "node has ended: see its stderr"
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def open(self, doc: int, client: int) -> None:
+        self._ask("open", doc=doc, client=client)
+
+    def edit(self, doc: int, seed: int, count: int) -> list[bytes]:
+        """Random edits; what the program would send."""
+        return [b64decode(update) for update in self._ask("edit", doc=doc, seed=seed, count=count)["updates"]]
+
+    def vector(self, doc: int) -> bytes:
+        return b64decode(self._ask("vector", doc=doc)["vector"])
+
+    def diff(self, doc: int, vector: bytes) -> bytes:
+        return b64decode(self._ask("diff", doc=doc, vector=b64encode(vector).decode())["update"])
+
+    def apply(self, doc: int, update: bytes) -> None:
+        assert not self._ask("apply", doc=doc, update=b64encode(update).decode())["pending"]
+
+    def read(self, doc: int) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+        """The root map `data` as JSON, the other roots, and all of it as an update."""
+        reply = self._ask("read", doc=doc)
+        return reply["document"], reply["roots"], b64decode(reply["update"])
+
+    def forget(self) -> None:
+        self._ask("forget")
+
+
+@contextmanager
+def yjs_clients(directory: Path) -> Iterator[YjsClients]:
+    """Skips the test, and says why, where Node is not to be had. `directory` is empty."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("needs node and npm, for stock Yjs clients")
+    for name in ("package.json", "package-lock.json", "clients.mjs"):
+        shutil.copy(_SOURCE / name, directory)
+    install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    installed = subprocess.run(install, cwd=directory, capture_output=True, text=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"npm cannot install yjs: {installed.stderr.strip().splitlines()[-1:]}")
+    with subprocess.Popen(
+        [node, "clients.mjs"], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        yield YjsClients(process)
+        assert process.stdin is not None
+        process.stdin.close()

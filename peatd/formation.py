@@ -65,6 +65,10 @@ class Formation:
         """The key of the client tokens of `secrets[index]`."""
         return self._derive(_CLIENT_TOKEN, index)
 
+    def client_token_keys(self) -> tuple[bytes, ...]:
+        """Of all secrets: a token that was made before a rotation is good until the old secret is removed."""
+        return tuple(self.client_token_key(index) for index in range(len(self.secrets)))
+
     def _derive(self, purpose: bytes, index: int) -> bytes:
         return derive_key(self.secrets[index], salt=_SALT, info=purpose + b"\0" + self.name.encode())
 

@@ -20,6 +20,7 @@ import trio
 
 import peatd
 from peatd import orphans
+from peatd.api.access import Locks
 from peatd.api.app import create_app
 from peatd.api.server import serve
 from peatd.api.token import create_token, remove_token
@@ -148,7 +149,7 @@ class _Node:
                     serving.start_soon(_cancel_when, stopping, starting)
                     await serving.start(self._documents.run)
                     serving.start_soon(self._upkeep.run)
-                    app = create_app(self._status, token)
+                    app = create_app(self._status, Locks(token, self._credentials.formation.client_token_keys()))
                     unix = config.data_dir / "api.sock"
                     bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix))
                     self._status.listening["api"] = bound.tcp[0]

@@ -23,6 +23,7 @@ def test_derived_keys_never_change(vector: dict[str, str]) -> None:
     assert formation.ca_secrets[0].hex() == vector["ca_secret"]
     assert formation.proof_key(0).hex() == vector["proof_key"]
     assert formation.client_token_key(0).hex() == vector["client_token_key"]
+    assert formation.client_token_keys()[0] == formation.client_token_key(0)
 
 
 def test_every_purpose_secret_and_name_has_its_own_key() -> None:

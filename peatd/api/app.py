@@ -12,7 +12,7 @@ from quart.wrappers import Response
 from quart_trio import QuartTrio
 
 from peatd.api import metrics, probes
-from peatd.api.access import guard_routes
+from peatd.api.access import Locks, guard_routes
 from peatd.api.documents import add_document_routes
 from peatd.api.errors import answer_errors
 from peatd.api.events import add_event_routes
@@ -29,8 +29,8 @@ BODY_TIMEOUT = 30
 """Seconds for a whole body: 1 MiB at 35 KB/s. A body that drips in longer is 408."""
 
 
-def create_app(mesh: Mesh, token: str) -> QuartTrio:
-    """The app that answers for this node, to those who show this token (or came by the unix socket)."""
+def create_app(mesh: Mesh, locks: Locks) -> QuartTrio:
+    """The app that answers for this node, to those who may ask (access.py)."""
     app = QuartTrio("peatd.api", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
@@ -38,7 +38,7 @@ def create_app(mesh: Mesh, token: str) -> QuartTrio:
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False  # else `//` is a redirect
     answer_errors(app)
-    guard_routes(app, token, open_endpoints=probes.ENDPOINTS | metrics.ENDPOINTS)
+    guard_routes(app, locks, open_endpoints=probes.ENDPOINTS | metrics.ENDPOINTS)
     probes.add_probes(app, mesh)
     metrics.add_metrics(app, mesh)
     add_node_routes(app, mesh)

@@ -12,6 +12,7 @@ from fakes.http_client import Client, Reply, connect_tcp, connect_unix
 from fakes.mesh import FakeLibrary, FakeMesh
 from quart_trio import QuartTrio
 
+from peatd.api.access import Locks
 from peatd.api.app import create_app
 from peatd.api.connection import Limits
 from peatd.api.server import serve
@@ -24,6 +25,7 @@ from peatd.replication import Replication
 from peatd.store import Store
 
 TOKEN = "the-token"
+CLIENT_KEY = bytes(range(32))
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Node:
     unix: Path
     serving: trio.CancelScope
     stopped: trio.Event
+    client_key: bytes = CLIENT_KEY
 
     async def connect(self) -> Client:
         return await connect_tcp(self.tcp)
@@ -62,7 +65,7 @@ def serve_with(tmp_path: Path) -> Serve:
     @asynccontextmanager
     async def serving(limits: Limits) -> AsyncIterator[Node]:
         mesh = FakeMesh()
-        app = create_app(mesh, TOKEN)
+        app = create_app(mesh, Locks(TOKEN, (CLIENT_KEY,)))
         stopped = trio.Event()
         async with trio.open_nursery() as nursery:
             scope = trio.CancelScope()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peatd.api.access import PUBLIC, Credentials, Entrance, admit, is_loopback
+from peatd.api.access import PUBLIC, Credentials, Entrance, Locks, admit, is_loopback
 from peatd.api.refusal import Refusal
 
 TOKEN = "the-token"
@@ -15,7 +15,7 @@ PRIVATE = Entrance(private=True, loopback=False)
 
 def _status(entrance, *, host="127.0.0.1:8081", origin=None, authorization=BEARER):
     try:
-        admit(Credentials(host, origin, authorization), entrance, TOKEN)
+        admit(Credentials(host, origin, authorization), entrance, Locks(TOKEN, ()), now=0)
     except Refusal as refusal:
         return refusal.status
     return None
@@ -23,7 +23,19 @@ def _status(entrance, *, host="127.0.0.1:8081", origin=None, authorization=BEARE
 
 @pytest.mark.parametrize("entrance", [PUBLIC, LOOPBACK])
 @pytest.mark.parametrize(
-    "authorization", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic the-token", TOKEN, "Bearer ÿ"]
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Basic the-token",
+        TOKEN,
+        "Bearer ÿ",
+        "Bearer a.b.c",
+        "Basic a.b.c",
+    ],
 )
 def test_on_tcp_the_right_token_is_needed(entrance, authorization):
     assert _status(entrance, authorization=authorization) == 401

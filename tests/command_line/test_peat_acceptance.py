@@ -17,6 +17,7 @@ from fakes.node_api import FakeNode, peer, serve
 from run_peat import PROGRAM, Ended, PeatProcess
 
 from peatd.api import views
+from peatd.api.access import Locks
 from peatd.api.app import create_app
 from peatd.api.server import serve as serve_api
 from peatd.names import Address
@@ -44,7 +45,7 @@ async def fake(directory: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def real(directory: Path) -> AsyncIterator[str]:
-    api = create_app(FakeMesh(), TOKEN)
+    api = create_app(FakeMesh(), Locks(TOKEN, ()))
     async with trio.open_nursery() as nursery:
         start = partial(serve_api, api, tcp=Address("127.0.0.1", 0), unix=directory / "api.sock")
         bound = await nursery.start(start)

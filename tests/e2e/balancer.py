@@ -10,7 +10,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from e2e.nodes import Node
 
@@ -22,9 +22,13 @@ _PIECE_BYTES = 64 * 1024
 
 
 class Balancer:
-    """Listens on `address`, for HTTP over TCP; asks the nodes on their unix sockets, where no token is needed."""
+    """Listens on `address`, and passes on what comes there to the nodes' APIs.
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    Args:
+        nodes: with the address of the API of each, which stays the same.
+    """
+
+    def __init__(self, nodes: Mapping[Node, str]) -> None:
         self._nodes = nodes
         self._ready: list[tuple[float, tuple[Node, ...]]] = [(0.0, tuple(nodes))]
         self._stopped = threading.Event()
@@ -73,14 +77,15 @@ class Balancer:
             self._spawn(self._carry, client)
 
     def _carry(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as node:
+        with client, socket.socket() as node:
             self._open.add(node)
             try:
                 endpoints = self.endpoints()
                 if not endpoints:
                     return
+                host, _, port = self._nodes[random.choice(endpoints)].rpartition(":")
                 node.settimeout(_CONNECT_TIMEOUT)
-                node.connect(str(random.choice(endpoints).directory / "api.sock"))
+                node.connect((host, int(port)))
                 node.settimeout(None)
                 back = threading.Thread(target=_pump, args=(node, client), daemon=True)
                 back.start()
@@ -117,7 +122,7 @@ def _is_ready(node: Node) -> bool:
 
 
 @contextlib.contextmanager
-def balanced(nodes: Sequence[Node]) -> Iterator[Balancer]:
+def balanced(nodes: Mapping[Node, str]) -> Iterator[Balancer]:
     balancer = Balancer(nodes)
     balancer.start()
     try:

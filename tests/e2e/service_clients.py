@@ -38,13 +38,14 @@ class ServiceClient(threading.Thread):
     failed: what failed twice, and how.
     """
 
-    def __init__(self, address: tuple[str, int], habit: Habit, kind: str) -> None:
+    def __init__(self, address: tuple[str, int], token: str, habit: Habit, kind: str) -> None:
         super().__init__(name=f"{kind}-{habit.name}", daemon=True)
         self.asked = 0
         self.retried: list[str] = []
         self.failed: list[str] = []
         self.stopped = threading.Event()
         self._habit = habit
+        self._token = token
         self._connection = http.client.HTTPConnection(*address, timeout=_TIMEOUT)
 
     def run(self) -> None:
@@ -77,7 +78,7 @@ class ServiceClient(threading.Thread):
 
     def _ask_once(self, method: str, name: str, body: Any) -> int:
         encoded = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         self._connection.request(method, f"/api/v1/documents/{name}", encoded, headers)
         response = self._connection.getresponse()
         response.read()
@@ -89,8 +90,8 @@ class ServiceClient(threading.Thread):
 class Reader(ServiceClient):
     """Reads one document that is always there."""
 
-    def __init__(self, address: tuple[str, int], habit: Habit, document: str) -> None:
-        super().__init__(address, habit, "reader")
+    def __init__(self, address: tuple[str, int], token: str, habit: Habit, document: str) -> None:
+        super().__init__(address, token, habit, "reader")
         self._document = document
 
     def turn(self) -> None:
@@ -104,8 +105,8 @@ class Writer(ServiceClient):
         fields, documents: what was acknowledged.
     """
 
-    def __init__(self, address: tuple[str, int], habit: Habit, document: str) -> None:
-        super().__init__(address, habit, "writer")
+    def __init__(self, address: tuple[str, int], token: str, habit: Habit, document: str) -> None:
+        super().__init__(address, token, habit, "writer")
         self.fields: dict[str, int] = {}
         self.documents: dict[str, Any] = {}
         self._document = document
@@ -124,9 +125,9 @@ class Writer(ServiceClient):
 
 
 @contextlib.contextmanager
-def visiting(address: tuple[str, int], document: str) -> Iterator[Sequence[ServiceClient]]:
+def visiting(address: tuple[str, int], token: str, document: str) -> Iterator[Sequence[ServiceClient]]:
     """A reader and a writer of each habit, for a block."""
-    clients = [kind(address, habit, document) for habit in HABITS for kind in (Reader, Writer)]
+    clients = [kind(address, token, habit, document) for habit in HABITS for kind in (Reader, Writer)]
     for client in clients:
         client.start()
     try:

@@ -1,4 +1,4 @@
-"""`peat token`: what lets Yjs clients in. Asks no daemon: every node of the formation can check what is made here."""
+"""`peat token`: what lets programs and Yjs clients in. Asks no daemon: every node of the formation can check it."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from cli.options import Verb, Verbs, options
 from cli.outcome import Exit, Stop
 from cli.seed_file import DEFAULT_SEED_FILE, read_seed
 
-token = typer.Typer(cls=Verbs, help="Tokens that let Yjs clients in.", no_args_is_help=True)
+token = typer.Typer(cls=Verbs, help="Tokens that let programs and Yjs clients in.", no_args_is_help=True)
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")

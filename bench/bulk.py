@@ -1,7 +1,7 @@
 """How fast a first sync of large values is, beside the same TLS stream that carries nothing but bytes.
 
-Between them stand the disk and the engine, through which every update goes: what a store alone and each engine alone
-do in a second is told beside. The slowest of the three is the limit.
+Between them stand the disk and the engine, through which every update goes. The slowest of the three, each measured
+alone, is what a sync until durable can reach at most: each engine is set beside both, the stream and that limit.
 """
 
 import importlib.util
@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from peatd.store import Store
 y: Any = y_py  # its stubs are wrong
 
 SHARE = 0.5
-"""Of what the stream carries."""
+"""Of what the stream carries, and of what the slowest stage does alone."""
 
 _VALUE_BYTES = 250_000
 _CHUNK_BYTES = 256 * 1024
@@ -48,23 +49,18 @@ def measure(*, quick: bool) -> list[Row]:
     for engine in _engines():
         with tempfile.TemporaryDirectory() as made, sink(Path(made), engine) as peer:
             synced, merged = trio.run(_run, Path(made), engine, peer.mesh, values)
-        slowest = min(raw, stored, size / merged)
-        note = (
-            f"{size:.0f} MB in {len(values)} documents; the engine alone {size / merged:.0f} MB/s: "
-            f"{size / synced / slowest:.0%} of the slowest of TLS, store and engine"
-        )
-        rows.append(
-            Row(
-                f"bulk sync until durable, {engine}",
-                size / synced,
-                "MB/s",
-                SHARE * raw,
-                more_is_better=True,
-                beside=("raw TLS", raw),
-                note=note,
-            )
-        )
+        stages = {"raw TLS": raw, "the store alone": stored, "the engine alone": size / merged}
+        rows += _rows(f"bulk sync until durable, {engine}", size / synced, stages)
+        rows[-1] = replace(rows[-1], note=f"{size:.0f} MB in {len(values)} documents")
     return rows
+
+
+def _rows(what: str, reached: float, stages: Mapping[str, float]) -> list[Row]:
+    slowest = min(stages, key=stages.__getitem__)
+    return [
+        Row(what, reached, "MB/s", SHARE * stages[limit], more_is_better=True, beside=(limit, stages[limit]))
+        for limit in dict.fromkeys(("raw TLS", slowest))
+    ]
 
 
 def _engines() -> list[str]:

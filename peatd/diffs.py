@@ -41,8 +41,9 @@ class DiffMaker:
         self._work = trio.Event()
 
     def wake(self) -> None:
-        """More is owed, or something was sent."""
-        self._work.set()
+        """More is owed, or something was sent. (Most of what is owed needs no diff.)"""
+        if self._sync.owes_diffs:
+            self._work.set()
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:

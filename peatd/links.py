@@ -74,7 +74,7 @@ class Links:
 
     def owed_documents(self) -> int:
         """The most that any linked peer is owed."""
-        return max((exchange.sync.owed_documents() for _, exchange in self._live.values()), default=0)
+        return max((len(exchange.sync.debt()) for _, exchange in self._live.values()), default=0)
 
     def judged(self, peer: LinkPeer) -> Verdict:
         """What would be done with a link to this one, now."""

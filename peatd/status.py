@@ -111,7 +111,7 @@ class NodeStatus:
         agreed = exchange or parting
         owed = 0
         if exchange is not None:
-            owed = exchange.sync.owed_documents()
+            owed = len(exchange.sync.debt())
         elif parting is not None:
             owed = self._links.owed_since(parting)
         return PeerView(

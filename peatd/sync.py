@@ -118,6 +118,11 @@ class PeerSync:
         return len(self._said)
 
     @property
+    def owes_diffs(self) -> bool:
+        """Whether a diff is to be made."""
+        return bool(self._owed_diffs)
+
+    @property
     def is_owing(self) -> bool:
         """Whether there is anything to take, or a diff to make."""
         return bool(self._said or self._live or self._states or self._streams or self._owed_diffs)
@@ -207,9 +212,6 @@ class PeerSync:
     def debt(self) -> frozenset[DocumentName]:
         """The documents that the peer is not known to have in full, on its disk."""
         return frozenset(name for name, known in self._known.items() if self._is_owed(name, known))
-
-    def owed_documents(self) -> int:
-        return len(self.debt())
 
     def needs_changes_after(self, entry: Entry) -> int:
         """Changes of the entry up to this version are of no more use to this peer."""

@@ -1,5 +1,6 @@
 """One client's connection to the API, from its acceptance to its end."""
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -58,6 +59,8 @@ class Connection(TCPServer):
         super().__init__(app, config, context, cast(LifespanState, {ENTRANCE: entrance}), self._bounded)  # type: ignore[arg-type]  # it reads and sends, closes, and has a socket
         self._limits = limits
         self._scope = trio.CancelScope(shield=True)
+        # A deadline that moves, in place of hypercorn's task for each time that a connection is idle.
+        self._reading = trio.CancelScope(deadline=trio.current_time() + limits.idle)
         self._answered = trio.Event()
         self.idle_since: float | None = trio.current_time()
         """When it began to wait for a request; None while one is being answered."""
@@ -77,6 +80,11 @@ class Connection(TCPServer):
         """Ends it now, whatever it is doing."""
         self._bounded.abort()  # hypercorn shields its sends: this reaches them
         self._scope.cancel()
+
+    def stop_waiting(self) -> None:
+        """Ends it if it waits for a request."""
+        if self.idle_since is not None:
+            self._reading.cancel()
 
     async def run(self) -> None:
         """`TCPServer.run` without TLS, HTTP/2 and WebSockets; and at its end no task is left waiting."""
@@ -99,9 +107,9 @@ class Connection(TCPServer):
                 self.protocol_send,
             )
             self.protocol = self._http  # type: ignore[assignment]  # in place of the wrapper that also speaks HTTP/2
-            await self.idle_task.restart(self._task_group, self._idle_timeout)
-            await self._read()
-            await self.idle_task.stop()
+            with self._reading:
+                await self._read()
+            await self.protocol.handle(Closed())
         await self._close()
         self.idle_since = trio.current_time()  # nobody waits for anything more: it may make room
         await self._bounded.finish(linger=self._http.may_be_sent_more)
@@ -109,16 +117,19 @@ class Connection(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         match event:
             case Updated() if self._http.is_over:
-                return  # it would wait for another request on a connection that has ended
+                pass  # it would wait for another request on a connection that has ended
             case Updated(idle=True):
                 self.idle_since = trio.current_time()
+                self._reading.deadline = self.idle_since + self._limits.idle
                 self._answered.set()
             case Updated():
                 self.idle_since = None
+                self._reading.deadline = math.inf
                 self._answered = trio.Event()
-            case Closed():
-                self._answered.set()
-        await super().protocol_send(event)
+            case _:
+                if isinstance(event, Closed):
+                    self._answered.set()
+                await super().protocol_send(event)
 
     async def _read(self) -> None:
         while True:
@@ -133,4 +144,3 @@ class Connection(TCPServer):
             await self.protocol.handle(RawData(bytes(octets)))
             if not octets:
                 break
-        await self.protocol.handle(Closed())

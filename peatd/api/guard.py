@@ -34,6 +34,8 @@ _REASONS = {
 }
 _NOT_HTTP = ("bad_request", "this is not a request that HTTP/1.1 allows", "RFC 9112 has the grammar")
 
+_Sendable = h11.Response | h11.InformationalResponse | h11.Data | h11.EndOfMessage
+
 
 class HypercornLog:
     """What hypercorn has to say, in our log. It needs no more of a logger than this."""
@@ -71,10 +73,12 @@ class GuardedApp:
 
         async def send_noting_the_end(message: ASGISendEvent) -> None:
             nonlocal has_ended
-            has_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
-            # To a client that is gone hypercorn sends nothing, and does so without a checkpoint: an app that streams
-            # would freeze the loop (fault 4).
-            await trio.lowlevel.checkpoint()
+            if message["type"] == "http.response.body":
+                has_ended = not message.get("more_body", False)
+                if not has_ended:
+                    # To a client that is gone hypercorn sends nothing, and does so without a checkpoint: an app that
+                    # streams would freeze the loop (fault 4).
+                    await trio.lowlevel.checkpoint()
             await send(message)
 
         async def receive_until_the_end() -> ASGIReceiveEvent:
@@ -107,6 +111,7 @@ class GuardedProtocol(H11Protocol):
     is_over = False
     _is_deaf = False
     _has_refused = False
+    _unsent = b""
 
     @property
     def has_whole_request(self) -> bool:
@@ -129,6 +134,17 @@ class GuardedProtocol(H11Protocol):
     async def stream_send(self, event: StreamEvent) -> None:
         if not self._has_refused:  # else the app's answer comes too late, and its end is not the connection's
             await super().stream_send(event)
+
+    async def _send_h11_event(self, event: _Sendable) -> None:
+        """An answer whose length is known leaves as one piece: one system call here, one wake-up of the client."""
+        try:
+            self._unsent += self.connection.send(event) or b""
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR:
+                raise
+        if self._unsent and not _has_body_behind(event):
+            octets, self._unsent = self._unsent, b""
+            await self.send(RawData(data=octets))
 
     async def _handle_events(self) -> None:
         while not self.is_over:
@@ -197,6 +213,11 @@ class GuardedProtocol(H11Protocol):
             pieces = [self.connection.send(event) for event in (response, h11.Data(data=body), h11.EndOfMessage())]
             await self.send(RawData(data=b"".join(piece or b"" for piece in pieces)))
         await self.send(Closed())
+
+
+def _has_body_behind(event: _Sendable) -> bool:
+    """Whether it is the head of an answer that is there in full, and not a stream's."""
+    return isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers)
 
 
 def _refuse_what_is_ambiguous(request: h11.Request) -> None:

@@ -48,7 +48,7 @@ async def serve(
     Raises:
         ConfigError: if an address cannot be had, or a live daemon has the unix socket.
     """
-    config, context = _hypercorn_config(limits), WorkerContext(max_requests=None)
+    config, context = _hypercorn_config(), WorkerContext(max_requests=None)
     with ExitStack() as sockets:
         doors, bound = await open_doors(sockets, tcp, unix)
         async with trio.open_nursery() as nursery:
@@ -60,7 +60,9 @@ async def serve(
                     task_status.started(bound)
             finally:
                 sockets.close()
-                await context.terminated.set()  # idle connections close, and no other is kept for another request
+                await context.terminated.set()  # no connection is kept for another request
+                for connection in [one for lobby in lobbies for one in lobby.open]:
+                    connection.stop_waiting()
                 await _see_off(lobbies, limits.grace)
 
 
@@ -147,10 +149,9 @@ async def _see_off(lobbies: list[_Lobby], grace: float) -> None:
             connection.abort()
 
 
-def _hypercorn_config(limits: Limits) -> Config:
+def _hypercorn_config() -> Config:
     config = Config()
     config.h11_max_incomplete_size = MAX_HEADER_BYTES
-    config.keep_alive_timeout = limits.idle
     config.include_server_header = False
     config.logger_class = HypercornLog  # type: ignore[assignment]  # it has the two methods that our part calls
     return config

@@ -78,13 +78,15 @@ class Keeper:
         self._work.set()
 
     async def synced(self, seq: int) -> None:
-        await trio.lowlevel.checkpoint()
+        if self.durable_seq >= seq:
+            await trio.lowlevel.checkpoint()
         while self.durable_seq < seq:
             self._refuse_while_failing()
             await self._attempt.wait()
 
     async def wait_synced_past(self, seq: int) -> int:
-        await trio.lowlevel.checkpoint()
+        if self.durable_seq > seq:
+            await trio.lowlevel.checkpoint()
         while self.durable_seq <= seq:
             await self._attempt.wait()
         return self.durable_seq

@@ -16,6 +16,39 @@ async def test_requests_in_a_row_are_answered_in_order(node):
         assert [reply.status for reply in replies] == [200, 404, 200, 200] * 5
 
 
+async def test_an_answer_arrives_in_one_piece(node):
+    async with unharmed(node) as client:
+        for path in (b"/livez", b"/api/v1/nothing", b"/api/v1/node"):
+            await client.say(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            with trio.fail_after(BOUNDED):
+                piece = await client.stream.receive_some(65536)
+            assert piece.startswith(b"HTTP/1.1 ")
+            assert piece.endswith(b"}")
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_body(serve_with):
+    async def silent():
+        async def nothing():
+            await trio.sleep_forever()
+            yield b""
+
+        return nothing()
+
+    async with serve_with(quick(half_closed=0.05)) as node, unharmed(node) as client:
+        node.app.add_url_rule("/api/v1/silent", view_func=silent)
+        await client.say(b"GET /api/v1/silent HTTP/1.1\r\nHost: x\r\n\r\n")
+        with trio.fail_after(BOUNDED):
+            assert (await client.stream.receive_some(65536)).startswith(b"HTTP/1.1 200 ")
+        await client.stream.aclose()
+
+
+async def test_a_head_without_its_body_is_an_answer(node):
+    async with unharmed(node) as client:
+        await client.say(b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        with trio.fail_after(BOUNDED):
+            assert (await client.stream.receive_some(65536)).endswith(b"\r\n\r\n")
+
+
 async def test_a_client_that_has_said_all_is_answered(node):
     async with unharmed(node) as client:
         await client.say(LIVE * 3)

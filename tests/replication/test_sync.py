@@ -173,7 +173,7 @@ def test_a_diff_that_could_not_be_made_stays_owed_and_the_next_change_asks_again
     owed = bob.next_diff()
     assert owed is not None
     bob.diff_failed(owed)
-    assert (bob.take(), bob.owed_documents()) == ([], 1)
+    assert (bob.take(), len(bob.debt())) == ([], 1)
     for _ in range(2):  # asked once, whatever else changes meanwhile
         writer.write(bob)
     (asked,) = bob.take()
@@ -198,7 +198,7 @@ def test_a_tombstone_is_owed_until_the_peer_has_it_on_its_disk() -> None:
     writer.write(bob)
     entry = table.end(KEY)
     bob.ended(entry, origin=None)
-    assert bob.owed_documents() == 1
+    assert len(bob.debt()) == 1
     assert not bob.is_durable(KEY, entry.version)
     bob.take()
     bob.chase()
@@ -206,7 +206,7 @@ def test_a_tombstone_is_owed_until_the_peer_has_it_on_its_disk() -> None:
     assert bob.take() == [Tombstone(NOTES, 1, entry.version)], "the first one was lost by a failure at its end"
     bob.heard_durable(KEY, entry.version)
     assert bob.is_durable(KEY, entry.version)
-    assert bob.owed_documents() == 0
+    assert len(bob.debt()) == 0
 
 
 def test_who_was_not_told_of_a_tombstone_can_be_asked_whether_it_is_on_its_disk() -> None:
@@ -260,11 +260,11 @@ def test_invariant_2_a_peer_cannot_confirm_more_than_it_was_sent() -> None:
     entry = writer.write(bob)
     bob.heard_durable(KEY, 10**6)
     assert not bob.is_durable(KEY, entry.version)
-    assert bob.owed_documents() == 1
+    assert len(bob.debt()) == 1
     bob.take()
     bob.heard_durable(KEY, entry.version)
     assert bob.is_durable(KEY, entry.version)
-    assert bob.owed_documents() == 0
+    assert len(bob.debt()) == 0
 
 
 def test_after_a_failure_updates_echo_an_older_round_until_the_next_state() -> None:

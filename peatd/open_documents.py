@@ -52,11 +52,14 @@ class OpenDocuments:
 
     def overdue(self, busy: Container[DocumentKey]) -> Iterator[tuple[DocumentKey, OpenDocument]]:
         """Forgets and gives those to close before one more is opened: the ones asked about longest ago."""
-        for key in [key for key in self._documents if key not in busy]:
-            if len(self._documents) < self._limit and self._size_bytes < self._limit_bytes:
+        while len(self._documents) >= self._limit or self._size_bytes >= self._limit_bytes:
+            # The oldest are the idle ones: the search ends soon, however many are open.
+            key = next((key for key in self._documents if key not in busy), None)
+            if key is None:
                 return
-            if document := self.forget(key):
-                yield key, document
+            document = self._documents.pop(key)
+            self._size_bytes -= document.size_bytes
+            yield key, document
 
     def clear(self) -> None:
         """The process ended."""

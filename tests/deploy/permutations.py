@@ -85,7 +85,12 @@ VALUES: dict[str, Json] = {
     "default account": {"serviceAccount": {"create": False}},
     "no rights": {"rbac": {"create": False}},
     "resources": {"resources": {"requests": {"cpu": 2}, "limits": {"memory": "4Gi", "cpu": "3"}}},
-    "probes": {"probes": {"startup": {"initialDelaySeconds": 1}, "readiness": {"failureThreshold": 3}}},
+    "probes": {
+        "probes": {
+            name: {"initialDelaySeconds": 1, "periodSeconds": 7, "timeoutSeconds": 4, "failureThreshold": 50}
+            for name in ("startup", "liveness", "readiness")
+        }
+    },
     "no budget": {"podDisruptionBudget": {"enabled": False}},
     "budget": {"podDisruptionBudget": {"maxUnavailable": "30%"}},
     "no policy": {"networkPolicy": {"enabled": False}},

@@ -22,7 +22,7 @@ import nox
 from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "deploy", "bench"]
+nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "deploy", "image", "bench"]
 nox.options.error_on_external_run = True
 
 REQUIREMENTS = Path("requirements")
@@ -53,6 +53,7 @@ def types(session: nox.Session) -> None:
     """Mypy, strict."""
     run = _environment(session)
     run("mypy", *session.posargs)
+    run("mypy", "deploy", *session.posargs)
 
 
 @nox.session(python=False)
@@ -64,7 +65,7 @@ def walls(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """All tests but those of whole daemons (e2e) and the long ones (fuzz)."""
+    """All tests but those of whole daemons (e2e), of the image, and the long ones (fuzz)."""
     _run_tests(session, sys.executable)
 
 
@@ -126,6 +127,16 @@ def manifests(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def image(session: nox.Session) -> None:
+    """The image, built and run for real without Docker: where root, buildah, debootstrap and runc (Debian's) are."""
+    missing = [program for program in ("buildah", "debootstrap", "runc") if shutil.which(program) is None]
+    if os.geteuid() != 0 or missing:
+        session.skip(f"building and running the image takes {', '.join(missing) or 'root'}")
+    run = _environment(session)
+    run("pytest", "tests/image", *session.posargs)
+
+
+@nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Measures, briefly: that shows that it works, not how fast. `-- --full` for numbers to rely on."""
     arguments = list(session.posargs)
@@ -143,7 +154,8 @@ def lock(session: nox.Session) -> None:
     run = _environment(session, lock="lock.txt", is_installed=False)
     for output, arguments in {
         "ci": ["pyproject.toml", "--extra", "pycrdt", "--group", "ci"],
-        "runtime": ["pyproject.toml"],
+        "runtime": ["pyproject.toml", "--extra", "pycrdt"],
+        "build": ["--group", "build", "--group", "sbom", "--constraint", str(REQUIREMENTS / "ci.txt")],
         # A wheel that is taken apart, not installed: what it would import is not needed.
         "deploy": ["--group", "deploy", "--no-deps"],
         "nox": ["--group", "nox"],
@@ -155,7 +167,8 @@ def lock(session: nox.Session) -> None:
 
 def _run_tests(session: nox.Session, python: str) -> None:
     run = _environment(session, python)
-    run("pytest", "--ignore=tests/deploy", "--ignore=tests/e2e", "--ignore=tests/fuzz", *session.posargs)
+    elsewhere = [f"--ignore=tests/{directory}" for directory in ("deploy", "e2e", "fuzz", "image")]
+    run("pytest", *elsewhere, *session.posargs)
 
 
 def _environment(

@@ -102,10 +102,11 @@ def test_a_lock_names_exact_versions_with_hashes(path: Path) -> None:
 def test_the_locks_hold_what_the_project_asks_for() -> None:
     project = tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))
     groups = project["dependency-groups"]
-    runtime = project["project"]["dependencies"]
+    runtime = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["pycrdt"]]
     for lock, wanted in {
         "runtime": runtime,
-        "ci": [*runtime, *project["project"]["optional-dependencies"]["pycrdt"], *groups["test"], *groups["check"]],
+        "build": [*project["build-system"]["requires"], *groups["sbom"]],
+        "ci": [*runtime, *groups["test"], *groups["check"], *groups["sbom"]],
         "deploy": groups["deploy"],
         "nox": groups["nox"],
         "lock": groups["lock"],
@@ -120,5 +121,5 @@ def test_the_shorter_locks_agree_with_the_longest() -> None:
         path.stem: dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
         for path in (HOUSE / "requirements").glob("*.txt")
     }
-    for lock in ("runtime", "nox"):
+    for lock in ("runtime", "build", "nox"):
         assert versions[lock].items() <= versions["ci"].items()

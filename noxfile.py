@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nox
-from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "deploy", "image", "bench"]
@@ -94,16 +93,9 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def e2e(session: nox.Session) -> None:
-    """Whole daemons as processes, over real sockets and disks.
-
-    They share the machine with whatever else runs there: what failed is run once more, alone and in full view.
-    """
+    """Whole daemons as processes, over real sockets and disks."""
     run = _environment(session)
-    try:
-        run("pytest", "tests/e2e", *session.posargs)
-    except CommandFailed:
-        session.warn("a test of whole daemons failed (see above); what failed is run once more")
-        run("pytest", "tests/e2e", "--last-failed", *session.posargs)
+    run("pytest", "tests/e2e", *session.posargs)
 
 
 @nox.session(python=False)

@@ -17,7 +17,7 @@ from peatd.errors import InvalidName, MissingUpdates, PeatError, WireError
 from peatd.intake import Intake
 from peatd.names import DeviceId, DocumentKey, DocumentName, parse_document_name
 from peatd.pieces import Assembly
-from peatd.reach import EMPTY_DIGEST, EMPTY_STATE_VECTOR
+from peatd.reach import EMPTY_DIGEST
 from peatd.replication import Merged, Replication, Subscriber
 from peatd.sync import PeerSync
 from peatd.table import Entry
@@ -204,10 +204,7 @@ class PeerExchange:
             return False
         entry = self._table.get(key.name)
         assert entry is not None
-        if entry.deleted:
-            self.sync.tell(entry.key)
-        else:
-            self.sync.ask(entry)
+        self.sync.ask(entry)
         return True
 
     def _offer(self, offer: Offer) -> None:
@@ -215,10 +212,7 @@ class PeerExchange:
         for name in self._table.tree.below(offer.prefix) - theirs.keys():
             entry = self._table.get(name)
             assert entry is not None
-            if entry.deleted:
-                self.sync.tell(entry.key)
-            else:
-                self.sync.owe_all(entry, EMPTY_STATE_VECTOR)
+            self.sync.owe_all(entry)
         for name, offered in theirs.items():
             self._offered(DocumentKey(name, offered.incarnation), offered)
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from peatd.known import Known, OwedDiff
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.pieces import PIECE_BYTES, Outgoing, fill, size_bytes
-from peatd.reach import Reach
+from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.table import DocumentTable, Entry
-from peatd.wire.messages import Message, State, Tombstone, Updates
+from peatd.wire.messages import Message, State, Updates
 
 _STATES_PER_BATCH = 256
 """So that a first sync of very many documents does not become one huge batch."""
@@ -50,8 +50,8 @@ class PeerSync:
 
     def changed(self, entry: Entry) -> None:
         """The document has news, or has begun."""
-        known = self._known.get(entry.name)
-        if known is None or known.incarnation != entry.incarnation:
+        known = self._known_of(entry)
+        if known is None:
             if entry.begun <= self._base:
                 self.ask(entry)
                 return
@@ -71,9 +71,9 @@ class PeerSync:
 
     def heard_state(self, entry: Entry, state: State) -> bool:
         """The peer's state of a living document of the same incarnation. True when it equals ours."""
-        before = self._known.get(entry.name)
+        before = self._known_of(entry)
         known = Known(entry.incarnation, round=state.round)
-        if before is not None and before.incarnation == entry.incarnation:
+        if before is not None:
             known.durable = before.durable  # what is on a disk stays there
         self._known[entry.name] = known
         self._live.pop(entry.name, None)
@@ -91,8 +91,8 @@ class PeerSync:
         return False
 
     def heard_durable(self, key: DocumentKey, version: int) -> None:
-        known = self._known.get(key.name)
-        if known is not None and known.incarnation == key.incarnation:
+        known = self._known_of(key)
+        if known is not None:
             known.durable = max(known.durable, min(version, known.sent))  # Invariant 2.
 
     # What we want to say ---------------------------------------------------------------------------------------
@@ -105,8 +105,8 @@ class PeerSync:
         if entry.deleted:
             self._owe_end(entry)
             return
-        known = self._known.get(entry.name)
-        if known is None or known.incarnation != entry.incarnation:
+        known = self._known_of(entry)
+        if known is None:
             known = self._known[entry.name] = Known(entry.incarnation)
         if not known.asked:
             known.asked = True
@@ -131,11 +131,13 @@ class PeerSync:
         """Tell it our state: it owes us the rest. Of a deleted document that is its tombstone."""
         self._states.setdefault(key, False)
 
-    def owe_all(self, entry: Entry, empty_vector: bytes) -> None:
+    def owe_all(self, entry: Entry) -> None:
         """The peer has nothing of this document."""
-        known = self._known.get(entry.name)
-        if known is None or known.incarnation != entry.incarnation or known.failed:
-            self._known[entry.name] = Known(entry.incarnation, vector=empty_vector)
+        known = self._known_of(entry)
+        if entry.deleted:
+            self._owe_end(entry)
+        elif known is None or known.failed:
+            self._known[entry.name] = Known(entry.incarnation, vector=EMPTY_STATE_VECTOR)
             self._owed_diffs[entry.name] = None
 
     def chase(self) -> None:
@@ -201,8 +203,8 @@ class PeerSync:
 
     def knows(self, key: DocumentKey) -> bool:
         """Whether we know what the peer has of it, or have asked."""
-        known = self._known.get(key.name)
-        return known is not None and known.incarnation == key.incarnation and not known.failed
+        known = self._known_of(key)
+        return known is not None and not known.failed
 
     def is_durable(self, key: DocumentKey, version: int) -> bool:
         """Whether the peer has said that it has this version, or one of a later incarnation, on its disk."""
@@ -232,17 +234,7 @@ class PeerSync:
             key, answer = next(iter(self._states.items()))
             del self._states[key]
             budget -= 1
-            yield self._state(key, answer=answer)
-
-    def _state(self, key: DocumentKey, *, answer: bool) -> State | Tombstone:
-        entry = self._table.get(key.name)
-        if entry is not None and entry.deleted and entry.incarnation >= key.incarnation:
-            return Tombstone(entry.name, entry.incarnation, entry.version)
-        if entry is None or entry.incarnation < key.incarnation:
-            # We have heard of it, and have nothing of it yet.
-            entry = Entry(key.name, key.incarnation, False, Reach(), version=0, begun=0)
-        vector, digest, counted = entry.reach.state_vector(), entry.reach.digest(), self.round(key.name)
-        return State(key.name, entry.incarnation, vector, digest, entry.version, counted, answer)
+            yield self._table.state(key, self.round(key.name), answer=answer)
 
     def _take_live(self, name: DocumentName, budget: int) -> Message | None:
         known = self._known[name]  # Invariant 1.
@@ -283,6 +275,10 @@ class PeerSync:
     def _queue_stream(self, known: Known, outgoing: Outgoing) -> None:
         self._streams.append((known, outgoing))
         self.ready_bytes += outgoing.remaining_bytes
+
+    def _known_of(self, key: DocumentKey | Entry) -> Known | None:
+        known = self._known.get(key.name)
+        return known if known is not None and known.incarnation == key.incarnation else None
 
     def _entry(self, name: DocumentName, known: Known) -> Entry | None:
         """The living entry, if this is still what we know of the peer's copy."""

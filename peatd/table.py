@@ -12,7 +12,7 @@ from hashlib import blake2b
 from peatd.digest import DigestTree
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.update import Content, Reach
-from peatd.wire.messages import Offered
+from peatd.wire.messages import Offered, State, Tombstone
 
 RECENT_UPDATES = 256
 RECENT_BYTES = 128 * 1024
@@ -178,6 +178,22 @@ class DocumentTable:
 
     def offered(self, name: DocumentName) -> Offered:
         return self._entries[name].offered()
+
+    def state(self, key: DocumentKey, counted: int, *, answer: bool) -> State | Tombstone:
+        """What we tell a peer that speaks of `key`: of our copy, or that it is over.
+
+        Args:
+            counted: of the rounds of that peer's updates.
+            answer: whether the peer is to tell its own.
+        """
+        entry = self._entries.get(key.name)
+        if entry is not None and entry.deleted and entry.incarnation >= key.incarnation:
+            return Tombstone(entry.name, entry.incarnation, entry.version)
+        if entry is None or entry.incarnation < key.incarnation:
+            # We have heard of it, and have nothing of it yet.
+            entry = Entry(key.name, key.incarnation, False, Reach(), version=0, begun=0)
+        vector, digest = entry.reach.state_vector(), entry.reach.digest()
+        return State(key.name, entry.incarnation, vector, digest, entry.version, counted, answer)
 
     def _set(self, key: DocumentKey, *, deleted: bool) -> Entry:
         old = self._entries.get(key.name)

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from bench.fakes import Connection
 from peatd.formation import Formation, new_formation_secret, parse_formation_secret
 from peatd.identity import Keypair
 from peatd.papers.certificates import mint
@@ -41,7 +41,7 @@ class Daemon:
         with self._log.open("ab") as log:
             self.started_at = time.perf_counter()
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**bare_environ(), **(environ or {})})
-        self._api: _UnixConnection | None = None
+        self._api: Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +74,7 @@ class Daemon:
     def question(self, method: str, path: str, value: Any = None) -> None:
         """The first half of `ask`: others can be asked before `answer` waits for this one."""
         if self._api is None:
-            self._api = _UnixConnection(self.directory / "api.sock")
+            self._api = Connection(self.directory / "api.sock", PATIENCE)
         body = None if value is None else json.dumps(value).encode()
         try:
             self._api.request(method, f"/api/v1/{path}", body, {"Content-Type": "application/json"} if body else {})
@@ -111,21 +111,6 @@ class Daemon:
                     return
             time.sleep(_PAUSE)
         raise TimeoutError(f"not within {PATIENCE:g} s; its log: {self._log.read_text()[-2000:]}")
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(str(self._path))
-        except OSError:
-            self.sock.close()
-            raise
 
 
 @contextlib.contextmanager

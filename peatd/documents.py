@@ -7,7 +7,7 @@ which updates were merged: whoever records news there has a log that replays to 
 import os
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -85,8 +85,8 @@ class Documents:
 
     Args:
         log: where documents are loaded from.
-        shrunk: is told what a document reaches (encoded) after rows of its log had to be quarantined: less than the log
-            promised.
+        shrunk: is told what a document reaches (encoded) whenever it was loaded from its log: less than that promised
+            where rows had to be quarantined, or a library makes less of them together than one by one.
         max_open, max_open_bytes: documents in a worker's memory, and the bytes of their logs: 64 MiB of updates can
             take half a GiB.
         memory_bytes: that a worker may take above what it starts with; replaced from half of it on.
@@ -214,16 +214,15 @@ class Documents:
         asked = _Asked(lambda reply: then(encoded(reply)))
         return await self._ask(Job(key, Task.SNAPSHOT, protocol.Snapshot, asked.answered, asked.failed), asked)
 
-    async def read(self, key: DocumentKey, roots: Mapping[str, str], then: Callable[[JsonView], T]) -> T:
-        """The document as JSON. `roots`: kinds that are known of its roots.
+    async def read(self, key: DocumentKey, then: Callable[[JsonView], T]) -> T:
+        """The document as JSON.
 
         Raises:
-            InvalidEdit: if it is nested too deep to be JSON.
+            InvalidEdit: if it is nested too deep, or in too many pieces, to be JSON.
             Unavailable: if the engine cannot do it now.
         """
         asked = _Asked(lambda reply: then(json_view(reply)))
-        job = Job(key, Task.READ, lambda number: protocol.Read(number, dict(roots)), asked.answered, asked.failed)
-        return await self._ask(job, asked)
+        return await self._ask(Job(key, Task.READ, protocol.Read, asked.answered, asked.failed), asked)
 
     def close(self, key: DocumentKey) -> None:
         """The document's life has ended: forget it, once all is done that was asked before."""

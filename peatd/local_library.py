@@ -58,7 +58,7 @@ class LocalLibrary:
             # Called in the order of merging, so that the ETag is that of this very content.
             return DocumentView(entry.incarnation, entry.etag, json.document, json.roots)
 
-        return await self._documents.read(entry.key, entry.reach.roots, view)
+        return await self._documents.read(entry.key, view)
 
     async def put(self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None) -> Written:
         return await self._edit(name, Put(value), if_match)

@@ -134,10 +134,10 @@ class Replication:
         return Merged(key, entry.version, seq, begun=False)
 
     def shrunk(self, key: DocumentKey, reach: bytes) -> None:
-        """The engine could open the document only without some of its records: what peers have of them they owe us."""
-        entry = self.table.alive(key)
-        if entry is not None:
-            self.table.replace_reach(entry, Reach.decode(reach))
+        """The engine has opened the document. If that is less than its records promised, peers owe us the rest."""
+        entry, opened = self.table.alive(key), Reach.decode(reach)
+        if entry is not None and not opened.equals(entry.reach):
+            self.table.replace_reach(entry, opened)
             self.unsaved.add(key.name)
             for subscriber in self._subscribers:
                 subscriber.sync.ask(entry)

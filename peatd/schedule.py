@@ -200,7 +200,7 @@ class Schedule:
     def _open_answered(self, sent: Sent, reply: Reply) -> None:
         if isinstance(reply, Opened):
             if not sent.document.rows:
-                self._blame.reopened(sent.key, reply.reach)
+                self._blame.opened(sent.key, reply.reach)
             return
         self._documents.forget(sent.key, sent.document)
         if isinstance(reply, BadRow):

@@ -9,6 +9,9 @@ from peatd.errors import Barred, PeatError, Quarantined
 from peatd.names import DocumentKey
 from peatd.worker_jobs import Job, StoredUpdate, Task
 
+_MAX_AUDITS = 10
+"""Of one document. Each finds one row, at the price of loading the log a few times."""
+
 _MAX_KNOWN = 1024
 """Culprits remembered, so that a peer which offers one again and again does not kill the engine again and again."""
 
@@ -40,15 +43,15 @@ class Blame:
 
     Args:
         quarantine: is told of every culprit.
-        shrunk: is told what a document reaches once rows of its log are in the quarantine: less than was thought.
+        opened: is told what a document reaches that was loaded from its log.
     """
 
-    def __init__(self, quarantine: Quarantine, shrunk: Callable[[DocumentKey, bytes], None]) -> None:
+    def __init__(self, quarantine: Quarantine, opened: Callable[[DocumentKey, bytes], None]) -> None:
         self._quarantine = quarantine
-        self._shrunk = shrunk
+        self._opened = opened
         self._to_try_by_row: set[DocumentKey] = set()
-        self._damaged: set[DocumentKey] = set()
-        self._audits: dict[DocumentKey, bool] = {}  # whether it is still to be made
+        self._audits: dict[DocumentKey, int] = {}  # how many were made
+        self._to_audit: set[DocumentKey] = set()
         self._tried: set[DocumentKey] = set()
         self._bars: dict[tuple[DocumentKey, Task | None], _Bar] = {}
         self._known: dict[tuple[DocumentKey, bytes], str] = {}
@@ -73,8 +76,8 @@ class Blame:
     def pardon(self, key: DocumentKey) -> None:
         """The document's life has ended."""
         self._to_try_by_row.discard(key)
-        self._damaged.discard(key)
         self._audits.pop(key, None)
+        self._to_audit.discard(key)
         self._tried.discard(key)
         self._bars = {barred: bar for barred, bar in self._bars.items() if barred[0] != key}
 
@@ -99,14 +102,18 @@ class Blame:
         return Quarantined(f"the update of {job.key.name} failed in the engine and was set aside ({reason})")
 
     def may_audit(self, job: Job) -> bool:
-        """A snapshot of the document failed: whether to look for the row that spoils it, which is done once."""
-        return job.task is Task.SNAPSHOT and self._audits.setdefault(job.key, True)
+        """A snapshot of the document failed: whether to look for the row that spoils it. There may be several."""
+        if job.task is not Task.SNAPSHOT or self._audits.get(job.key, 0) >= _MAX_AUDITS:
+            return False
+        self._to_audit.add(job.key)
+        return True
 
     def is_to_audit(self, key: DocumentKey) -> bool:
-        return self._audits.get(key, False)
+        return key in self._to_audit
 
     def audited(self, key: DocumentKey) -> None:
-        self._audits[key] = False
+        self._to_audit.discard(key)
+        self._audits[key] = self._audits.get(key, 0) + 1
 
     def opening(self, key: DocumentKey, rows: Sequence[StoredUpdate], reason: str) -> None:
         """Opening the document with these rows of its log did it: next time they are tried one by one."""
@@ -132,16 +139,14 @@ class Blame:
             return
         self._quarantine(key, row.update, origin="log", reason=reason, seq=row.seq)
         self.quarantined += 1
-        self._damaged.add(key)
 
     def _bar(self, key: DocumentKey, what: str) -> None:
         self._bars[key, None] = _Bar(f"{what}; it is not tried again until the node restarts", None)
 
-    def reopened(self, key: DocumentKey, reach: bytes) -> None:
+    def opened(self, key: DocumentKey, reach: bytes) -> None:
+        """The document was loaded from its log, or what is left of that."""
         self._tried.discard(key)
-        if key in self._damaged:
-            self._damaged.discard(key)
-            self._shrunk(key, reach)
+        self._opened(key, reach)
 
 
 def _fingerprint(job: Job) -> tuple[DocumentKey, bytes]:

@@ -37,7 +37,7 @@ async def test_edit_then_read(documents, log):
     news = await documents.edit(NOTE, Put({"a": {"b": 1}}), origin="test", then=recording(log, NOTE))
 
     assert not news.content.is_empty
-    assert (await documents.read(NOTE, {}, lambda json: json)).document == {"a": {"b": 1}}
+    assert (await documents.read(NOTE, lambda json: json)).document == {"a": {"b": 1}}
 
 
 async def test_update_reaches_another_document(documents, log):
@@ -45,7 +45,7 @@ async def test_update_reaches_another_document(documents, log):
 
     assert await documents.apply(OTHER, news.update, origin="test", then=recording(log, OTHER)) == news
     assert (await documents.apply(OTHER, news.update, origin="test", then=recording(log, OTHER))).update == b""
-    assert (await documents.read(OTHER, {}, lambda json: json)).document == {"a": 1}
+    assert (await documents.read(OTHER, lambda json: json)).document == {"a": 1}
 
 
 async def test_snapshot_and_diff_load_again(documents, log):
@@ -55,14 +55,14 @@ async def test_snapshot_and_diff_load_again(documents, log):
     snapshot = await documents.snapshot(NOTE, bytes)
     await documents.apply(OTHER, snapshot, origin="test", then=recording(log, OTHER))
 
-    assert (await documents.read(OTHER, {}, lambda json: json)).document == {"a": 2}
+    assert (await documents.read(OTHER, lambda json: json)).document == {"a": 2}
 
 
 async def test_document_loads_from_its_log(documents, log):
     await documents.edit(NOTE, Put({"a": 1}), origin="test", then=recording(log, NOTE))
     log.rows[OTHER] = log.rows[NOTE]
 
-    assert (await documents.read(OTHER, {}, lambda json: json)).document == {"a": 1}
+    assert (await documents.read(OTHER, lambda json: json)).document == {"a": 1}
 
 
 async def test_refusals(documents, log):
@@ -84,7 +84,7 @@ async def test_refusals(documents, log):
 
 async def test_not_running_is_unavailable(log):
     with pytest.raises(Unavailable):
-        await Documents(log).read(NOTE, {}, lambda json: json)
+        await Documents(log).read(NOTE, lambda json: json)
 
 
 async def test_submitted_updates_are_answered_in_order(documents, log):

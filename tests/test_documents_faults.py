@@ -65,7 +65,7 @@ async def apply(documents, log, key, update):
 
 
 async def text_of(documents, key):
-    view = await documents.read(key, {}, lambda view: view)
+    view = await documents.read(key, lambda view: view)
     return view.roots.get("text", "")
 
 
@@ -277,5 +277,5 @@ async def test_worker_that_has_grown_too_large_is_replaced(log, nursery):
         await trio.lowlevel.wait_readable(large)
     os.close(large)
 
-    assert (await documents.read(NOTE, {}, lambda view: view)).document == {"a": 1}
+    assert (await documents.read(NOTE, lambda view: view)).document == {"a": 1}
     assert not log.quarantined

@@ -54,10 +54,10 @@ async def test_damaged_updates_harm_nobody_else(engine, nursery):
 
     assert all(isinstance(failure, DocumentError) for failure in failures)
     assert len(failures) > 1000
-    assert (await documents.read(BYSTANDER, {}, lambda view: view)).document == {"a": 1}
+    assert (await documents.read(BYSTANDER, lambda view: view)).document == {"a": 1}
     try:
-        await documents.read(TARGET, {}, lambda view: view)
+        await documents.read(TARGET, lambda view: view)
         await documents.snapshot(TARGET, bytes)
     except (DocumentError, Unavailable):
         pass  # a document made of damage may be beyond reading; it says so, and that is all
-    assert (await documents.read(BYSTANDER, {}, lambda view: view)).document == {"a": 1}
+    assert (await documents.read(BYSTANDER, lambda view: view)).document == {"a": 1}

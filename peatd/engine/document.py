@@ -7,14 +7,13 @@ from itertools import chain
 
 from peatd.engine.draft import Draft
 from peatd.engine.items import Branch
-from peatd.engine.json_view import root_view
+from peatd.engine.json_view import is_map, root_view
 from peatd.engine.library import Copy, Library
 from peatd.engine.protocol import Merged, Viewed
 from peatd.engine.tree import Tree
 from peatd.errors import InvalidEdit, MalformedUpdate
 from peatd.pairs import add_pairs, cut_pairs, may_have_pairs
 from peatd.ranges import Ranges
-from peatd.reach import surer_kind
 from peatd.rewrite import harmless, with_cut_pairs
 from peatd.update import EMPTY_STATE_VECTOR, Examined, Reach, decode_state_vector, encode_state_vector, examine
 
@@ -95,22 +94,32 @@ class Document:
         content = examined.content
         if self.reach.covers(content):
             return NOTHING
-        if examined.cuts or examined.pairs:
+        cut_here = cut_pairs(self._pairs, examined.cuts)
+        if cut_here:
+            self._make_anew(cut_here)  # Invariant 2
+        if examined.pairs:
             update, examined = self._with_pairs_cut(update, examined)
         rewritten = harmless(update, examined, self.reach, self._gc)  # Invariant 1
         try:
             news = self.copy.apply(rewritten)
         except ValueError as exc:
+            if cut_here:
+                raise Pending(f"the engine cannot read the update: {exc}") from exc
             raise MalformedUpdate(f"the engine cannot read the update: {exc}") from exc
+        if cut_here and not self._cuts(news, cut_here):
+            raise Pending("the update cuts a surrogate pair in what it does not change")
         merged = self._absorb(news, examined if news == update else None)
         if not self.reach.covers(content):
             raise Pending("the structs of the update refer to each other in a circle")
         return merged
 
+    def _cuts(self, news: bytes, pairs: Mapping[int, Sequence[int]]) -> bool:
+        """Whether the log, which gets the news, will cut these pairs again when it is replayed."""
+        cuts = self._examine(news, has_pairs=True).cuts
+        return all(set(halves) <= set(cuts.get(client, ())) for client, halves in pairs.items())
+
     def _with_pairs_cut(self, update: bytes, examined: Examined) -> tuple[bytes, Examined]:
-        """Invariant 2: cuts the pairs of the copy that the update cuts; and the update with those of its own cut."""
-        if in_copy := cut_pairs(self._pairs, examined.cuts):
-            self._make_anew(in_copy)
+        """Invariant 2: the update, with those of its own pairs cut that it cuts itself."""
         cuts = {
             # What is here already of a struct is cut off.
             client: chain(examined.cuts.get(client, ()), self._foreseen.get(client, ()), (self.reach.clock(client),))
@@ -155,24 +164,17 @@ class Document:
             state_vector = encode_state_vector(clocks | {client: clocks[client] - 1 for client in cut})
         return self.copy.diff(state_vector)
 
-    def read(self, roots: dict[str, str]) -> Viewed:
-        """The document as JSON; `roots` adds to the kinds that are known.
+    def read(self) -> Viewed:
+        """The document as JSON.
 
         Raises:
-            InvalidEdit: if it is nested too deep.
+            InvalidEdit: if it is nested too deep, or in too many pieces.
         """
-        kinds = dict(self.reach.roots)
-        for name, kind in roots.items():
-            kinds[name] = surer_kind(kind, kinds.get(name, kind))
-        kinds.setdefault(ROOT, "map")
         tree = self._seen()
-        views = {
-            name: root_view(tree.root(name), kind)
-            for name, kind in kinds.items()
-            if kind != "unknown"  # all that it held is deleted
-        }
-        data = views.pop(ROOT) if kinds[ROOT] == "map" else {}
-        return Viewed(data, views)
+        data = tree.root(ROOT)
+        views = {name: root_view(root) for name, root in tree.roots.items()}
+        found = {name: value for name, value in views.items() if value is not None}
+        return Viewed(found.pop(ROOT) if is_map(data) else {}, found)
 
     def edit(self, make: Callable[[Draft, Branch], None]) -> Merged:
         """Makes an edit of the root map; the news.
@@ -180,12 +182,12 @@ class Document:
         Raises:
             InvalidEdit: if it cannot be made.
         """
-        kind = self.reach.roots.get(ROOT, "map")
-        if kind not in ("map", "unknown"):
-            raise InvalidEdit(f"the root {ROOT!r} of this document is a shared {kind}, not a map: edit it as that")
+        data = self._seen().root(ROOT)
+        if not is_map(data) and root_view(data) is not None:
+            raise InvalidEdit(f"the root {ROOT!r} of this document is not a map: edit it as what it is")
         client = self._own_client()
         draft = Draft(client, self.reach.clock(client))
-        make(draft, self._seen().root(ROOT))
+        make(draft, data)
         if draft.is_empty:
             return NOTHING
         update = draft.update()

@@ -101,8 +101,8 @@ class Engine:
                 return Encoded(document.diff(state_vector))
             case Snapshot():
                 return Encoded(self._proven(document))
-            case Read(roots=roots):
-                reply: Reply = document.read(roots)
+            case Read():
+                reply: Reply = document.read()
             case Put(value=value):
                 reply = document.edit(lambda draft, data: put(draft, data, value))
             case Patch(merge_patch=merge_patch):
@@ -169,9 +169,12 @@ class Engine:
     def _proven(self, document: Document) -> bytes:
         """The whole document, known to load again as the same."""
         everything = document.copy.diff(EMPTY_STATE_VECTOR)
-        snapshot = without_deleted(everything, document.examine(everything).content)
         again = self._new_document()
-        again.load(snapshot)
+        try:
+            snapshot = without_deleted(everything, document.examine(everything).content)
+            again.load(snapshot)
+        except MalformedUpdate as exc:  # not of what was asked
+            raise RuntimeError(f"the library encoded something malformed: {exc}") from exc
         if not again.reach.equals(document.reach):
             raise RuntimeError("the snapshot holds something else than the document")
         return snapshot

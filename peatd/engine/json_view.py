@@ -9,13 +9,17 @@ import base64
 import math
 from typing import Any
 
-from peatd.engine.items import ARRAY, MAP, TEXT, XML_HOOK, Branch
+from peatd.engine.items import ARRAY, MAP, TEXT, XML_ELEMENT, XML_HOOK, XML_TEXT, Branch
 from peatd.engine.markup import MAX_SHARED_DEPTH, markup, plain_text
 from peatd.engine.values import SUBDOCUMENT
 from peatd.errors import InvalidEdit
+from peatd.structs import EMBED, STRING
 
 MAX_INTEGER = 2**53 - 1
 """JavaScript's largest safe integer. A Yjs program cannot read a larger JSON number."""
+
+_XML_CHILDREN = (XML_ELEMENT, XML_HOOK, XML_TEXT)
+"""Of an XML fragment; nothing but an array can hold a fragment."""
 
 
 def view(value: Any, depth: int = 0) -> Any:
@@ -73,15 +77,24 @@ def number(value: float) -> float | int | None:
     return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 
-def root_view(branch: Branch, kind: str) -> Any:
-    """The JSON of a root that is thought to be of one of `reach.KINDS`."""
-    match kind:
-        case "xml" if not all(isinstance(value, Branch) for item in branch.sequence() for value in item.values):
-            return array_view(branch)  # of which the first happened to be XML
-        case "map":
-            return map_view(branch)
-        case "array":
-            return array_view(branch)
-        case "text":
-            return plain_text(branch)
-    return markup(branch)
+def is_map(root: Branch) -> bool:
+    """Whether a root has, or ever had, keys. Yjs programs do not say what a root is: its content does."""
+    return bool(root.entries)
+
+
+def root_view(root: Branch) -> Any:
+    """The JSON of a root, as what its content makes it: a map, a text, XML, else an array; None if there is nothing.
+
+    Of what two copies have in common only: a text that was emptied has left nothing that tells it from an array.
+    """
+    if is_map(root):
+        return map_view(root)
+    items = list(root.sequence())
+    values = [value for item in items for value in item.values]
+    if not values:
+        return None
+    if any(item.ref in (STRING, EMBED) for item in items):
+        return plain_text(root)
+    if all(isinstance(value, Branch) and value.kind in _XML_CHILDREN for value in values):
+        return markup(root)
+    return array_view(root)

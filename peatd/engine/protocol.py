@@ -49,10 +49,9 @@ class Snapshot(_Frame, frozen=True, tag=4):
 
 
 class Read(_Frame, frozen=True, tag=5):
-    """Answer: `Viewed` or `Panicked`. `roots` adds to the kinds that the engine inferred itself."""
+    """Answer: `Viewed` or `Panicked`."""
 
     document: int
-    roots: dict[str, str]
 
 
 class Put(_Frame, frozen=True, tag=6):

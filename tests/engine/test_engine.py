@@ -49,7 +49,7 @@ def opened(library, *updates: bytes, seed: int = 1) -> Engine:
 
 
 def read(engine: Engine) -> dict:
-    viewed = engine.handle(Read(1, {}))
+    viewed = engine.handle(Read(1))
     assert isinstance(viewed, Viewed)
     return viewed.document
 
@@ -121,7 +121,7 @@ def test_malformed_update_is_refused(engine):
 
 def test_closed_document_is_not_open(engine):
     assert engine.handle(Close(1)) == Done()
-    assert engine.handle(Read(1, {})) == NotOpen()
+    assert engine.handle(Read(1)) == NotOpen()
 
 
 def test_copy_that_is_closed_is_freed(library):

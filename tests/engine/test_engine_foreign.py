@@ -48,7 +48,7 @@ def engine(library):
 
 
 def test_everything_that_yjs_can_write_reads_as_json(engine):
-    assert engine.handle(Read(1, {})) == Viewed(YJS["document"], YJS["roots"])
+    assert engine.handle(Read(1)) == Viewed(YJS["document"], YJS["roots"])
 
 
 def test_writing_back_what_was_read_is_no_news(engine):
@@ -61,7 +61,7 @@ def test_writing_back_what_was_read_is_no_news(engine):
 def test_plain_objects_and_shared_types_can_be_replaced(engine):
     engine.handle(Patch(1, {"plain": {"a": {"b": 2}}, "arr": [1], "text": "other", "frag": None, "bin": {"x": {}}}))
 
-    document = engine.handle(Read(1, {})).document
+    document = engine.handle(Read(1)).document
     assert {key: document.get(key) for key in ("plain", "arr", "text", "frag", "bin")} == {
         "plain": {"a": {"b": 2}, "n": 1},
         "arr": [1],
@@ -82,17 +82,17 @@ KEY_IN_DATA = update(b"\x28\x01\x04data\x01k\x01\x7d\x07", client=6)
 def test_data_that_is_no_map_is_shown_beside_and_not_edited(library):
     engine = opened(library, ARRAY_IN_DATA)
 
-    assert engine.handle(Read(1, {})) == Viewed({}, {"data": [5]})
+    assert engine.handle(Read(1)) == Viewed({}, {"data": [5]})
     assert engine.handle(Put(1, {"a": 1})).code == "invalid"
 
 
 def test_root_whose_kind_turns_out_otherwise_is_opened_anew(library):
     engine = opened(library, ARRAY_IN_DATA)
-    engine.handle(Read(1, {}))
+    engine.handle(Read(1))
 
     engine.handle(Apply(1, KEY_IN_DATA))
 
-    assert engine.handle(Read(1, {})) == Viewed({"k": 7}, {})
+    assert engine.handle(Read(1)) == Viewed({"k": 7}, {})
     assert isinstance(engine.handle(Put(1, {"k": 8})), Merged)
 
 
@@ -101,21 +101,21 @@ def test_structs_that_refer_to_each_other_in_a_circle_are_refused(library):
     circle = b"\x02" + b"\x01\x09\x00\x84\x08\x00\x01a" + b"\x01\x08\x00\x84\x09\x00\x01b" + b"\x00"
 
     assert engine.handle(Apply(1, circle)).code == "malformed"
-    assert engine.handle(Read(1, {})) == NotOpen()
+    assert engine.handle(Read(1)) == NotOpen()
 
 
 def test_y_py_is_never_given_a_subdocument():
     subdocument = update(b"\x29\x01\x04data\x01k\x01g\x76\x00")
 
     assert opened(YPy()).handle(Apply(1, subdocument)).code == "malformed"
-    assert opened(Pycrdt(), subdocument).handle(Read(1, {})).document == {"k": {}}
+    assert opened(Pycrdt(), subdocument).handle(Read(1)).document == {"k": {}}
 
 
 def test_pycrdt_is_never_given_an_xml_hook():
     hook = update(b"\x07\x01\x01x\x05\x01a")
 
     assert opened(Pycrdt()).handle(Apply(1, hook)).code == "malformed"
-    assert opened(YPy(), hook).handle(Read(1, {})).roots == {"x": "[object Object]"}
+    assert opened(YPy(), hook).handle(Read(1)).roots == {"x": "[object Object]"}
 
 
 def random_json(rng: random.Random, depth: int = 0):
@@ -157,7 +157,7 @@ def test_copies_converge_in_value_and_reach(libraries, seed):
             for sink, reach in zip(engines, reaches, strict=True):
                 reach.absorb(sink.handle(Apply(1, everything)).content())
 
-    views = [engine.handle(Read(1, {})) for engine in engines]
+    views = [engine.handle(Read(1)) for engine in engines]
     assert isinstance(views[0], Viewed)
     assert views[0] == views[1] == views[2]
     snapshots = [check(engine.handle(Snapshot(1)).encoded, subdocuments=True) for engine in engines]
@@ -177,7 +177,7 @@ def test_edit_inside_what_another_deleted_meanwhile_does_no_harm(library):
 
     assert isinstance(alice.handle(Apply(1, late)), Merged)
     assert isinstance(bob.handle(Apply(1, deletion)), Merged)
-    assert alice.handle(Read(1, {})).document == bob.handle(Read(1, {})).document == {"kept": 1}
+    assert alice.handle(Read(1)).document == bob.handle(Read(1)).document == {"kept": 1}
     snapshots = [engine.handle(Snapshot(1)) for engine in (alice, bob)]
     assert all(isinstance(snapshot, Encoded) for snapshot in snapshots)
 

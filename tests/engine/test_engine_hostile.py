@@ -39,7 +39,7 @@ def feed(engine: Engine, updates: list[str]) -> list[bytes]:
             case Merged(news=part):
                 news.append(part)
             case Refused():
-                if isinstance(engine.handle(Read(1, {})), NotOpen):
+                if isinstance(engine.handle(Read(1)), NotOpen):
                     assert isinstance(engine.handle(Open(1, b"", news)), Opened)
             case other:
                 pytest.fail(f"{other}")
@@ -56,12 +56,12 @@ def test_what_was_taken_loads_again_as_the_same(library, vector):
     snapshot, diff = engine.handle(Snapshot(1)), engine.handle(Diff(1, b"\x00"))
     assert isinstance(snapshot, Encoded), snapshot
     assert isinstance(diff, Encoded), diff
-    viewed = engine.handle(Read(1, {}))
+    viewed = engine.handle(Read(1))
     assert isinstance(viewed, Viewed), viewed
     for rows in (news, [snapshot.encoded], [diff.encoded]):
         again = opened(library, *rows)
         assert digest(again.handle(Snapshot(1)).encoded) == digest(snapshot.encoded)
-        assert again.handle(Read(1, {})) == viewed
+        assert again.handle(Read(1)) == viewed
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["what"])
@@ -72,7 +72,7 @@ def test_both_libraries_take_the_same(vector):
     feed(other, vector["updates"])
 
     assert digest(one.handle(Diff(1, b"\x00")).encoded) == digest(other.handle(Diff(1, b"\x00")).encoded)
-    assert one.handle(Read(1, {})) == other.handle(Read(1, {}))
+    assert one.handle(Read(1)) == other.handle(Read(1))
 
 
 @pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
@@ -84,7 +84,7 @@ def test_library_that_makes_nonsense_of_an_update_loses_the_copy(library, monkey
     refused = engine.handle(Apply(1, b"\x01\x01\x05\x00\x04\x01\x01t\x01a\x00"))
 
     assert isinstance(refused, Refused)
-    assert engine.handle(Read(1, {})) == NotOpen()
+    assert engine.handle(Read(1)) == NotOpen()
 
 
 def of_clients(first: int, count: int) -> bytes:

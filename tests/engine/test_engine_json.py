@@ -30,7 +30,7 @@ def opened(library, *updates: bytes, seed: int = 1) -> Engine:
 
 
 def read(engine: Engine) -> dict:
-    viewed = engine.handle(Read(1, {}))
+    viewed = engine.handle(Read(1))
     assert isinstance(viewed, Viewed), viewed
     return viewed.document
 
@@ -99,7 +99,7 @@ def test_what_a_browser_wrote_reads_as_it_says(library, vector):
         return
     engine = opened(library, update)
 
-    viewed = engine.handle(Read(1, {}))
+    viewed = engine.handle(Read(1))
 
     assert viewed == Viewed(vector["document"], vector["roots"])
     assert edited(engine, Put(1, vector["document"])) == b""

@@ -41,7 +41,7 @@ def applied(engine: Engine, update: bytes) -> bytes:
 
 
 def text(engine: Engine) -> str:
-    viewed = engine.handle(Read(1, {"t": "text"}))
+    viewed = engine.handle(Read(1))
     assert isinstance(viewed, Viewed), viewed
     return viewed.roots["t"]
 

@@ -39,7 +39,7 @@ def test_clients_that_build_on_each_other_in_turns(turn):
 
     tree = tree_of(update(*blocks[turn:], *blocks[:turn]))
 
-    assert root_view(tree.root("t"), "text") == "axbyc!z"
+    assert root_view(tree.root("t")) == "axbyc!z"
 
 
 def test_one_update_after_another_is_the_same_as_all_at_once():
@@ -49,13 +49,13 @@ def test_one_update_after_another_is_the_same_as_all_at_once():
     at_once = tree_of(update(second, first, deletes=deletes))
     in_turn = tree_of(update(first), update(second), update(deletes=deletes))
 
-    assert root_view(at_once.root("t"), "text") == root_view(in_turn.root("t"), "text") == "bxc"
+    assert root_view(at_once.root("t")) == root_view(in_turn.root("t")) == "bxc"
 
 
 def test_what_is_here_already_is_cut_off():
     tree = tree_of(update(block(1, 0, letter("ab"))), update(block(1, 0, letter("abcd"))))
 
-    assert root_view(tree.root("t"), "text") == "abcd"
+    assert root_view(tree.root("t")) == "abcd"
 
 
 def test_structs_in_a_circle_or_upon_nothing_have_no_place():
@@ -64,4 +64,4 @@ def test_structs_in_a_circle_or_upon_nothing_have_no_place():
 
     tree = tree_of(circle, nothing)
 
-    assert root_view(tree.root("t"), "text") == "d"
+    assert root_view(tree.root("t")) == "d"

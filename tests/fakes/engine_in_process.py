@@ -4,7 +4,7 @@ It has the interface of `peatd.documents.Documents` as replication uses it.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import trio
@@ -83,11 +83,8 @@ class InProcessDocuments:
     async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:
         return await self._call(key, protocol.Snapshot, lambda reply: then(reply.encoded))
 
-    async def read(self, key: DocumentKey, roots: Mapping[str, str], then: Callable[[JsonView], T]) -> T:
-        def request(number: int) -> protocol.Request:
-            return protocol.Read(number, dict(roots))
-
-        return await self._call(key, request, lambda reply: then(JsonView(reply.document, reply.roots)))
+    async def read(self, key: DocumentKey, then: Callable[[JsonView], T]) -> T:
+        return await self._call(key, protocol.Read, lambda reply: then(JsonView(reply.document, reply.roots)))
 
     def close(self, key: DocumentKey) -> None:
         async def work() -> None:

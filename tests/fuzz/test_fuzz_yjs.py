@@ -78,7 +78,7 @@ class Node:
         self._open(self._log)
 
     def read(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        viewed = self._engine.handle(Read(self._number, ROOTS))
+        viewed = self._engine.handle(Read(self._number))
         assert isinstance(viewed, Viewed), (viewed, [row.hex() for row in self._log])
         return viewed.document, viewed.roots
 

@@ -3,7 +3,7 @@
 A CRDT engine trusts its input: four hostile bytes make one allocate 64 GB. So nothing reaches an engine before passing
 `check`. The rules: varints bounded (client below 2^32, clock + length below 2^31), no count beyond the bytes left, no
 empty struct, values nested at most 64 deep, strings UTF-8, content refs 0-9 and type refs 0-6 only, no struct that
-refers to itself or to a later one of its client, nothing behind the end.
+refers to itself, to a later one of its client or twice to one, nothing behind the end.
 
 The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 """
@@ -191,9 +191,11 @@ class _Walk:
             if content > DOC or (content == GC and info) or (content == DOC and not self.subdocuments):
                 raise MalformedUpdate(f"the update holds a struct that cannot be held (info {info:#x})")
             start = position
+            left = left_at = -1
             if info & ORIGIN:
                 other, position = read_uint(data, position)
                 at, position = read_uint(data, position)
+                left, left_at = other, at
                 if at > refers.get(other, -1):
                     refers[other] = at
                 if cuts is not None:
@@ -207,8 +209,8 @@ class _Walk:
                     refers[other] = at
                 if cuts is not None:
                     cuts[other].append(at)
-                if other == client and at >= clock:
-                    raise MalformedUpdate("a struct of the update refers to itself or a later one")
+                if (other == client and at >= clock) or (at == left_at and other == left):
+                    raise MalformedUpdate("a struct of the update refers to itself or a later one, or to one twice")
             if position == start and content:
                 position = self._parent(client, clock, info, data, position)
             if content == TYPE and not self.hooks and data[position] == _XML_HOOK:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from peatd.errors import MalformedUpdate
-from peatd.lib0 import read_count, read_string, read_uint, write_string, write_uint
+from peatd.lib0 import read_count, read_string, read_uint, write_uint
 from peatd.ranges import Ranges
 
 MAX_CLIENTS = 100_000
@@ -16,14 +16,9 @@ MAX_CLIENTS = 100_000
 
 EMPTY_STATE_VECTOR = b"\x00"
 
-KINDS = ("unknown", "xml", "array", "text", "map")
-"""Of roots, in ascending certainty: where two updates disagree the later in this list wins, whatever their order.
-
-A map wins because looking up keys is safe whatever else landed in a root; text wins over array because reading text
-that landed in an array hangs one of the engines. Positions are stored: append only."""
-
-_RANK = {kind: rank for rank, kind in enumerate(KINDS)}
-_VERSION = 1
+_VERSION = 2
+_WITH_ROOTS = 1
+"""The version that also told what kinds its roots were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +31,12 @@ class Content:
         needs: client → clock up to which (exclusive) a copy must have it: for origins, right origins and parents
             outside the update's own structs. The gap before `starts` is needed too and not repeated here.
         deletes: client → (clock, length), sorted and disjoint.
-        roots: name → one of `KINDS`.
     """
 
     starts: Mapping[int, int]
     ends: Mapping[int, int]
     needs: Mapping[int, int]
     deletes: Mapping[int, Sequence[tuple[int, int]]]
-    roots: Mapping[str, str]
 
     @property
     def is_empty(self) -> bool:
@@ -51,18 +44,17 @@ class Content:
 
 
 class Reach:
-    """All that a copy of a document has, and the kinds of its roots.
+    """All that a copy of a document has.
 
     Two copies with equal digests have the same structs and the same deletions.
     """
 
-    __slots__ = ("_clocks", "_deleted", "_digest", "roots")
+    __slots__ = ("_clocks", "_deleted", "_digest")
 
     def __init__(self) -> None:
         self._clocks: dict[int, int] = {}
         self._deleted: dict[int, Ranges] = {}
         self._digest: bytes | None = None
-        self.roots: dict[str, str] = {}
 
     def absorb(self, content: Content) -> None:
         """Takes in what an applied update held."""
@@ -76,8 +68,6 @@ class Reach:
             if known is None:
                 known = self._deleted[client] = Ranges()
             known.add_all(ranges)
-        for name, kind in content.roots.items():
-            self.roots[name] = surer_kind(self.roots.get(name, kind), kind)
 
     def lacks(self, content: Content) -> bool:
         """Whether the update builds on structs that are neither here nor in it, or deletes such."""
@@ -131,7 +121,7 @@ class Reach:
         return self._encode_clocks() == other._encode_clocks()
 
     def digest(self) -> bytes:
-        """16 bytes that are equal exactly where reaches are. The kinds of roots do not count: they are a guess."""
+        """16 bytes that are equal exactly where reaches are."""
         if self._digest is None:
             import hashlib  # here, because it loads OpenSSL: 4 MB, which the engine's process has no other use for
 
@@ -139,14 +129,8 @@ class Reach:
         return self._digest
 
     def encode(self) -> bytes:
-        """Private to peatd: a version byte, clocks and deleted ranges by ascending client, roots by name."""
-        out = bytearray((_VERSION,))
-        out += self._encode_clocks()
-        write_uint(out, len(self.roots))
-        for name in sorted(self.roots):
-            write_string(out, name)
-            out.append(_RANK[self.roots[name]])
-        return bytes(out)
+        """Private to peatd: a version byte, clocks and deleted ranges by ascending client."""
+        return bytes((_VERSION,)) + self._encode_clocks()
 
     def _encode_clocks(self) -> bytes:
         out = bytearray(encode_state_vector(self._clocks))
@@ -169,16 +153,15 @@ class Reach:
         Raises:
             ValueError: if it is anything else.
         """
-        if encoded[:1] != bytes((_VERSION,)):
+        if encoded[:1] not in (bytes((_VERSION,)), bytes((_WITH_ROOTS,))):
             raise ValueError("not a reach of a version that we know")
         reach = cls()
         try:
             position = reach._decode_clocks(encoded)
-            count, position = read_count(encoded, position)
-            for _ in range(count):
-                name, position = read_string(encoded, position)
-                reach.roots[name] = KINDS[encoded[position]]
-                position += 1
+            if encoded[0] == _WITH_ROOTS:
+                count, position = read_count(encoded, position)
+                for _ in range(count):
+                    position = read_string(encoded, position)[1] + 1
         except (MalformedUpdate, IndexError) as exc:
             raise ValueError("a damaged reach") from exc
         if position != len(encoded):
@@ -200,11 +183,6 @@ class Reach:
                 last += gap + length
                 ranges.ends.append(last)
         return position
-
-
-def surer_kind(one: str, other: str) -> str:
-    """Which of two guesses at a root's kind to keep: see `KINDS`."""
-    return one if _RANK[one] >= _RANK[other] else other
 
 
 def encode_state_vector(clocks: Mapping[int, int]) -> bytes:

@@ -22,7 +22,7 @@ class News:
     content: Content
 
 
-NOTHING_NEW = News(b"", Content({}, {}, {}, {}, {}))
+NOTHING_NEW = News(b"", Content({}, {}, {}, {}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,24 +103,6 @@ def _read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
     return (client, clock), position
 
 
-def kind_of_root(info: int, data: bytes, position: int) -> str:
-    """What the root of a struct is, as far as this one's content (at `position`) tells."""
-    if info & KEYED:
-        return "map"
-    match info & CONTENT:
-        case 1:
-            return "unknown"
-        case 4 | 5 | 6:
-            return "text"
-        case 7 if data[position] in _XML_TYPES:
-            return "xml"
-    return "array"
-
-
-_XML_TYPES = (3, 5, 6)
-"""XmlElement, XmlHook, XmlText. A fragment holds these; nothing but an array can hold an XmlFragment (4)."""
-
-
 def _json(data: bytes, position: int) -> tuple[int, int]:
     count, position = read_count(data, position)
     for _ in range(count):

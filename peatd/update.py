@@ -24,9 +24,7 @@ from peatd.reach import (
     Reach,
     decode_state_vector,
     encode_state_vector,
-    surer_kind,
 )
-from peatd.root_kinds import find_kinds
 from peatd.structs import (
     CONTENT,
     CONTENTS,
@@ -39,7 +37,6 @@ from peatd.structs import (
     STRING,
     TYPE,
     Block,
-    kind_of_root,
 )
 
 __all__ = [
@@ -127,8 +124,6 @@ def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, has_pairs:
         raise MalformedUpdate("the update is cut short") from exc
     if position != len(update):
         raise MalformedUpdate("there are bytes behind the update's end")
-    if "unknown" in walk.roots.values():
-        walk.roots.update(find_kinds(update, {name for name, kind in walk.roots.items() if kind == "unknown"}))
     content = walk.content()
     return Examined(content, walk.blocks, walk.parents, walk.gc, walk.pairs, walk.all_cuts(content), delete_set)
 
@@ -147,7 +142,6 @@ class _Walk:
         "pairs",
         "parents",
         "refers",
-        "roots",
         "starts",
         "subdocuments",
     )
@@ -160,7 +154,6 @@ class _Walk:
         self.ends: dict[int, int] = {}
         self.refers: dict[int, int] = {}  # client → the last clock that something refers to
         self.deletes: dict[int, list[tuple[int, int]]] = {}
-        self.roots: dict[str, str] = {}
         self.blocks: list[Block] = []
         self.parents: list[tuple[int, int]] = []
         self.gc: dict[int, list[tuple[int, int]]] = {}
@@ -236,9 +229,8 @@ class _Walk:
     def _parent(self, client: int, clock: int, info: int, data: bytes, position: int) -> int:
         """A struct without neighbours names its parent: a root, or the struct that holds a nested type."""
         is_root, position = read_uint(data, position)
-        name = None
         if is_root == 1:
-            name, position = read_string(data, position)
+            _, position = read_string(data, position)
         elif is_root == 0:
             other, position = read_uint(data, position)
             at, position = read_uint(data, position)
@@ -250,9 +242,6 @@ class _Walk:
             raise MalformedUpdate("a struct of the update has no parent")
         if info & KEYED:
             _, position = read_string(data, position)
-        if name is not None:
-            kind = kind_of_root(info, data, position)
-            self.roots[name] = surer_kind(self.roots.get(name, kind), kind)
         return position
 
     def delete_set(self, data: bytes, position: int) -> int:
@@ -281,7 +270,7 @@ class _Walk:
             if at >= ends.get(client, 0):
                 needs[client] = at + 1
         deletes = {client: merge_ranges(ranges) for client, ranges in self.deletes.items() if ranges}
-        return Content(self.starts, ends, needs, deletes, self.roots)
+        return Content(self.starts, ends, needs, deletes)
 
     def all_cuts(self, content: Content) -> Mapping[int, Sequence[int]]:
         if self.is_watching:

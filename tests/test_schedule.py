@@ -25,7 +25,7 @@ from peatd.suspicion import Blame
 from peatd.worker_jobs import Death, Job, Task
 
 A, B, C = (DocumentKey(f"notes/{name}", 1) for name in "abc")
-MERGED = Merged(b"news", {}, {}, {}, {}, {})
+MERGED = Merged(b"news", {}, {}, {}, {})
 EMPTY = Rows(None, ())
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pycrdt
 import pytest
-import y_py
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +24,6 @@ def test_frozen_update_holds_what_it_held(vector):
     assert {str(client): clock for client, clock in content.ends.items()} == vector["ends"]
     assert {str(client): clock for client, clock in content.needs.items()} == vector["needs"]
     assert {str(client): [list(r) for r in ranges] for client, ranges in content.deletes.items()} == vector["deletes"]
-    assert content.roots == vector["roots"]
 
 
 @pytest.mark.parametrize("vector", FROZEN["bad"], ids=lambda vector: vector["what"])
@@ -72,47 +70,3 @@ def test_mutated_updates_are_updates_or_malformed():
             mutant[rng.randrange(len(mutant))] = rng.randrange(256)
         with suppress(MalformedUpdate):
             check(bytes(mutant), subdocuments=True)
-
-
-@pytest.mark.parametrize(
-    ("fill", "kind"),
-    [
-        (lambda doc, txn: doc.get_map("root").set(txn, "k", 1), "map"),
-        (lambda doc, txn: doc.get_text("root").insert(txn, 0, "words"), "text"),
-        (lambda doc, txn: doc.get_array("root").insert(txn, 0, [1, 2]), "array"),
-        (lambda doc, txn: doc.get_array("root").insert(txn, 0, y_py.YText("x")), "array"),
-        (lambda doc, txn: doc.get_array("root").insert(txn, 0, y_py.YMap({})), "array"),
-        (lambda doc, txn: doc.get_xml_element("root").push_xml_element(txn, "p"), "xml"),
-        (lambda doc, txn: doc.get_xml_element("root").push_xml_text(txn), "xml"),
-    ],
-)
-def test_kind_of_a_root_is_told_by_its_content(fill, kind):
-    doc = y_py.YDoc(1)
-    with doc.begin_transaction() as txn:
-        fill(doc, txn)
-
-    assert check(bytes(y_py.encode_state_as_update(doc)), subdocuments=False).roots == {"root": kind}
-
-
-@pytest.mark.parametrize("typed_by", [1, 9])
-def test_kind_of_a_root_is_known_when_its_first_letters_are_deleted(typed_by):
-    alice, bob = y_py.YDoc(5), y_py.YDoc(typed_by)
-    with alice.begin_transaction() as txn:
-        alice.get_text("root").insert(txn, 0, "ab")
-    y_py.apply_update(bob, y_py.encode_state_as_update(alice))
-    with bob.begin_transaction() as txn:
-        text = bob.get_text("root")
-        text.insert(txn, 2, "c")
-        text.delete_range(txn, 0, 2)
-
-    assert check(bytes(y_py.encode_state_as_update(bob)), subdocuments=False).roots == {"root": "text"}
-
-
-def test_kind_of_a_root_that_was_emptied_is_unknown():
-    doc = y_py.YDoc(1)
-    with doc.begin_transaction() as txn:
-        doc.get_text("root").insert(txn, 0, "ab")
-    with doc.begin_transaction() as txn:
-        doc.get_text("root").delete_range(txn, 0, 2)
-
-    assert check(bytes(y_py.encode_state_as_update(doc)), subdocuments=False).roots == {"root": "unknown"}

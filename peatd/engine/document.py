@@ -20,7 +20,7 @@ from peatd.update import EMPTY_STATE_VECTOR, Examined, Reach, decode_state_vecto
 ROOT = "data"
 """The root map that is the document's JSON."""
 
-NOTHING = Merged(b"", {}, {}, {}, {}, {})
+NOTHING = Merged(b"", {}, {}, {}, {})
 _EMPTY_UPDATE = b"\x00\x00"
 _UNSEEN_BYTES = 64 * 1024
 
@@ -150,7 +150,6 @@ class Document:
             dict(content.ends),
             dict(content.needs),
             {client: list(ranges) for client, ranges in content.deletes.items()},
-            dict(content.roots),
         )
 
     def diff(self, state_vector: bytes) -> bytes:

@@ -120,10 +120,9 @@ class Merged(_Frame, frozen=True, tag=3):
     ends: dict[int, int]
     needs: dict[int, int]
     deletes: dict[int, list[tuple[int, int]]]
-    roots: dict[str, str]
 
     def content(self) -> Content:
-        return Content(self.starts, self.ends, self.needs, self.deletes, self.roots)
+        return Content(self.starts, self.ends, self.needs, self.deletes)
 
 
 class Encoded(_Frame, frozen=True, tag=4):

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+import y_py
 
 from peatd.engine.engine import Engine
 from peatd.engine.protocol import (
@@ -188,3 +189,37 @@ def test_snapshot_does_not_keep_what_was_deleted(library):
     engine.handle(Put(1, {"secret": "x"}))
 
     assert b"mellon" not in engine.handle(Snapshot(1)).encoded
+
+
+@pytest.mark.parametrize(
+    ("fill", "reads"),
+    [
+        (lambda doc, txn: doc.get_map("root").set(txn, "k", 1), {"k": 1}),
+        (lambda doc, txn: doc.get_text("root").insert(txn, 0, "words"), "words"),
+        (lambda doc, txn: doc.get_array("root").insert(txn, 0, [1, 2]), [[1, 2]]),
+        (lambda doc, txn: doc.get_array("root").insert(txn, 0, y_py.YText("x")), ["x"]),
+        (lambda doc, txn: doc.get_array("root").insert(txn, 0, y_py.YMap({})), [{}]),
+        (lambda doc, txn: doc.get_xml_element("root").push_xml_element(txn, "p"), "<p></p>"),
+        (lambda doc, txn: doc.get_xml_element("root").push_xml_text(txn), ""),
+    ],
+)
+def test_what_a_root_is_follows_from_its_content(library, fill, reads):
+    doc = y_py.YDoc(1)
+    with doc.begin_transaction() as txn:
+        fill(doc, txn)
+
+    assert opened(library, bytes(y_py.encode_state_as_update(doc))).handle(Read(1)).roots == {"root": reads}
+
+
+@pytest.mark.parametrize("is_folded", [True, False])
+def test_a_text_that_was_emptied_reads_as_nothing_here_and_on_a_node_that_comes_later(library, is_folded):
+    doc, updates = y_py.YDoc(1), []
+    subscription = doc.observe_after_transaction(lambda event: updates.append(bytes(event.get_update())))
+    for edit in (lambda text, txn: text.insert(txn, 0, "ab"), lambda text, txn: text.delete_range(txn, 0, 2)):
+        with doc.begin_transaction() as txn:
+            edit(doc.get_text("root"), txn)
+    del subscription
+    here = opened(library, *updates)
+    later = opened(library, here.handle(Snapshot(1) if is_folded else Diff(1, b"\x00")).encoded, seed=2)
+
+    assert here.handle(Read(1)) == later.handle(Read(1)) == Viewed({}, {})

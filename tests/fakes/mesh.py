@@ -8,6 +8,8 @@ import trio
 import y_py
 
 from peatd.api.views import PeerView, TopologyLink, TopologyView
+from peatd.engine.json_view import root_view
+from peatd.engine.tree import Tree
 from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
 from peatd.events import EventLog
 from peatd.library import DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written
@@ -15,7 +17,7 @@ from peatd.measures import Durations, Measure, gauge
 from peatd.names import DocumentKey, DocumentName
 from peatd.readiness import OWN_CHECKS, Readiness, Report
 from peatd.table import Entry
-from peatd.update import MAX_UPDATE_BYTES, Reach, check, decode_state_vector
+from peatd.update import MAX_UPDATE_BYTES, Reach, check, decode_state_vector, examine
 
 _LARGEST_INTEGER = 2**63 - 1
 
@@ -51,18 +53,9 @@ class _Copy:
         self.reach.absorb(check(news, subdocuments=False))
 
     def roots(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, kind in self.reach.roots.items():
-            match kind:
-                case _ if name == "data":
-                    continue
-                case "text":
-                    found[name] = str(self.doc.get_text(name))
-                case "array":
-                    found[name] = json.loads(self.doc.get_array(name).to_json())
-                case "map":
-                    found[name] = json.loads(self.doc.get_map(name).to_json())
-        return found
+        update, tree = bytes(y_py.encode_state_as_update(self.doc)), Tree()
+        tree.integrate(update, examine(update, subdocuments=False))
+        return {name: root_view(root) for name, root in tree.roots.items() if name != "data"}
 
 
 class FakeLibrary:

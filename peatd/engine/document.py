@@ -106,17 +106,21 @@ class Document:
             if cut_here:
                 raise Pending(f"the engine cannot read the update: {exc}") from exc
             raise MalformedUpdate(f"the engine cannot read the update: {exc}") from exc
+        merged = self._absorb(news, examined if news == update else None)
         if cut_here and not self._cuts(news, cut_here):
             raise Pending("the update cuts a surrogate pair in what it does not change")
-        merged = self._absorb(news, examined if news == update else None)
         if not self.reach.covers(content):
             raise Pending("the structs of the update refer to each other in a circle")
         return merged
 
     def _cuts(self, news: bytes, pairs: Mapping[int, Sequence[int]]) -> bool:
-        """Whether the log, which gets the news, will cut these pairs again when it is replayed."""
+        """Whether the log, which gets the news, cuts these pairs again when it is replayed; or they are deleted."""
         cuts = self._examine(news, has_pairs=True).cuts
-        return all(set(halves) <= set(cuts.get(client, ())) for client, halves in pairs.items())
+        for client, halves in pairs.items():
+            for half in set(halves).difference(cuts.get(client, ())):
+                if not (self.reach.has_deleted(client, half - 1) and self.reach.has_deleted(client, half)):
+                    return False
+        return True
 
     def _with_pairs_cut(self, update: bytes, examined: Examined) -> tuple[bytes, Examined]:
         """Invariant 2: the update, with those of its own pairs cut that it cuts itself."""

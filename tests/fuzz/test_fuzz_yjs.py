@@ -4,8 +4,10 @@ The same means the same state vector, the same deletions, and the JSON that Yjs 
 replayed by its name: `nox -s fuzz -- -k 'mixed-17'`.
 """
 
+import json
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from peatd.update import Reach, check
 MESHES = {"y-py": (YPy, YPy), "pycrdt": (Pycrdt, Pycrdt), "mixed": (YPy, Pycrdt, YPy)}
 CLIENTS = 3
 STEPS = 40
+ROUNDS = 5
 ROOTS = {"t": "text", "data": "map", "a": "array", "x": "xml"}
 EMPTY = {"t": "", "a": [], "x": ""}
 
@@ -138,30 +141,50 @@ class Run:
         self._chance.choice(self.nodes).restart(is_folded=self._chance.random() < 0.5)
 
     def settle(self) -> None:
-        for _ in range(2):
+        """Two rounds bring all to all. Yjs then deletes formats that say nothing new, which has to go round, too."""
+        for _ in range(ROUNDS):
             for client in range(CLIENTS):
                 for node in self.nodes:
                     self._sync(client, node)
 
     def check(self) -> None:
-        document, roots, update = self._yjs.read(0)
-        digest = digest_of(update)
-        for client in range(1, CLIENTS):
-            others = self._yjs.read(client)
-            assert (rounded(others[0]), others[1]) == (rounded(document), roots), "stock Yjs disagrees with itself"
-            assert digest_of(others[2]) == digest, "stock Yjs disagrees with itself"
+        reads = [self._yjs.read(client) for client in range(CLIENTS)]
+        assert len({digest_of(update) for *_, update in reads}) == 1, "stock Yjs disagrees with itself"
+        compare = comparison(reads)
+        document, roots, update = reads[0]
         for node in self.nodes:
-            assert node.reach.digest() == digest
+            assert node.reach.digest() == digest_of(update)
             for is_folded in (False, True):
-                assert_reads(node, document, roots)
+                self._check_json(node, document, roots, compare)
                 node.restart(is_folded=is_folded)
-            assert_reads(node, document, roots)
+            self._check_json(node, document, roots, compare)
+
+    def _check_json(self, node: Node, document: Any, roots: Any, compare: Callable[[Any], Any]) -> None:
+        read_document, read_roots = node.read()
+        assert compare(read_document) == compare(document)
+        if read_roots.get("a") == "".join(str(value) for value in roots["a"]):
+            read_roots["a"] = roots["a"]  # an array of nothing but XML looks like a fragment
+        assert compare({**EMPTY, **read_roots}) == compare(roots)
 
 
-def assert_reads(node: Node, document: Any, roots: Any) -> None:
-    read_document, read_roots = node.read()
-    assert rounded(read_document) == rounded(document)
-    assert rounded({**EMPTY, **read_roots}) == rounded(roots)
+def comparison(reads: list[tuple[Any, Any, bytes]]) -> Callable[[Any], Any]:
+    """What to make of JSON before it is compared.
+
+    One time in 400 runs Yjs itself disagrees about a pair: it was cut by a format that was collected before all had seen
+    it, or never left its program. Then all pairs count as cut.
+    """
+    (document, roots, _), *others = reads
+    if all(rounded(other[:2]) == rounded((document, roots)) for other in others):
+        return rounded
+    assert len({json.dumps(blurred(other[:2]), sort_keys=True) for other in reads}) == 1, (
+        "stock Yjs disagrees with itself"
+    )
+    return blurred
+
+
+def blurred(value: Any) -> Any:
+    cut = re.sub("[\U00010000-\U0010ffff]", "\ufffd\ufffd", json.dumps(rounded(value), ensure_ascii=False))
+    return json.loads(cut)
 
 
 def digest_of(update: bytes) -> bytes:
@@ -179,7 +202,7 @@ def rounded(value: Any) -> Any:
             return float(value)
         case dict():
             return {key: rounded(child) for key, child in value.items()}
-        case list():
+        case list() | tuple():
             return [rounded(child) for child in value]
     return value
 

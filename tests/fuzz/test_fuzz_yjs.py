@@ -170,8 +170,8 @@ class Run:
 def comparison(reads: list[tuple[Any, Any, bytes]]) -> Callable[[Any], Any]:
     """What to make of JSON before it is compared.
 
-    One time in 400 runs Yjs itself disagrees about a pair: it was cut by a format that was collected before all had seen
-    it, or never left its program. Then all pairs count as cut.
+    One time in 400 Yjs itself disagrees about a pair: it was cut by a format that was collected before all had seen it,
+    or never left its program. Then all pairs count as cut.
     """
     (document, roots, _), *others = reads
     if all(rounded(other[:2]) == rounded((document, roots)) for other in others):

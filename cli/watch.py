@@ -128,7 +128,7 @@ class _Lines:
         if not isinstance(news, Happened) or news.kind != "document":
             return
         event = _parse(news, _Event)
-        where = "here" if event.origin is None else f"by {self._name(event.origin)}"
+        where = "here" if event.origin is None else f"from {self._name(event.origin)}"
         name = render.plain(f"{event.collection}/{event.id}")
         self._say(f"{render.plain(event.type)} {name}, incarnation {event.incarnation}, {where}")
 

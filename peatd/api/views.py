@@ -124,7 +124,8 @@ class WrittenView(msgspec.Struct, frozen=True):
 
 class DocumentEventView(msgspec.Struct, frozen=True):
     """`etag` as the document's route gives it, of the version that the incarnation is at now; null when it is over.
-    `origin` is the device id of the peer that brought the change; null: it was made on this node."""
+    `origin` is the device id of the peer that brought the change here, which need not be the one that made it; null: it
+    was made here."""
 
     type: Literal["created", "changed", "deleted"]
     collection: str

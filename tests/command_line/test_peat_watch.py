@@ -72,8 +72,8 @@ def test_a_line_per_event_and_a_quiet_end(node: FakeNode, environ: dict[str, str
     with watching(environ, "docs", "watch") as it:
         assert it.lines(3) == [
             "created notes/a, incarnation 1, here",
-            "changed notes/a, incarnation 1, by peat-mesh-1",
-            f"deleted notes/a, incarnation 2, by {'ee' * 16}",
+            "changed notes/a, incarnation 1, from peat-mesh-1",
+            f"deleted notes/a, incarnation 2, from {'ee' * 16}",
         ]
         assert it.interrupt() == (130, "", "")
     assert node.requests[0].path == "/api/v1/events?kinds=document"

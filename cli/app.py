@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _app() -> typer.Typer:
     # Frames and colours are for eyes: in a pipe, a log or a test they are noise.
-    is_seen = sys.stdout.isatty() and sys.stderr.isatty()
+    is_seen = all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
     app = typer.Typer(
         cls=Verbs,
         help=_HELP,

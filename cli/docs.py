@@ -162,15 +162,19 @@ def _etag(text: str) -> str:
 
 def _json(value: str) -> bytes:
     """The argument, or what stdin holds, once it is known to be JSON: a shell easily eats its quotes too."""
-    text = sys.stdin.buffer.read() if value == _STDIN else value.encode("utf-8", "surrogateescape")
+    text = _read_stdin() if value == _STDIN else value.encode("utf-8", "surrogateescape")
     try:
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        where = "stdin" if value == _STDIN else "the argument"
-        raise Stop(
-            Exit.USAGE, f"""{where} is not a JSON object ({exc}); quote it for the shell, as in '{{"title": "x"}}'"""
-        ) from exc
+        where, hint = ("stdin", "write") if value == _STDIN else ("the argument", "quote it for the shell, as in")
+        raise Stop(Exit.USAGE, f"""{where} is not a JSON object ({exc}); {hint} '{{"title": "x"}}'""") from exc
     return text
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:
+        raise Stop(Exit.USAGE, "stdin is closed; write the JSON into it, or as the argument")
+    return sys.stdin.buffer.read()
 
 
 def _document(answer: Answer) -> str:

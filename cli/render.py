@@ -35,8 +35,7 @@ def say_body(body: bytes) -> None:
     """
     if body and not body.endswith(b"\n"):
         body += b"\n"
-    if sys.stdout is None:
-        raise Stop(Exit.NO, "stdout is closed; leave it open for the answer")
+    _require_stdout()
     try:
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
@@ -49,12 +48,17 @@ def say_body(body: bytes) -> None:
 
 
 def end_with_reader() -> None:
-    """From now on the program ends when the reader of stdout leaves, and not only when there is more to say to it."""
+    """From now on the program ends when the reader of stdout leaves, and not only when there is more to say to it.
+
+    Raises:
+        Stop: if there never was one.
+    """
+    _require_stdout()
     try:
         descriptor = sys.stdout.fileno()
-        mode = os.fstat(descriptor).st_mode
-    except (AttributeError, OSError):
-        return  # closed: the first answer says so
+    except OSError:
+        return  # no file at all: somebody has put something else in its place
+    mode = os.fstat(descriptor).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         threading.Thread(target=_wait_for_reader_to_leave, args=(descriptor,), daemon=True).start()
 
@@ -67,7 +71,9 @@ def _wait_for_reader_to_leave(descriptor: int) -> None:
 
 
 def note(text: str) -> None:
-    """Says something that is not the answer, on stderr."""
+    """Says something that is not the answer, on stderr; to nobody where that is closed."""
+    if sys.stderr is None:
+        return
     sys.stderr.write(f"peat: {plain(text)}\n")
 
 
@@ -144,6 +150,11 @@ def size(size_bytes: int) -> str:
             break
         amount, unit = amount / 1000, larger
     return f"{amount:.3g} {unit}" if amount < 999.5 else f"{amount:.0f} {unit}"
+
+
+def _require_stdout() -> None:
+    if sys.stdout is None:
+        raise Stop(Exit.NO, "stdout is closed; leave it open for the answer")
 
 
 def _escaped(char: str) -> str:

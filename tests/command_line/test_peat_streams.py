@@ -189,3 +189,34 @@ def test_a_full_disk_behind_stdout_is_told(node: FakeNode, environ: dict[str, st
     assert b"No space left" in done.stderr
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
+
+
+CLOSED = [("node",), ("peers",), ("docs", "list"), ("docs", "watch"), ("peers", "--watch"), ("ready",), ("version",)]
+
+
+@pytest.mark.parametrize("verb", CLOSED, ids=" ".join)
+def test_a_closed_stdout_is_told(node: FakeNode, environ: dict[str, str], verb: tuple[str, ...]) -> None:
+    assert node.socket
+    done = without_stream(1, verb, environ)
+    assert (done.returncode, done.stderr) == (1, b"peat: stdout is closed; leave it open for the answer\n")
+
+
+def test_a_closed_stderr_harms_nothing(node: FakeNode, environ: dict[str, str]) -> None:
+    assert node.socket
+    assert without_stream(2, ("version",), environ).returncode == 0
+    assert without_stream(2, ("docs", "get", "notes/none"), environ).returncode == 1
+    assert without_stream(2, ("nope",), environ).returncode == 2
+
+
+def test_a_closed_stdin_is_told_when_it_is_asked_for(node: FakeNode, environ: dict[str, str]) -> None:
+    assert without_stream(0, ("version",), environ).returncode == 0
+    done = without_stream(0, ("docs", "put", "notes/a", "-"), environ)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"peat: stdin is closed; ")
+    assert node.documents == {}
+
+
+def without_stream(number: int, verb: tuple[str, ...], environ: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    """Runs `peat` with that descriptor closed, as `>&-` does."""
+    shell = ("sh", "-c", f'exec "$@" {number}>&-', "sh", *PROGRAM, *verb)
+    return subprocess.run(shell, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)

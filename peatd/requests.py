@@ -81,7 +81,9 @@ def edit_job(
     value = edit.value if isinstance(edit, Put) else edit.merge_patch
     try:
         encoded = msgspec.msgpack.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+    except OverflowError as exc:  # of an integer that does not even fit into 64 bits
+        raise InvalidEdit("the JSON has an integer beyond 2^53 - 1: write it as a string") from exc
+    except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidEdit(f"the JSON cannot be held by a document: {exc}") from exc
     if len(encoded) > MAX_DIFF_BYTES:
         raise TooLarge(f"the JSON has {len(encoded)} bytes; {MAX_DIFF_BYTES} are taken at most")

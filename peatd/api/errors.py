@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 import structlog
 from msgspec import UNSET
+from quart import request
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -160,6 +161,8 @@ async def _answer_http(exc: HTTPException) -> TrioResponse:
         headers["Connection"] = "close"  # the rest of the body is not read: the client is not to send another request
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     message = exc.description or status.phrase
+    if status is HTTPStatus.NOT_FOUND:
+        message = f"there is no route {request.path[:80]!r}"
     return json_answer(ErrorBody(ErrorView(code, message, _HTTP_HINTS.get(status))), status, headers)
 
 

@@ -64,6 +64,7 @@ async def test_the_topology_names_its_links(node):
 async def test_an_unknown_route_is_404_in_the_one_shape(node, path):
     reply = await node.ask("GET", path.replace("é", "%C3%A9"))
     assert (reply.status, reply.error["code"]) == (404, "not_found")
+    assert reply.error["message"] == f"there is no route {f'/api/v1{path}'.replace('%2F', '/')!r}"
 
 
 @pytest.mark.parametrize(

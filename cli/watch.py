@@ -18,7 +18,7 @@ from cli.refusal import refusal
 
 T = TypeVar("T")
 
-_OK, _NOT_FOUND = 200, 404
+_OK, _NOT_FOUND, _FAILED = 200, 404, 500
 _ID = re.compile(r"[0-9a-f-]{1,100}")
 
 _RESET = {
@@ -168,6 +168,8 @@ class _Shown:
             self._say_once(None, lambda: render.note(f"there is no document {self._name} now; waiting for it"))
         elif answer.status == _OK:
             self._say_once(answer.etag, lambda: render.say(_text(answer)))
+        elif answer.status >= _FAILED:
+            render.note(f"{refusal(answer.status, answer.body)}; waiting for its next change")
         else:
             raise refusal(answer.status, answer.body)
 

@@ -121,6 +121,20 @@ def test_a_document_that_is_not_there_is_waited_for(node: FakeNode, environ: dic
         assert it.interrupt()[:2] == (130, "")
 
 
+def test_a_document_that_cannot_be_read_for_now_is_waited_for(node: FakeNode, environ: dict[str, str]) -> None:
+    node.documents["notes/a"] = Document(1, 1, {"n": 1})
+    node.streams = [document(2, "changed", "notes/a")]
+    node.released.clear()
+    unreadable = b'{"error": {"code": "barred", "message": "the engine cannot read it", "hint": "h"}}'
+    node.canned["/api/v1/documents/notes/a"] = (503, unreadable)
+    with watching(environ, "docs", "watch", "notes/a") as it:
+        assert it.notes(1)[0].startswith("peat: the engine cannot read it; ")
+        del node.canned["/api/v1/documents/notes/a"]
+        node.released.set()
+        assert "".join(it.lines(3)) == '{  "n": 1}'
+        assert it.interrupt()[0] == 130
+
+
 def test_it_goes_on_where_it_was_and_says_what_is_missing(node: FakeNode, environ: dict[str, str]) -> None:
     node.streams = [
         document(7, "created", "notes/a"),

@@ -10,13 +10,11 @@ client token for the documents that it names.
 """
 
 import hmac
-import ipaddress
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from quart import request
 from quart_trio import QuartTrio
@@ -24,6 +22,7 @@ from quart_trio import QuartTrio
 from peatd.api.refusal import Refusal
 from peatd.client_tokens import Grant, verify
 from peatd.errors import TokenRefused
+from peatd.hosts import host_and_port, is_loopback_name
 
 _DOTS = 2
 """Of a JWT (RFC 7515 §7.1). The node's own token has none."""
@@ -98,7 +97,7 @@ def admit(shown: Credentials, entrance: Entrance, locks: Locks, now: float) -> G
     Raises:
         Refusal: 403 for a wrong host or origin, 401 for a missing or wrong token.
     """
-    if entrance.loopback and not _is_loopback_name(shown.host):
+    if entrance.loopback and not is_loopback_name(shown.host):
         raise _forbidden(
             f"{(shown.host or '')[:80]!r} is not a name of this machine's loopback",
             "ask for localhost, 127.0.0.1 or [::1]; for other names, bind --api to an address that has them",
@@ -157,40 +156,11 @@ def _forbidden(message: str, hint: str) -> Refusal:
     return Refusal(HTTPStatus.FORBIDDEN, "forbidden", message, hint)
 
 
-def _is_loopback_name(host: str | None) -> bool:
-    parts = _host_and_port(host or "", 80)
-    if parts is None:
-        return False
-    try:
-        return parts[0] == "localhost" or is_loopback(parts[0])  # no name server has a say in an IP address
-    except ValueError:
-        return False
-
-
 def _is_same_host(origin: str, host: str | None) -> bool:
     """Whether a page from this origin (RFC 6454; `null` where the browser hides it) is one of ours."""
     scheme, separator, authority = origin.partition("://")
     port = _DEFAULT_PORTS.get(scheme.lower())
     if not separator or port is None:
         return False
-    ours = _host_and_port(host or "", port)
-    return ours is not None and ours == _host_and_port(authority, port)
-
-
-def _host_and_port(authority: str, default_port: int) -> tuple[str, int] | None:
-    """`HOST[:PORT]`, the host in lower case and without brackets; None if it is anything else."""
-    try:
-        parts = urlsplit(f"//{authority}")
-        if parts.netloc != authority or "@" in authority or parts.hostname is None:
-            return None
-        port = default_port if parts.port is None else parts.port
-    except ValueError:  # brackets that do not close, a port that is no number
-        return None
-    return parts.hostname, port
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an IP address, as a socket names it, can be reached from this machine only."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    ours = host_and_port(host or "", port)
+    return ours is not None and ours == host_and_port(authority, port)

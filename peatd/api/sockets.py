@@ -14,8 +14,9 @@ from pathlib import Path
 
 import trio
 
-from peatd.api.access import Entrance, is_loopback
+from peatd.api.access import Entrance
 from peatd.errors import ConfigError
+from peatd.hosts import is_loopback
 from peatd.names import Address
 
 BACKLOG = 128

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peatd.api.access import PUBLIC, Credentials, Entrance, Locks, admit, is_loopback
+from peatd.api.access import PUBLIC, Credentials, Entrance, Locks, admit
 from peatd.api.refusal import Refusal
+from peatd.hosts import is_loopback
 
 TOKEN = "the-token"
 BEARER = f"Bearer {TOKEN}"

@@ -39,6 +39,16 @@ class Ranges:
                 left.append((clock, end - clock))
         return left
 
+    def inside(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of the set from `start` up to `end` (exclusive)."""
+        found: list[tuple[int, int]] = []
+        index = bisect_right(self.ends, start)
+        while index < len(self.starts) and self.starts[index] < end:
+            first, last = max(start, self.starts[index]), min(end, self.ends[index])
+            found.append((first, last - first))
+            index += 1
+        return found
+
     def add_all(self, ranges: Sequence[tuple[int, int]]) -> None:
         if len(ranges) < _BULK_RANGES:
             for clock, length in ranges:

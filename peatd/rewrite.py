@@ -40,7 +40,7 @@ def harmless(update: bytes, examined: Examined, reach: Reach, gc: Mapping[int, R
             deletes[client] = left
     if not burial.is_needed and deletes == examined.content.deletes:
         return update
-    return structs + _delete_set(deletes)
+    return structs + encode_delete_set(deletes)
 
 
 class _Burial:
@@ -123,7 +123,8 @@ _VALUES = frozenset({2, 3, 4, 5, 6, 8})
 """JSON, Binary, String, Embed, Format, Any. A deleted type stays: its children name it as their parent."""
 
 
-def _delete_set(deletes: Mapping[int, Sequence[tuple[int, int]]]) -> bytes:
+def encode_delete_set(deletes: Mapping[int, Sequence[tuple[int, int]]]) -> bytes:
+    """Client → (clock, length), as an update ends with them."""
     out = bytearray()
     write_uint(out, len(deletes))
     for client, ranges in deletes.items():

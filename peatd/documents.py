@@ -7,7 +7,7 @@ which updates were merged: whoever records news there has a log that replays to 
 import os
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -19,7 +19,6 @@ from peatd.engine.protocol import Refused, Reply
 from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
-from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.requests import (
     NOTHING_NEW,
     Edit,
@@ -28,11 +27,14 @@ from peatd.requests import (
     Patch,
     Put,
     apply_job,
+    diff_job,
     edit_job,
     encoded,
     json_view,
     news,
+    pieces,
     refusal,
+    told,
 )
 from peatd.schedule import Schedule
 from peatd.suspicion import Blame
@@ -145,14 +147,19 @@ class Documents:
         """Of the worker processes, for whoever watches over memory."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
-    async def apply(self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T]) -> T:
+    async def apply(
+        self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T], former: Collection[int] = ()
+    ) -> T:
         """Merges an update.
 
+        Args:
+            former: clients of whom it may hold nothing.
+
         Raises:
-            MalformedUpdate, MissingUpdates, TooLarge, Quarantined, Unavailable: nothing was changed.
+            DocumentEnded, MalformedUpdate, MissingUpdates, TooLarge, Quarantined, Unavailable: nothing was changed.
         """
         asked = _Asked(lambda reply: then(news(reply)))
-        return await self._ask(apply_job(key, update, origin, asked.answered, asked.failed), asked)
+        return await self._ask(apply_job(key, update, origin, asked.answered, asked.failed, former), asked)
 
     async def submit_apply(
         self,
@@ -164,19 +171,40 @@ class Documents:
         failed: Callable[[PeatError], object],
     ) -> None:
         """Queues an update, and returns when there is room for another. One of `then` and `failed` is called, once."""
+        self.submit(key, update, origin=origin, then=then, failed=failed)
+        await self.room(key)
 
-        def answered(reply: Reply) -> None:
-            if isinstance(reply, Refused):
-                failed(refusal(reply))
-            else:
-                then(news(reply))
+    def submit(
+        self,
+        key: DocumentKey,
+        update: bytes,
+        *,
+        origin: str,
+        then: Callable[[News], object],
+        failed: Callable[[PeatError], object],
+        former: Collection[int] = (),
+    ) -> None:
+        """Queues an update; whoever has many awaits `room` now and then. One of `then` and `failed` is called, once."""
+        answered = told(lambda reply: then(news(reply)), failed)
+        self._submit(lambda: apply_job(key, update, origin, answered, failed, former), failed)
 
-        worker = self._worker(key)
-        try:
-            worker.submit(apply_job(key, update, origin, answered, failed))
-        except PeatError as exc:
-            failed(exc)
-        await worker.room(_MAX_WAITING, _MAX_WAITING_BYTES)
+    async def room(self, key: DocumentKey) -> None:
+        """Returns when another update of the document can be queued."""
+        await self._worker(key).room(_MAX_WAITING, _MAX_WAITING_BYTES)
+
+    def submit_diff(
+        self,
+        key: DocumentKey,
+        state_vector: bytes,
+        *,
+        piece_bytes: int,
+        then: Callable[[list[bytes]], object],
+        failed: Callable[[PeatError], object],
+    ) -> None:
+        """Asks for a diff as `diff` does, cut into updates of about `piece_bytes` each of which builds only on those
+        before it. Waits for nothing: one of `then` and `failed` is called, once."""
+        answered = told(lambda reply: then(pieces(reply)), failed)
+        self._submit(lambda: diff_job(key, state_vector, answered, failed, piece_bytes), failed)
 
     async def edit(self, key: DocumentKey, edit: Edit, *, origin: str, then: Callable[[News], T]) -> T:
         """Edits the root map `data`.
@@ -195,15 +223,7 @@ class Documents:
             Unavailable: if the engine cannot do it now.
         """
         asked = _Asked(lambda reply: then(encoded(reply)))
-        job = Job(
-            key,
-            Task.DIFF,
-            lambda number: protocol.Diff(number, state_vector),
-            asked.answered,
-            asked.failed,
-            asks_for_all=state_vector == EMPTY_STATE_VECTOR,
-        )
-        return await self._ask(job, asked)
+        return await self._ask(diff_job(key, state_vector, asked.answered, asked.failed), asked)
 
     async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:
         """All of the document as one update, proven to load again.
@@ -228,6 +248,13 @@ class Documents:
         """The document's life has ended: forget it, once all is done that was asked before."""
         with suppress(Unavailable):  # not running: nothing is remembered either
             self._worker(key).submit(Job(key, Task.CLOSE, protocol.Close, lambda _: None, lambda _: None))
+
+    def _submit(self, job: Callable[[], Job], failed: Callable[[PeatError], object]) -> None:
+        try:
+            made = job()
+            self._worker(made.key).submit(made)
+        except PeatError as exc:
+            failed(exc)
 
     async def _ask(self, job: Job, asked: "_Asked[T]") -> T:
         worker = self._worker(job.key)

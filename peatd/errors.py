@@ -5,8 +5,10 @@ PeatError
 │   └── InvalidName           a name or address that does not parse                (HTTP 400)
 ├── Refusal                   the HTTP client's; lives in api/refusal.py            (400, 401, 403, 404, 415)
 ├── TokenRefused              a client's: its token does not let it in           (401)
+├── MalformedMessage          a client's: not the protocol that it speaks         (closes with 4400)
 ├── DocumentError             the writer's: this request cannot be done
 │   ├── NoSuchDocument                                                             (404)
+│   ├── DocumentEnded         it holds content of a document that was deleted      (410)
 │   ├── PreconditionFailed    If-Match names another version                       (412)
 │   ├── MalformedUpdate       not a well-formed Yjs update                         (422)
 │   ├── MissingUpdates        builds on updates that we lack                       (409)
@@ -47,12 +49,20 @@ class TokenRefused(PeatError):
     """A client's token is not one of ours, or not for now. The message never holds it."""
 
 
+class MalformedMessage(PeatError):
+    """A Yjs client sent bytes that are not its protocol."""
+
+
 class DocumentError(PeatError):
     """A request about a document that cannot be done; nothing was changed."""
 
 
 class NoSuchDocument(DocumentError):
     """There is no such document here."""
+
+
+class DocumentEnded(DocumentError):
+    """The update holds content of an earlier life of the document, which was deleted: that must not come back."""
 
 
 class PreconditionFailed(DocumentError):

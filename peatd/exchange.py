@@ -1,11 +1,10 @@
-"""The conversation with one peer over one link: what its messages do here, and what we send it.
-
-Deciding is `sync.py`'s, `digest.py`'s and `pieces.py`'s; merging is `replication.py`'s. Here they meet a link.
+"""The conversation with one peer over one link: what its messages do here, and what we send it. Deciding
+is `sync.py`'s, `digest.py`'s and `pieces.py`'s; merging is `replication.py`'s. Here they meet a link.
 """
 
 import random
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import structlog
@@ -17,6 +16,7 @@ from peatd.errors import InvalidName, MissingUpdates, PeatError, WireError
 from peatd.intake import Intake
 from peatd.names import DeviceId, DocumentKey, DocumentName, parse_document_name
 from peatd.pieces import Assembly
+from peatd.presence import PeerPresence
 from peatd.reach import EMPTY_DIGEST
 from peatd.replication import Merged, Replication, Subscriber
 from peatd.sync import PeerSync
@@ -29,6 +29,7 @@ from peatd.wire.messages import (
     Offer,
     Offered,
     Piece,
+    Presence,
     Reached,
     State,
     Tombstone,
@@ -53,13 +54,16 @@ class PeerExchange:
         error: the last thing from this peer that could not be merged, until a comparison finds us equal.
     """
 
-    def __init__(self, replication: Replication, device_id: DeviceId, *, compares: bool) -> None:
+    def __init__(
+        self, replication: Replication, device_id: DeviceId, *, compares: bool, presence: PeerPresence | None = None
+    ) -> None:
         self.last_sync: float | None = None
         self.error: str | None = None
         self._replication = replication
         self._table = replication.table
         self._device_id = device_id
         self._compares = compares
+        self._presence = presence
         self.sync = PeerSync(device_id, replication.table)
         self._assembly = Assembly()
         self._intake = Intake(replication, device_id, self._failed)
@@ -73,9 +77,14 @@ class PeerExchange:
         """Whether the peer waits to hear that something is on our disk that we recorded up to this seq."""
         return self._unconfirmed.is_due(seq)
 
-    def subscribed(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def subscribed(self) -> Iterator[None]:
         """While it lasts, every change here is owed to the peer."""
-        return self._replication.subscribed(Subscriber(self.sync, self._wake))
+        with ExitStack() as stack:
+            stack.enter_context(self._replication.subscribed(Subscriber(self.sync, self._wake)))
+            if self._presence is not None:
+                stack.enter_context(self._presence.told(lambda: self._wake_writer.set()))
+            yield
 
     async def run(self) -> None:
         """Makes the diffs that the peer is owed, confirms what is on our disk, and compares now and then."""
@@ -93,6 +102,8 @@ class PeerExchange:
         while True:
             self._wake_writer = trio.Event()
             batch = [*self._unconfirmed.take(self._replication.store.durable_seq), *self.sync.take()]
+            if self._presence is not None:
+                batch += self._presence.take()
             if batch:
                 self._sent = {DocumentName(m.name) for m in batch if isinstance(m, Updates)}
                 self._diffs.wake()
@@ -151,6 +162,8 @@ class PeerExchange:
                 self._offer(message)
             case Equal():
                 self._equal()
+            case Presence() if self._presence is not None:
+                self._presence.received(message)
             case _:
                 pass  # Hello, Ping, Pong and Goaway are the link's own
         self._wake()
@@ -184,7 +197,7 @@ class PeerExchange:
             reached = Reached(key.name, key.incarnation, state.version)
             self._confirm_later(self._replication.store.last_seq, reached)
             self._agree()
-        if state.answer:
+        if self._replication.bury(key.name, state.former) or state.answer:
             self.sync.tell(key)
 
     def _tombstone(self, tombstone: Tombstone) -> None:
@@ -192,6 +205,8 @@ class PeerExchange:
         self._replication.end(key, self._device_id)
         reached = Reached(key.name, key.incarnation, tombstone.version)
         self._confirm_later(self._replication.store.last_seq, reached)
+        if self._replication.bury(key.name, tombstone.former):
+            self.sync.tell(key)
 
     def _begun_if_empty(self, key: DocumentKey, digest: bytes) -> Entry | None:
         """A document that we lack begins here with its first content, so that no reader ever sees it half there; one
@@ -213,6 +228,8 @@ class PeerExchange:
             entry = self._table.get(name)
             assert entry is not None
             self.sync.owe_all(entry)
+            if entry.reach.former:
+                self.sync.tell(entry.key)
         for name, offered in theirs.items():
             self._offered(DocumentKey(name, offered.incarnation), offered)
 
@@ -223,6 +240,8 @@ class PeerExchange:
             self._replication.end(key, self._device_id)
             if ended and entry is not None and entry.incarnation > key.incarnation:
                 self._answered_ended(key)
+            elif not ended:
+                self.sync.tell(key)  # it answers if it knows of more lives than we do
         elif self._answered_ended(key):
             return
         elif entry is None or entry.incarnation < key.incarnation:

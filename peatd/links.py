@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 import structlog
 import trio
 
+from peatd.awareness import Awareness
 from peatd.claims import Claim, Verdict, judge
 from peatd.drain import Drain
 from peatd.exchange import PeerExchange
 from peatd.names import DeviceId
 from peatd.peers import Parting, PeerTable
+from peatd.presence import PeerPresence
 from peatd.replication import Replication
 from peatd.transport.converse import SHUTDOWN, converse, dismiss
 from peatd.transport.link import Link, LinkEnd, LinkPeer
@@ -48,12 +50,15 @@ class Links:
         1. Of one device at most one link is registered; the one that was registered last.
     """
 
-    def __init__(self, own: Claim, peers: PeerTable, replication: Replication, drain: Drain) -> None:
+    def __init__(
+        self, own: Claim, peers: PeerTable, replication: Replication, drain: Drain, awareness: Awareness
+    ) -> None:
         self.changed = trio.Event()
         """Set, and replaced by another, whenever a link has come up or ended."""
         self._own = own
         self._peers = peers
         self._replication = replication
+        self._awareness = awareness
         self._drain = drain
         self._ended = Traffic()
         self._running: set[Link] = set()
@@ -108,7 +113,8 @@ class Links:
 
     async def _run(self, link: Link) -> LinkEnd:
         peer = link.peer
-        exchange = PeerExchange(self._replication, peer.device_id, compares=peer.initiating)
+        presence = PeerPresence(self._awareness, peer.device_id, is_heard=peer.hears_awareness)
+        exchange = PeerExchange(self._replication, peer.device_id, compares=peer.initiating, presence=presence)
         self._live[peer.device_id] = (link, exchange)
         self._ended.links += 1
         self._running.add(link)
@@ -125,6 +131,7 @@ class Links:
             if self._live.get(peer.device_id) == (link, exchange):
                 del self._live[peer.device_id]
                 self._peers.parted(peer.device_id, self._parting(link, exchange, end))
+                presence.parted()
                 log.info("peer unlinked", peer=peer.node_id, device_id=peer.device_id, code=end.code, why=end.message)
             self._announce()
         return end

@@ -1,6 +1,6 @@
 """The documents of this node as their readers and writers see them: implements `library.Library`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -86,7 +86,9 @@ class LocalLibrary:
             while True:
                 key = self._key_to_write(name)
                 self._check_size(name)
-                merged = await self._documents.apply(key, update, origin="api", then=partial(self._merge, key))
+                merge = partial(self._merge, key)
+                former = self._former(name)
+                merged = await self._documents.apply(key, update, origin="api", then=merge, former=former)
                 if merged is not None:
                     return self._written(merged)
 
@@ -144,6 +146,10 @@ class LocalLibrary:
         if entry is None:
             return DocumentKey(name, _FIRST_INCARNATION)
         return DocumentKey(name, entry.incarnation + 1) if entry.deleted else entry.key
+
+    def _former(self, name: DocumentName) -> Collection[int]:
+        entry = self._table.get(name)
+        return () if entry is None else entry.reach.former
 
     def _check(self, name: DocumentName, if_match: IfMatch | None) -> None:
         if if_match is None:

@@ -4,7 +4,7 @@ A *clock* counts the insertions of one client; a struct covers a range of them. 
 copy has each client's structs. It does not show deletions, so a reach is both: state vector and deleted ranges.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from peatd.errors import MalformedUpdate
@@ -18,7 +18,10 @@ EMPTY_STATE_VECTOR = b"\x00"
 
 _VERSION = 2
 _WITH_ROOTS = 1
-"""The version that also told what kinds its roots were."""
+"""The version that told what kinds its roots were, and no former clients."""
+
+MAX_FORMER = 10_000
+"""Clients of earlier lives that are remembered, 50 KB; of more the lowest ids: a thousand lives of ten authors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,19 @@ class Reach:
     """All that a copy of a document has.
 
     Two copies with equal digests have the same structs and the same deletions.
+
+    Attributes:
+        former: clients of the document's earlier lives. What is theirs must not come back: Yjs clients know nothing of
+            incarnations, and offer all that they have to whoever lacks it.
     """
 
-    __slots__ = ("_clocks", "_deleted", "_digest")
+    __slots__ = ("_clocks", "_deleted", "_digest", "former")
 
     def __init__(self) -> None:
         self._clocks: dict[int, int] = {}
         self._deleted: dict[int, Ranges] = {}
         self._digest: bytes | None = None
+        self.former: frozenset[int] = frozenset()
 
     def absorb(self, content: Content) -> None:
         """Takes in what an applied update held."""
@@ -113,6 +121,19 @@ class Reach:
         deleted = self._deleted.get(client)
         return list(ranges) if deleted is None else deleted.outside(ranges)
 
+    def ended(self) -> "Reach":
+        """The reach of the next life, and of its absence: empty, but for who must not come back."""
+        successor = Reach()
+        successor.bury(self.former | self._clocks.keys())
+        return successor
+
+    def bury(self, clients: Iterable[int]) -> bool:
+        """Remembers clients of earlier lives; whether there was one that it did not know."""
+        before = self.former
+        both = before.union(clients)
+        self.former = both if len(both) <= MAX_FORMER else frozenset(sorted(both)[:MAX_FORMER])
+        return self.former != before
+
     def state_vector(self) -> bytes:
         return encode_state_vector(self._clocks)
 
@@ -129,8 +150,12 @@ class Reach:
         return self._digest
 
     def encode(self) -> bytes:
-        """Private to peatd: a version byte, clocks and deleted ranges by ascending client."""
-        return bytes((_VERSION,)) + self._encode_clocks()
+        """Private to peatd: a version byte, clocks and deleted ranges by ascending client, and the former clients."""
+        out = bytearray((_VERSION,)) + self._encode_clocks()
+        write_uint(out, len(self.former))
+        for client in sorted(self.former):
+            write_uint(out, client)
+        return bytes(out)
 
     def _encode_clocks(self) -> bytes:
         out = bytearray(encode_state_vector(self._clocks))
@@ -158,10 +183,16 @@ class Reach:
         reach = cls()
         try:
             position = reach._decode_clocks(encoded)
+            count, position = read_count(encoded, position)
             if encoded[0] == _WITH_ROOTS:
-                count, position = read_count(encoded, position)
                 for _ in range(count):
                     position = read_string(encoded, position)[1] + 1
+            else:
+                former = set()
+                for _ in range(count):
+                    client, position = read_uint(encoded, position)
+                    former.add(client)
+                reach.former = frozenset(former)
         except (MalformedUpdate, IndexError) as exc:
             raise ValueError("a damaged reach") from exc
         if position != len(encoded):

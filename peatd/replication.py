@@ -13,7 +13,7 @@ Rules:
 3. An incarnation that has ended takes no more changes, on any path.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,6 +89,7 @@ class Replication:
         self.merged = MergedCount()
         self._subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
+        self._unborn: dict[DocumentName, set[int]] = {}
         self._load()
 
     def merge(self, key: DocumentKey, news: News, origin: DeviceId | None) -> Merged | None:
@@ -114,6 +115,8 @@ class Replication:
         self._close(key.name)
         self.store.set_incarnation(key.name, key.incarnation, deleted=False)
         entry = self.table.begin(key)
+        entry.reach.bury(self._unborn.pop(key.name, ()))
+        self._save_former(entry)
         self._owe(entry)
         for watcher in self._watchers:
             watcher.begun(entry, origin)
@@ -126,6 +129,7 @@ class Replication:
         self._close(key.name)
         seq = self.store.set_incarnation(key.name, key.incarnation, deleted=True)
         entry = self.table.end(key)
+        self._save_former(entry)
         for subscriber in self._subscribers:
             subscriber.sync.ended(entry, origin)
             subscriber.wake()
@@ -142,6 +146,17 @@ class Replication:
             for subscriber in self._subscribers:
                 subscriber.sync.ask(entry)
                 subscriber.wake()
+
+    def bury(self, name: DocumentName, former: Collection[int]) -> bool:
+        """A peer says whose content of earlier lives must not come back; whether we know of more than it does."""
+        entry = self.table.get(name)
+        if entry is None:
+            if former:
+                self._unborn.setdefault(name, set()).update(former)
+            return False
+        if entry.reach.bury(former):
+            self._save_former(entry)
+        return len(entry.reach.former) > len(former)
 
     def watch(self, watcher: Watcher) -> None:
         """From now on this watcher is told of everything; it must neither fail nor change a document meanwhile."""
@@ -178,6 +193,10 @@ class Replication:
         """A peer has confirmed something."""
         self.confirmations.set()
         self.confirmations = trio.Event()
+
+    def _save_former(self, entry: Entry) -> None:
+        if entry.reach.former:
+            self.store.checkpoint(entry.key, entry.reach.encode())
 
     def _owe(self, entry: Entry) -> None:
         for subscriber in self._subscribers:

@@ -1,16 +1,16 @@
 """What is asked of a document and what comes back, and both as jobs of a worker. Sans-IO."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from peatd.engine import protocol
-from peatd.engine.protocol import Encoded, Merged, Refused, Reply, Viewed
-from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, TooLarge
+from peatd.engine.protocol import Cut, Encoded, Merged, Refused, Reply, Viewed
+from peatd.errors import DocumentEnded, InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, TooLarge
 from peatd.names import DocumentKey
-from peatd.update import MAX_DIFF_BYTES, Content
+from peatd.update import EMPTY_STATE_VECTOR, MAX_DIFF_BYTES, Content
 from peatd.worker_jobs import Job, Task
 
 
@@ -56,13 +56,14 @@ def apply_job(
     origin: str,
     answered: Callable[[Reply], object],
     failed: Callable[[PeatError], object],
+    former: Collection[int] = (),
 ) -> Job:
     if len(update) > MAX_DIFF_BYTES:
         raise TooLarge(f"the update has {len(update)} bytes; {MAX_DIFF_BYTES} are taken at most")
     return Job(
         key,
         Task.APPLY,
-        lambda number: protocol.Apply(number, update),
+        lambda number: protocol.Apply(number, update, list(former)),
         answered,
         failed,
         size_bytes=len(update),
@@ -100,6 +101,35 @@ def edit_job(
     )
 
 
+def diff_job(
+    key: DocumentKey,
+    state_vector: bytes,
+    answered: Callable[[Reply], object],
+    failed: Callable[[PeatError], object],
+    piece_bytes: int = 0,
+) -> Job:
+    return Job(
+        key,
+        Task.DIFF,
+        lambda number: protocol.Diff(number, state_vector, piece_bytes),
+        answered,
+        failed,
+        asks_for_all=state_vector == EMPTY_STATE_VECTOR,
+    )
+
+
+def told(then: Callable[[Reply], object], failed: Callable[[PeatError], object]) -> Callable[[Reply], None]:
+    """What to do with a reply that nobody waits for."""
+
+    def answered(reply: Reply) -> None:
+        if isinstance(reply, Refused):
+            failed(refusal(reply))
+        else:
+            then(reply)
+
+    return answered
+
+
 def news(reply: Reply) -> News:
     assert isinstance(reply, Merged)
     return News(reply.news, reply.content())
@@ -108,6 +138,11 @@ def news(reply: Reply) -> News:
 def encoded(reply: Reply) -> bytes:
     assert isinstance(reply, Encoded)
     return reply.encoded
+
+
+def pieces(reply: Reply) -> list[bytes]:
+    assert isinstance(reply, Cut)
+    return reply.pieces
 
 
 def json_view(reply: Reply) -> JsonView:
@@ -123,4 +158,6 @@ def refusal(reply: Refused) -> PeatError:
             return InvalidEdit(reply.message)
         case protocol.TOO_LARGE:
             return TooLarge(reply.message)
+        case protocol.FORMER:
+            return DocumentEnded(reply.message)
     return MalformedUpdate(reply.message)

@@ -41,8 +41,7 @@ class PeerSync:
         self._live: dict[DocumentName, None] = {}
         self._owed_diffs: dict[DocumentName, None] = {}
         self._streams: deque[tuple[Known, Outgoing]] = deque()
-        self.ready_bytes = 0
-        """Of diffs that are made and not taken yet."""
+        self.ready_bytes = 0  # of diffs that are made and not taken yet
         self._rounds: dict[DocumentName, int] = {}
         self._chased: dict[DocumentName, int] = {}
 

@@ -164,6 +164,7 @@ class DocumentTable:
 
     def replace_reach(self, entry: Entry, reach: Reach) -> None:
         """Takes back what was claimed: parts of the document were lost on disk."""
+        reach.bury(entry.reach.former)
         entry.reach = reach
         self.forget_changes(entry, entry.version)
         self._undigested.add(entry.name)
@@ -188,12 +189,13 @@ class DocumentTable:
         """
         entry = self._entries.get(key.name)
         if entry is not None and entry.deleted and entry.incarnation >= key.incarnation:
-            return Tombstone(entry.name, entry.incarnation, entry.version)
+            return Tombstone(entry.name, entry.incarnation, entry.version, sorted(entry.reach.former))
         if entry is None or entry.incarnation < key.incarnation:
             # We have heard of it, and have nothing of it yet.
-            entry = Entry(key.name, key.incarnation, False, Reach(), version=0, begun=0)
-        vector, digest = entry.reach.state_vector(), entry.reach.digest()
-        return State(key.name, entry.incarnation, vector, digest, entry.version, counted, answer)
+            reach = Reach() if entry is None else entry.reach.ended()
+            entry = Entry(key.name, key.incarnation, False, reach, version=0, begun=0)
+        vector, digest, former = entry.reach.state_vector(), entry.reach.digest(), sorted(entry.reach.former)
+        return State(key.name, entry.incarnation, vector, digest, entry.version, counted, answer, former)
 
     def _set(self, key: DocumentKey, *, deleted: bool) -> Entry:
         old = self._entries.get(key.name)
@@ -204,7 +206,8 @@ class DocumentTable:
         self.clock += 1
         # Its beginning counts as a change, so that an empty document replicates too.
         clock = self.clock
-        entry = Entry(key.name, key.incarnation, deleted, Reach(), clock, begun=clock, recent_after=clock - 1)
+        reach = old.reach.ended() if old is not None else Reach()
+        entry = Entry(key.name, key.incarnation, deleted, reach, clock, begun=clock, recent_after=clock - 1)
         self._entries[key.name] = entry
         self._undigested.add(key.name)
         return entry

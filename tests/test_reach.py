@@ -193,13 +193,16 @@ def test_reach_frozen():
     reach = Reach()
     reach.absorb(Content({300: 0}, {300: 9}, {}, {300: [(1, 2), (5, 1)]}))
 
-    assert reach.encode().hex() == "0201ac020901ac020201020201"
+    assert reach.encode().hex() == "0201ac020901ac02020102020100"
     assert Reach.decode(reach.encode()).encode() == reach.encode()
     assert Reach.decode(bytes.fromhex("0101ac020901ac02020102020102046461746104017403")).encode() == reach.encode()
     assert reach.digest().hex() == Reach.decode(reach.encode()).digest().hex()
     assert reach.equals(Reach.decode(reach.encode()))
     assert not reach.equals(Reach())
     assert Reach().digest() == EMPTY_DIGEST
+    reach.former = frozenset({7, 300})
+    assert reach.encode().hex() == "0201ac020901ac0202010202010207ac02"
+    assert Reach.decode(reach.encode()).former == reach.former
 
 
 @given(st.binary(max_size=40))

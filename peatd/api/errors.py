@@ -46,6 +46,14 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
         ),
     ),
     (
+        errors.DocumentEnded,
+        _Answer(
+            HTTPStatus.GONE,
+            "document_ended",
+            "that document was deleted, and this would bring it back: begin a new one from an empty Y.Doc",
+        ),
+    ),
+    (
         errors.PreconditionFailed,
         _Answer(
             HTTPStatus.PRECONDITION_FAILED,

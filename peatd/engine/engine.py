@@ -9,10 +9,12 @@ Rules:
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
+from peatd.cut import cut
 from peatd.engine.document import Document, Pending
 from peatd.engine.edits import patch, put
 from peatd.engine.library import Library
 from peatd.engine.protocol import (
+    FORMER,
     INVALID,
     MALFORMED,
     MISSING,
@@ -21,6 +23,7 @@ from peatd.engine.protocol import (
     Audit,
     BadRow,
     Close,
+    Cut,
     Diff,
     Done,
     Encoded,
@@ -89,16 +92,19 @@ class Engine:
 
     def _ask(self, document: Document, request: Apply | Diff | Snapshot | Read | Put | Patch) -> Reply:
         match request:
-            case Apply(update=update):
+            case Apply(update=update, former=former):
                 examined = document.examine(update)  # Rule 1
+                if former and not examined.content.ends.keys().isdisjoint(former):
+                    return Refused(FORMER, "it holds content of a document that was deleted")
                 if document.reach.lacks(examined.content):
                     return Refused(MISSING, "it builds on updates that are not here", document.reach.state_vector())
                 if (clients := document.reach.clients_with(examined.content)) > MAX_DOCUMENT_CLIENTS:
                     why = f"it would bring the document to {clients} clients; {MAX_DOCUMENT_CLIENTS} are taken at most"
                     return Refused(TOO_LARGE, why)
                 return document.apply(update, examined)
-            case Diff(state_vector=state_vector):
-                return Encoded(document.diff(state_vector))
+            case Diff(state_vector=state_vector, piece_bytes=piece_bytes):
+                diff = document.diff(state_vector)
+                return Cut(cut(diff, piece_bytes)) if piece_bytes else Encoded(diff)
             case Snapshot():
                 return Encoded(self._proven(document))
             case Read():

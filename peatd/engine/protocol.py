@@ -29,17 +29,19 @@ class Open(_Frame, frozen=True, tag=1):
 
 
 class Apply(_Frame, frozen=True, tag=2):
-    """Answer: `Merged`, `Refused` or `Panicked`."""
+    """Answer: `Merged`, `Refused` or `Panicked`. It is refused if it holds anything of the clients in `former`."""
 
     document: int
     update: bytes
+    former: list[int] = []
 
 
 class Diff(_Frame, frozen=True, tag=3):
-    """Answer: `Encoded`, `Refused` or `Panicked`."""
+    """Answer: `Encoded`, or with `piece_bytes` (see `cut.py`) `Cut`; `Refused` or `Panicked`."""
 
     document: int
     state_vector: bytes
+    piece_bytes: int = 0
 
 
 class Snapshot(_Frame, frozen=True, tag=4):
@@ -129,6 +131,12 @@ class Encoded(_Frame, frozen=True, tag=4):
     encoded: bytes
 
 
+class Cut(_Frame, frozen=True, tag=10):
+    """A diff as updates each of which builds on those before it."""
+
+    pieces: list[bytes]
+
+
 class Viewed(_Frame, frozen=True, tag=5):
     document: dict[str, Any]
     roots: dict[str, Any]
@@ -158,10 +166,11 @@ class NotOpen(_Frame, frozen=True, tag=8):
     """The document was closed by an earlier request in the pipe. Nothing was done: open it and ask again."""
 
 
-MALFORMED, MISSING, INVALID, TOO_LARGE = "malformed", "missing", "invalid", "too-large"
-"""What `Refused.code` can be: a malformed update or state vector, missing updates, an invalid edit, beyond a limit."""
+MALFORMED, MISSING, INVALID, TOO_LARGE, FORMER = "malformed", "missing", "invalid", "too-large", "former"
+"""What `Refused.code` can be: a malformed update or state vector, missing updates, an invalid edit, beyond a limit,
+content of clients that must not come back."""
 
-Reply = Done | Opened | BadRow | Merged | Encoded | Viewed | Refused | Panicked | NotOpen
+Reply = Done | Opened | BadRow | Merged | Encoded | Cut | Viewed | Refused | Panicked | NotOpen
 
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -16,7 +16,7 @@ _ANY_IPV4 = "0.0.0.0"
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
-async def bind_sockets(bind: Address) -> list[trio.SocketListener]:
+async def bind_sockets(bind: Address, flag: str = "--bind") -> list[trio.SocketListener]:
     """One listener per address that the host stands for; with port 0, all on the port that the first was given.
 
     `::` takes IPv4 connections too, and is `0.0.0.0` on a machine without IPv6.
@@ -29,8 +29,8 @@ async def bind_sockets(bind: Address) -> list[trio.SocketListener]:
         return await _bind_all([(family, name) for family, _, _, _, name in targets])
     except OSError as exc:
         if bind.host == _ANY_IPV6 and exc.errno in _NO_IPV6:
-            return await bind_sockets(Address(_ANY_IPV4, bind.port))
-        raise ConfigError(f"cannot listen on {bind}: {exc.strerror or exc}; choose another with --bind") from exc
+            return await bind_sockets(Address(_ANY_IPV4, bind.port), flag)
+        raise ConfigError(f"cannot listen on {bind}: {exc.strerror or exc}; choose another with {flag}") from exc
 
 
 def peer_address(name: tuple[Any, ...]) -> Address:

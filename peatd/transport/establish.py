@@ -125,6 +125,7 @@ async def _establish(
         instance=theirs.instance,
         version=theirs.version,
         initiating=initiating,
+        hears_awareness=theirs.awareness,
     )
     return Link(tls, peer, address, connection=connection, early=early)
 

@@ -26,6 +26,7 @@ class LinkPeer:
         instance: 16 random bytes of its process. Our own device id with another instance is a twin, with ours it is
             ourselves.
         initiating: we dialled it.
+        hears_awareness: its release knows what `Presence` messages are.
     """
 
     node_id: NodeId
@@ -34,6 +35,7 @@ class LinkPeer:
     instance: bytes
     version: str
     initiating: bool
+    hears_awareness: bool = False
 
 
 @dataclass(frozen=True, slots=True)

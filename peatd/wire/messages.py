@@ -18,9 +18,15 @@ PROTOCOL = 1
 MAX_FRAME_BYTES = 1024 * 1024
 """No message is longer. Declared lengths beyond it end the link before anything is allocated."""
 
+MAX_STATE_BYTES = 64 * 1024
+"""Of one client's awareness state: a cursor has a few hundred bytes, a small picture fits."""
+
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=511)]
 Digest = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+Former = Annotated[list[Annotated[int, msgspec.Meta(ge=0, lt=2**32)]], msgspec.Meta(max_length=10_000)]
+"""Yjs clients of a document's lives that are over."""
 
 _MAX_LISTED = 65_536
 """Entries of one list: far beyond what one frame of real ones holds, so that a frame of empty ones stays small in
@@ -39,6 +45,7 @@ class Hello(_Message, frozen=True, tag=1):
 
     Attributes:
         instance: 16 random bytes of this process: tells a twin with our node id from ourselves.
+        awareness: it knows `Presence`; whoever does not would end the link over one.
     """
 
     protocol: Count
@@ -47,6 +54,7 @@ class Hello(_Message, frozen=True, tag=1):
     instance: Digest
     max_frame_bytes: Count
     version: Annotated[_Printable, msgspec.Meta(max_length=64)]
+    awareness: bool = False
 
 
 class Ping(_Message, frozen=True, tag=2):
@@ -99,6 +107,7 @@ class State(_Message, frozen=True, tag=12):
         round: counts the sender's states of this document on this link. Updates echo the last one seen, so that an
             update sent before a failure at the receiver is not mistaken for the answer to it.
         answer: the sender wants the receiver's state back.
+        former: clients of the document's earlier lives.
     """
 
     name: Name
@@ -108,6 +117,7 @@ class State(_Message, frozen=True, tag=12):
     version: Count
     round: Count
     answer: bool
+    former: Former = []
 
 
 class Updates(_Message, frozen=True, tag=13):
@@ -137,11 +147,13 @@ class Tombstone(_Message, frozen=True, tag=15):
 
     Attributes:
         version: the sender's; it comes back in `Durable` once the end is on the receiver's disk.
+        former: clients of the lives that are over.
     """
 
     name: Name
     incarnation: Count
     version: Count = 0
+    former: Former = []
 
 
 class Reached(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -156,7 +168,24 @@ class Durable(_Message, frozen=True, tag=16):
     documents: Annotated[list[Reached], msgspec.Meta(max_length=_MAX_LISTED)]
 
 
-Message = Hello | Ping | Pong | Goaway | Compare | Offer | State | Updates | Piece | Tombstone | Durable | Equal
+class Present(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A Yjs client's awareness state: JSON, empty when the client has gone."""
+
+    client: Count
+    clock: Count
+    state: Annotated[bytes, msgspec.Meta(max_length=MAX_STATE_BYTES)]
+
+
+class Presence(_Message, frozen=True, tag=18):
+    """What clients of the sender show at a document, the latest of each. Never stored, never passed on."""
+
+    name: Name
+    clients: Annotated[list[Present], msgspec.Meta(max_length=_MAX_LISTED)]
+
+
+Message = (
+    Hello | Ping | Pong | Goaway | Compare | Offer | State | Updates | Piece | Tombstone | Durable | Equal | Presence
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

@@ -4,7 +4,8 @@ It has the interface of `peatd.documents.Documents` as replication uses it.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -26,16 +27,17 @@ class InProcessDocuments:
 
     Attributes:
         applied: how many updates it was given.
+        diffs: how many diffs it was asked for, in pieces.
     """
 
     def __init__(self, log: Any, seed: random.Random, *, delay: Callable[[], float] = lambda: 0.0) -> None:
-        self.applied = 0
+        self.applied = self.diffs = 0
         self._log = log
         self._delay = delay
         self._engine = Engine(YPy(), lambda: seed.getrandbits(32))
         self._numbers: dict[DocumentKey, int] = {}
         self._last = 0
-        self._send, self._receive = trio.open_memory_channel[Callable[[], Any]](1000)
+        self._send, self._receive = trio.open_memory_channel[Callable[[], Any]](100_000)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()
@@ -52,20 +54,43 @@ class InProcessDocuments:
         then: Callable[[News], object],
         failed: Callable[[PeatError], object],
     ) -> None:
+        self.submit(key, update, origin=origin, then=then, failed=failed)
+        await self.room(key)
+
+    def submit(
+        self,
+        key: DocumentKey,
+        update: bytes,
+        *,
+        origin: str,
+        then: Callable[[News], object],
+        failed: Callable[[PeatError], object],
+        former: Collection[int] = (),
+    ) -> None:
         self.applied += 1
+        self._submit(key, lambda n: protocol.Apply(n, update, list(former)), lambda reply: then(_news(reply)), failed)
 
-        async def work() -> None:
-            try:
-                reply = await self._ask(key, lambda number: protocol.Apply(number, update))
-            except PeatError as error:
-                failed(error)
-            else:
-                then(_news(reply))
+    async def room(self, key: DocumentKey) -> None:
+        await trio.lowlevel.checkpoint()
 
-        await self._send.send(work)
+    def submit_diff(
+        self,
+        key: DocumentKey,
+        state_vector: bytes,
+        *,
+        piece_bytes: int,
+        then: Callable[[list[bytes]], object],
+        failed: Callable[[PeatError], object],
+    ) -> None:
+        self.diffs += 1
+        request = partial(protocol.Diff, state_vector=state_vector, piece_bytes=piece_bytes)
+        self._submit(key, request, lambda reply: then(reply.pieces), failed)
 
-    async def apply(self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T]) -> T:
-        return await self._call(key, lambda n: protocol.Apply(n, update), lambda reply: then(_news(reply)))
+    async def apply(
+        self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T], former: Collection[int] = ()
+    ) -> T:
+        request = partial(protocol.Apply, update=update, former=list(former))
+        return await self._call(key, request, lambda reply: then(_news(reply)))
 
     async def edit(self, key: DocumentKey, edit: Edit, *, origin: str, then: Callable[[News], T]) -> T:
         def request(number: int) -> protocol.Request:
@@ -91,6 +116,23 @@ class InProcessDocuments:
             number = self._numbers.pop(key, None)
             if number is not None:
                 self._engine.handle(protocol.Close(number))
+
+        self._send.send_nowait(work)
+
+    def _submit(
+        self,
+        key: DocumentKey,
+        request: Callable[[int], protocol.Request],
+        then: _Work,
+        failed: Callable[[PeatError], object],
+    ) -> None:
+        async def work() -> None:
+            try:
+                reply = await self._ask(key, request)
+            except PeatError as error:
+                failed(error)
+            else:
+                then(reply)
 
         self._send.send_nowait(work)
 

@@ -12,6 +12,7 @@ import trio
 from peatd.errors import Unavailable
 from peatd.names import DocumentKey, DocumentName
 from peatd.store import StoredDocument, StoredLog, StoredUpdate
+from peatd.store.records import StoreStatus
 
 
 @dataclass(slots=True)
@@ -131,6 +132,10 @@ class MemoryStore:
         if self._works is not None:
             raise Unavailable("the disk fails")
 
+    def status(self) -> StoreStatus:
+        fails = self._works is not None
+        return StoreStatus(not fails, "the disk fails" if fails else None, 0, 0)
+
     async def working(self) -> None:
         await trio.lowlevel.checkpoint()
         if self._works is not None:
@@ -180,7 +185,8 @@ def _append(disk: Disk, key: DocumentKey, seq: int, update: bytes) -> None:
 
 
 def _checkpoint(disk: Disk, key: DocumentKey, reach: bytes, seq: int) -> None:
-    if life := _living(disk, key):
+    life = disk.lives.get(key.name)
+    if life is not None and life.incarnation == key.incarnation:  # of a deleted one too
         life.reach, life.reach_seq = reach, seq
 
 

@@ -10,6 +10,7 @@ from fakes.engine_in_process import InProcessDocuments
 from fakes.links import instance_of, memory_links, peer
 from fakes.memory_store import Disk, MemoryStore
 
+from peatd.awareness import Awareness
 from peatd.claims import Claim
 from peatd.drain import Drain
 from peatd.links import Links
@@ -34,7 +35,8 @@ class Replica:
         own = peer(name, initiating=False)
         self.peers = PeerTable(own.node_id, own.device_id)
         claim = Claim(own.node_id, own.device_id, instance_of(name), initiating=False)
-        self.links = Links(claim, self.peers, self.replication, self.drain)
+        self.awareness = Awareness()
+        self.links = Links(claim, self.peers, self.replication, self.drain, self.awareness)
         self.upkeep = Upkeep(self.replication)
 
     @asynccontextmanager

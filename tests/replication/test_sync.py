@@ -189,7 +189,7 @@ def test_a_deleted_document_is_owed_as_its_tombstone_and_nothing_else() -> None:
     writer.write(bob)
     entry = table.end(KEY)
     bob.ended(entry, origin=None)
-    assert bob.take() == [Tombstone(NOTES, 1, entry.version)]
+    assert bob.take() == [Tombstone(NOTES, 1, entry.version, sorted(entry.reach.former))]
 
 
 def test_a_tombstone_is_owed_until_the_peer_has_it_on_its_disk() -> None:
@@ -203,7 +203,9 @@ def test_a_tombstone_is_owed_until_the_peer_has_it_on_its_disk() -> None:
     bob.take()
     bob.chase()
     bob.chase()
-    assert bob.take() == [Tombstone(NOTES, 1, entry.version)], "the first one was lost by a failure at its end"
+    assert bob.take() == [Tombstone(NOTES, 1, entry.version, sorted(entry.reach.former))], (
+        "the first one was lost by a failure at its end"
+    )
     bob.heard_durable(KEY, entry.version)
     assert bob.is_durable(KEY, entry.version)
     assert len(bob.debt()) == 0
@@ -216,7 +218,7 @@ def test_who_was_not_told_of_a_tombstone_can_be_asked_whether_it_is_on_its_disk(
     bob = PeerSync(BOB, table)
     assert not bob.knows(KEY)
     bob.ask(entry)
-    assert bob.take() == [Tombstone(NOTES, 1, entry.version)]
+    assert bob.take() == [Tombstone(NOTES, 1, entry.version, sorted(entry.reach.former))]
     bob.heard_durable(KEY, entry.version)
     assert bob.is_durable(KEY, entry.version)
 

@@ -21,6 +21,8 @@ from peatd.wire.messages import (
     Piece,
     Ping,
     Pong,
+    Presence,
+    Present,
     Reached,
     State,
     Tombstone,
@@ -35,17 +37,21 @@ DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
 FROZEN: list[tuple[Message, str]] = [
     (
         Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
-        f"970101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30",
+        f"980101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2",
     ),
     (Ping(7), "920207"),
     (Pong(2**53 - 1), "9203cf001fffffffffffff"),
     (Goaway("shutdown", "bye"), "9304a873687574646f776ea3627965"),
     (Compare("a", [DIGEST] * 16), "930aa161dc0010" + DIGEST_HEX * 16),
     (Offer("", [Offered("notes/a", 2, True, DIGEST)]), f"930ba09194a76e6f7465732f6102c3{DIGEST_HEX}"),
-    (State("notes/a", 1, b"\x00", DIGEST, 5, 6, False), f"980ca76e6f7465732f6101c40100{DIGEST_HEX}0506c2"),
+    (State("notes/a", 1, b"\x00", DIGEST, 5, 6, False), f"990ca76e6f7465732f6101c40100{DIGEST_HEX}0506c290"),
     (Updates("notes/a", 1, 2, 3, [b"u", b""]), "960da76e6f7465732f6101020392c40175c400"),
     (Piece("notes/a", 1, 2, 3, 4, 0, b"part"), "980ea76e6f7465732f610102030400c40470617274"),
-    (Tombstone("notes/a", 300, 7), "940fa76e6f7465732f61cd012c07"),
+    (Tombstone("notes/a", 300, 7, [5]), "950fa76e6f7465732f61cd012c079105"),
+    (
+        Presence("notes/a", [Present(2**32 - 1, 3, b"{}"), Present(1, 2, b"")]),
+        "9312a76e6f7465732f619293ceffffffff03c4027b7d930102c400",
+    ),
     (Durable([Reached("notes/a", 1, 9)]), "92109193a76e6f7465732f610109"),
     (Equal(), "9111"),
 ]
@@ -54,20 +60,22 @@ counts = st.integers(0, 2**53 - 1)
 names = st.text(max_size=60)
 digests = st.binary(min_size=16, max_size=16)
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=60)
+former = st.lists(st.integers(0, 2**32 - 1), max_size=3)
 blobs = st.binary(max_size=200)
 
 ANY: dict[type[Message], st.SearchStrategy[Message]] = {
-    Hello: st.builds(Hello, counts, printable.filter(bool), names, digests, counts, printable),
+    Hello: st.builds(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans()),
+    Presence: st.builds(Presence, names, st.lists(st.builds(Present, counts, counts, blobs), max_size=5)),
     Ping: st.builds(Ping, counts),
     Pong: st.builds(Pong, counts),
     Goaway: st.builds(Goaway, printable, printable),
     Compare: st.builds(Compare, names, st.lists(digests, min_size=16, max_size=16)),
     Equal: st.builds(Equal),
     Offer: st.builds(Offer, names, st.lists(st.builds(Offered, names, counts, st.booleans(), digests), max_size=5)),
-    State: st.builds(State, names, counts, blobs, digests, counts, counts, st.booleans()),
+    State: st.builds(State, names, counts, blobs, digests, counts, counts, st.booleans(), former),
     Updates: st.builds(Updates, names, counts, counts, counts, st.lists(blobs, max_size=5)),
     Piece: st.builds(Piece, names, counts, counts, counts, counts, counts, blobs),
-    Tombstone: st.builds(Tombstone, names, counts),
+    Tombstone: st.builds(Tombstone, names, counts, counts, former),
     Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
 }
 any_message = st.one_of(list(ANY.values()))
@@ -159,6 +167,11 @@ def test_what_operators_are_shown_moves_no_cursor(word: str) -> None:
     ):
         with pytest.raises(WireError):
             decode(encode(message))
+
+
+def test_a_hello_of_a_release_that_knows_nothing_of_awareness_says_so() -> None:
+    old = bytes.fromhex(f"970101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30")
+    assert decode(old) == Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0", awareness=False)
 
 
 @pytest.mark.parametrize("count", [-1, 2**53, 1.5, None, "1"])

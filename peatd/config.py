@@ -27,7 +27,7 @@ DEFAULT_FILE = Path("/etc/peat/config.toml")
 _SECRET_VARIABLE = "PEAT_FORMATION_SECRET"
 _SERVICE_MANAGERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """What a service manager sets for this process alone: sd_notify(3), sd_watchdog_enabled(3)."""
-_FIELDS = {table.PEER.name: "peers", table.RELAY.name: "relays"}
+_FIELDS = {table.PEER.name: "peers", table.RELAY.name: "relays", table.CLIENT_ORIGIN.name: "client_origins"}
 """Fields of Config that are not called like their setting: they hold several."""
 
 
@@ -56,6 +56,7 @@ class Config:
     bind: Address
     api: Address
     clients: Address | None
+    client_origins: tuple[str, ...]
     discovery: tuple[str, ...]
     peers: tuple[StaticPeer, ...]
     relays: tuple[str, ...]
@@ -96,7 +97,7 @@ def load(
     flags = parse_flags(sys.argv[1:] if arguments is None else arguments)
     sources = Sources(flags.texts, environ, _file(flags, environ, default_file))
     config = _resolve(sources, flags, environ)
-    _refuse_what_is_not_built(config)
+    _refuse_what_has_no_effect(config)
     if flags.print_config:
         shown = {setting.name: getattr(config, _FIELDS.get(setting.name, setting.name)) for setting in table.SETTINGS}
         sys.stdout.write(as_toml(shown, config.origins))
@@ -146,6 +147,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         bind=sources.take_address(table.BIND),
         api=sources.take_address(table.API, lambda: surroundings.api(in_cluster=in_cluster)),
         clients=sources.take_optional(table.CLIENTS),
+        client_origins=sources.take_all(table.CLIENT_ORIGIN),
         discovery=_discovery(sources, peers, has_kubernetes=in_cluster or bool(kubeconfig)),
         peers=peers,
         relays=sources.take_all(table.RELAY),
@@ -240,7 +242,10 @@ def _engine(sources: Sources) -> str:
     return engine
 
 
-def _refuse_what_is_not_built(config: Config) -> None:
-    for setting, value in ((table.CLIENTS, config.clients), (table.RELAY, config.relays)):
-        if value:
-            raise ConfigError(f"{config.origins[setting.name]}: this version has no {setting.flag} yet: remove it")
+def _refuse_what_has_no_effect(config: Config) -> None:
+    if config.relays:
+        origin, flag = config.origins[table.RELAY.name], table.RELAY.flag
+        raise ConfigError(f"{origin}: this version has no {flag} yet: remove it")
+    if config.client_origins and config.clients is None:
+        origin, flag = config.origins[table.CLIENT_ORIGIN.name], table.CLIENTS.flag
+        raise ConfigError(f"{origin}: there is no listener for clients: add {flag}, or remove it")

@@ -6,6 +6,7 @@ Label values are bounded by the mesh (`peer` is a node id) or by us; a document'
 from collections.abc import Callable, Iterator, Sequence
 
 from peatd.api.views import PeerView
+from peatd.clients.listener import Reception
 from peatd.documents import Documents
 from peatd.events import EventLog
 from peatd.links import Links
@@ -18,18 +19,20 @@ from peatd.replication import Replication
 class Metrics:
     """The measures of one node; a view of its parts."""
 
-    def __init__(self, replication: Replication, documents: Documents, links: Links) -> None:
+    def __init__(self, replication: Replication, documents: Documents, links: Links, reception: Reception) -> None:
         self._replication = replication
         self._store = replication.store
         self._documents = documents
         self._links = links
+        self._reception = reception
 
     def of_parts(self) -> Iterator[Measure | Durations]:
-        """Documents, store, engine and links."""
+        """Documents, store, engine, links and clients."""
         yield from self._of_documents()
         yield from self._of_store()
         yield from self._of_engine()
         yield from self._of_links()
+        yield from self._of_clients()
 
     def _of_documents(self) -> Iterator[Measure]:
         table, merged = self._replication.table, self._replication.merged
@@ -73,6 +76,16 @@ class Metrics:
         ):
             yield counter(f"peat_link_{what}_bytes_total", f"Bytes {what} on links, before TLS.", size_bytes)
             yield counter(f"peat_link_{what}_messages_total", f"Messages {what} on links.", messages)
+
+    def _of_clients(self) -> Iterator[Measure]:
+        reception = self._reception
+        yield gauge("peat_clients", "Yjs clients that are connected.", reception.clients)
+        yield gauge("peat_clients_owed", "Places at documents whose client is behind.", reception.rooms.owed())
+        yield gauge(
+            "peat_awareness_states", "Awareness states known here, of all nodes.", reception.rooms.awareness.count()
+        )
+        yield counter("peat_clients_refused_total", "Handshakes that were answered with an error.", reception.refused)
+        yield counter("peat_clients_turned_away_total", "Connections without a place.", reception.turned_away)
 
 
 def of_node(version: str, node_id: str, uptime: float, report: Report) -> Iterator[Measure]:

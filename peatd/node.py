@@ -24,7 +24,11 @@ from peatd.api.access import Locks
 from peatd.api.app import create_app
 from peatd.api.server import serve
 from peatd.api.token import create_token, remove_token
+from peatd.awareness import Awareness
 from peatd.claims import Claim
+from peatd.clients.door import Door
+from peatd.clients.listener import Reception, serve_clients
+from peatd.clients.rooms import Rooms
 from peatd.config import Config
 from peatd.dialer import Dialer
 from peatd.discovery.hybrid import HybridDiscovery
@@ -34,6 +38,7 @@ from peatd.drain import Drain
 from peatd.events import EventLog
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import ensure_formation_secret
+from peatd.hosts import is_loopback
 from peatd.identity import Keypair
 from peatd.keyfile import load_keypair
 from peatd.leaving import take_leave
@@ -99,7 +104,15 @@ class _Node:
         self._config = config
         self._credentials = credentials
         self._store = store
-        self._hello = Hello(PROTOCOL, config.node_id, config.formation, instance, MAX_FRAME_BYTES, peatd.__version__)
+        self._hello = Hello(
+            PROTOCOL,
+            config.node_id,
+            config.formation,
+            instance,
+            MAX_FRAME_BYTES,
+            peatd.__version__,
+            awareness=True,
+        )
         self._drain = Drain()
         self._discovery = HybridDiscovery(open_sources(config))
         self._documents = Documents(
@@ -109,17 +122,19 @@ class _Node:
             shrunk=lambda key, reach: self._replication.shrunk(key, reach),
         )
         self._replication = Replication(store, self._documents)
+        awareness = Awareness()
+        self._reception = Reception(Rooms(self._replication, awareness), self._drain)
         self._upkeep = Upkeep(self._replication)
         self._events = EventLog(instance[:8].hex())
         self._replication.watch(self._events)
         self._peers = PeerTable(NodeId(config.node_id), own_device)
         own = Claim(NodeId(config.node_id), own_device, instance, initiating=False)
-        self._links = Links(own, self._peers, self._replication, self._drain)
+        self._links = Links(own, self._peers, self._replication, self._drain, awareness)
         library = LocalLibrary(self._replication, self._drain)
         self._watchdog = Watchdog()
         self._service_manager = ServiceManager(config.notify_socket, config.watchdog)
         keypair = credentials.keypair
-        metrics = Metrics(self._replication, self._documents, self._links)
+        metrics = Metrics(self._replication, self._documents, self._links, self._reception)
         self._status = NodeStatus(
             config,
             keypair,
@@ -154,14 +169,14 @@ class _Node:
                     bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix))
                     self._status.listening["api"] = bound.tcp[0]
                 if not starting.cancelled_caught:
-                    await self._mesh(stopping)
+                    await self._mesh(stopping, token)
                     self._upkeep.save()
                 self._events.close()  # else the API would wait for those who follow them
                 serving.cancel_scope.cancel()
         finally:
             remove_token(token_file)
 
-    async def _mesh(self, stopping: trio.Event) -> None:
+    async def _mesh(self, stopping: trio.Event, token: str) -> None:
         node_file, manager = self._config.data_dir / "node.json", self._service_manager
         async with trio.open_nursery() as mesh:
             dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
@@ -172,6 +187,9 @@ class _Node:
 
             listening = partial(listen, self._config.bind, self._credentials, self._hello, welcome)
             self._status.listening["mesh"] = (await mesh.start(listening))[0]
+            if self._config.clients is not None:
+                serving = partial(serve_clients, self._config.clients, self._reception, partial(self._door, token))
+                self._status.listening["clients"] = (await mesh.start(serving))[0]
             mesh.start_soon(dialer.run, self._discovery.event_stream())
             await mesh.start(self._discovery.start)
             self._write_node_file()
@@ -185,6 +203,11 @@ class _Node:
             finally:
                 node_file.unlink(missing_ok=True)
             mesh.cancel_scope.cancel()
+
+    def _door(self, token: str, host: str) -> Door:
+        formation = self._credentials.formation
+        keys = [formation.client_token_key(index) for index in range(len(formation.secrets))]
+        return Door(token, keys, self._config.client_origins, loopback=is_loopback(host))
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
         return await dial(addresses, self._credentials, self._hello)

@@ -105,9 +105,9 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         "bind": "10.0.0.1:1", "api": "[::1]:2", "discovery": "static,kubernetes", "peer": "bob@h:3", "namespace": "ns",
         "label_selector": "a=b,c", "annotation_prefix": "x/", "poll_interval": "5.5", "service_account_dir": "/sa",
         "kubeconfig": str(kubeconfig), "engine": "y-py", "engine_workers": "2", "log_level": "debug",
-        "log_format": "text", "drain_delay": "5.0",
+        "log_format": "text", "clients": "h:4", "client_origin": "https://app.example.org", "drain_delay": "5.0",
     }  # fmt: skip
-    assert values.keys() | {"clients", "relay"} == {setting.name for setting in SETTINGS}
+    assert values.keys() | {"relay"} == {setting.name for setting in SETTINGS}
     by_flag = read(*(part for name, text in values.items() for part in (f"--{name.replace('_', '-')}", text)))
     by_variable = read(**{s.variables[0]: values[s.name] for s in SETTINGS if s.name in values})
     by_file = read(toml="\n".join(f'{name} = "{text}"' for name, text in values.items()), PEAT_SERVICE_ACCOUNT_DIR="")
@@ -122,6 +122,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         assert config.drain_delay == 5
         assert (config.kubeconfig, config.engine, config.engine_workers) == ((kubeconfig,), "y-py", 2)
         assert (config.log_level, config.log_format) == ("debug", "text")
+        assert (config.clients, config.client_origins) == (Address("h", 4), ("https://app.example.org",))
 
 
 def test_numbers_in_the_file_need_no_quotes(read: Load) -> None:
@@ -172,7 +173,9 @@ def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str
         ("engine_workers", "9" * 5000, "1 to 64"),
         ("log_level", "loud", "debug, info, warning or error"),
         ("log_format", "xml", "text or json"),
-        ("clients", "0.0.0.0:8082", "no --clients yet"),
+        ("client_origin", "app.example.org", "https://app.example.org"),
+        ("client_origin", "https://app.example.org/page", "https://app.example.org"),
+        ("client_origin", "https://app.example.org", "add --clients"),
         ("relay", "https://relay.example.org", "no --relay yet"),
         ("relay", "relay.example.org", "write https://"),
     ],

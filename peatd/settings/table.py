@@ -19,6 +19,7 @@ from peatd.settings.values import (
     parse_name,
     parse_namespace,
     parse_node_id,
+    parse_origin,
     parse_path,
     parse_paths,
     parse_peer,
@@ -217,9 +218,20 @@ CLIENTS: Setting[Address] = Setting(
     metavar="ADDR:PORT",
     variables=("PEAT_CLIENTS_BIND",),
     parse=parse_address,
-    meaning="where Yjs clients would connect (not in this version)",
+    meaning="where Yjs clients connect; port 0 takes a free one. They need a token unless this is a loopback address",
     otherwise="off",
     reason="a port that nobody asked for stays closed",
+)
+CLIENT_ORIGIN: Setting[str] = Setting(
+    name="client_origin",
+    metavar="ORIGIN",
+    variables=("PEAT_CLIENT_ORIGINS",),
+    parse=parse_origin,
+    meaning="pages that may connect, as https://app.example.org, or * for all; those of others are refused then, even "
+    "with a token",
+    otherwise="with a token any page, without one (on loopback) only pages of this host",
+    reason="a page cannot guess a token, but any page can try 127.0.0.1",
+    repeatable=True,
 )
 RELAY: Setting[str] = Setting(
     name="relay",
@@ -270,7 +282,7 @@ LOG_FORMAT: Setting[str] = Setting(
 
 GROUPS: tuple[tuple[str, tuple[Setting[object], ...]], ...] = (
     ("this node", (NODE_ID, DATA_DIR, FORMATION, FORMATION_SECRET_FILE, KEY_FILE, DRAIN_DELAY)),
-    ("listeners", (BIND, API, CLIENTS)),
+    ("listeners", (BIND, API, CLIENTS, CLIENT_ORIGIN)),
     ("peers", (DISCOVERY, PEER, RELAY)),
     (
         "Kubernetes",

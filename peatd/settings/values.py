@@ -65,6 +65,14 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
+def parse_origin(text: str) -> str:
+    """The origin of a page (RFC 6454), as a browser sends it; or `*`."""
+    parts = urlsplit(text)
+    if text != "*" and (parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != text.lower()):
+        raise ValueError(f"{_shown(text)} is not an origin: write it as https://app.example.org, or * for all")
+    return text
+
+
 def parse_path(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError(f"{_shown(text)} is not a path: name a file or a directory")

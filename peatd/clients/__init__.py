@@ -1,0 +1,1 @@
+"""Yjs clients: the listener that stock `y-websocket` and Hocuspocus providers connect to."""

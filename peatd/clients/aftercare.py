@@ -1,0 +1,64 @@
+"""What is owed to clients after the fact: word that a change is on the disk, and another chance after trouble."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from peatd.store import Store
+
+_PAUSE = 1.0
+"""Seconds, ±50 %, before clients are asked again: an engine that restarts is back by then, and not all ask at once."""
+
+
+class Confirmer:
+    """Calls back once what was recorded is durable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[tuple[int, Callable[[], object]]] = deque()
+        self._work = trio.Event()
+
+    def later(self, seq: int, confirm: Callable[[], object]) -> None:
+        """Calls `confirm` once everything up to `seq`, which never goes down from call to call, is durable."""
+        self._waiting.append((seq, confirm))
+        self._work.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            while self._waiting:
+                durable = self._store.durable_seq
+                while self._waiting and self._waiting[0][0] <= durable:
+                    self._waiting.popleft()[1]()
+                if self._waiting:
+                    await self._store.wait_synced_past(durable)
+
+
+class Recovery:
+    """Asks clients again, whose changes could not be taken in because the disk or the engine failed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._owed: dict[Callable[[], object], None] = {}
+        self._work = trio.Event()
+
+    def later(self, ask: Callable[[], object]) -> None:
+        """Calls `ask`, once, after a pause and when the disk works."""
+        self._owed[ask] = None
+        self._work.set()
+
+    def forget(self, ask: Callable[[], object]) -> None:
+        self._owed.pop(ask, None)
+
+    async def run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            await trio.sleep(random.uniform(0.5, 1.5) * _PAUSE)
+            await self._store.working()
+            owed, self._owed = self._owed, {}
+            for ask in owed:
+                ask()

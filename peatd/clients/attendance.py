@@ -1,0 +1,156 @@
+"""A client in a room: what its messages do there. The same for every protocol that carries them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import trio
+
+from peatd.clients import closes, protocol, states
+from peatd.clients.line import Line
+from peatd.clients.protocol import Message, Presence, QueryAwareness, Step1, Unknown, Update
+from peatd.clients.rooms import Rooms
+from peatd.clients.seat import Seat
+from peatd.errors import MissingUpdates, PeatError, Unavailable
+from peatd.names import DocumentName
+from peatd.update import decode_state_vector
+
+READ_ONLY = "your token lets you read this document, not change it"
+_NOT_NOW = "your changes cannot be stored now ({}); you will be asked for them again"
+
+
+class Workload(Protocol):
+    """Where a connection counts the updates that are being merged (session.py)."""
+
+    def submitted(self) -> None: ...
+
+    def settled(self, is_news: bool) -> None: ...
+
+
+class Attendance:
+    """One client's part in one document.
+
+    Args:
+        leave: ends it: a close code, and why in words.
+        prefix: stands before each message to the client.
+        confirm: is told how many of the client's updates are on the disk now, or (False) were refused for good.
+    """
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        name: DocumentName,
+        line: Line,
+        workload: Workload,
+        *,
+        may_write: bool,
+        leave: Callable[[int, str], None],
+        prefix: bytes = b"",
+        confirm: Callable[[bool, int], None] | None = None,
+    ) -> None:
+        self._rooms = rooms
+        self._workload = workload
+        self._confirm = confirm
+        self._refused = 0
+        self._is_asked = False
+        self._has_asked = False
+        self.room = rooms.room(name)
+        self.seat = Seat(line, rooms.awareness.enter(name), prefix, may_write, leave)
+        self.room.enter(self.seat)
+
+    def left(self) -> None:
+        """The client takes part no more."""
+        self.room.exit(self.seat)
+        self._rooms.awareness.leave(self.seat.speaker, trio.current_time())
+        self._rooms.recovery.forget(self._ask)
+        self._rooms.leave(self.room)
+
+    def hear(self, message: Message) -> None:
+        """Does what the client says.
+
+        Raises:
+            MalformedMessage, MalformedUpdate: if it holds what is no state vector, or no awareness update.
+        """
+        match message:
+            case Update():
+                self._write(message)
+            case Step1():
+                self._has_asked = True
+                self.room.told(self.seat, message.vector, decode_state_vector(message.vector))
+            case Presence():
+                self._present(message)
+            case QueryAwareness():
+                self.room.company.tell(self.seat)
+            case Unknown():
+                pass
+
+    def greet(self) -> None:
+        """Tells the client who else is there: behind what it sent with its step 1, its own state, which could not be
+        told from an echo otherwise (awareness.py, rule 2)."""
+        if self._has_asked and not self.seat.speaker.has_heard:
+            self.room.company.tell(self.seat)
+
+    # Awareness -------------------------------------------------------------------------------------------------
+
+    def _present(self, message: Presence) -> None:
+        told = states.decode(message.states)
+        speaker = self.seat.speaker
+        for one in told:
+            # What it says of others is its echo of what we told it.
+            if one.client in speaker.ids or self._rooms.awareness.is_free(speaker.name, one.client):
+                states.check(one)
+        self._rooms.awareness.heard(speaker, told, trio.current_time())
+
+    # Updates ---------------------------------------------------------------------------------------------------
+
+    def _write(self, message: Update) -> None:
+        if message.is_step_2:
+            self._is_asked = False
+        if not self.seat.may_write:
+            self._refuse_to_write(message)
+            return
+        self._workload.submitted()
+        if self._confirm is None and not message.is_step_2:
+            taken: Callable[[int, bool], None] = self._taken
+        else:
+            taken = partial(self._taken_and_told, message.is_step_2)
+        self.room.write(self.seat, message.update, taken, partial(self._failed, message.is_step_2))
+
+    def _refuse_to_write(self, message: Update) -> None:
+        # A client that was asked what we lack answers, also if that is nothing.
+        holds_news = message.update != protocol.NOTHING and not self.room.covers(message.update)
+        if self._confirm is not None:
+            self._confirm(not holds_news, 1)
+        elif holds_news:
+            self.seat.say(protocol.denied(READ_ONLY))
+
+    def _taken(self, _seq: int, is_news: bool) -> None:
+        self._workload.settled(is_news)
+
+    def _taken_and_told(self, is_step_2: bool, seq: int, is_news: bool) -> None:
+        self._workload.settled(is_news)
+        count = 1
+        if is_step_2:  # it holds all that was refused before
+            count += self._refused
+            self._refused = 0
+        if self._confirm is not None:
+            self._rooms.confirmer.later(seq, partial(self._confirm, True, count))
+
+    def _failed(self, is_step_2: bool, error: PeatError) -> None:
+        self._workload.settled(False)
+        match error:
+            case MissingUpdates() if not is_step_2:
+                self._refused += 1
+                if not self._is_asked:
+                    self._ask()
+            case MissingUpdates() | Unavailable():
+                if not self._refused and self._confirm is None and isinstance(error, Unavailable):
+                    self.seat.say(protocol.denied(_NOT_NOW.format(error)))
+                self._refused += 1
+                self._rooms.recovery.later(self._ask)
+            case _:
+                self.seat.leave(*closes.for_error(error))
+
+    def _ask(self) -> None:
+        self._is_asked = True
+        self.room.ask(self.seat)

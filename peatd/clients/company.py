@@ -1,0 +1,65 @@
+"""Who else is in a room: passes awareness on to its clients, the latest of each, not more often than eyes can tell."""
+
+from collections.abc import Iterable, Mapping
+
+from peatd.awareness import Awareness
+from peatd.clients import frames, protocol, states
+from peatd.clients.seat import Seat
+from peatd.names import DocumentName
+
+INTERVAL = 0.03
+"""Seconds between two tellings in a busy room: 200 clients that move once a second are 33 messages for each, not 200.
+The first change after a pause is told at once."""
+
+
+class Company:
+    """The awareness of one room.
+
+    Attributes:
+        due_at: trio time from which on changes may be told.
+    """
+
+    def __init__(self, name: DocumentName, awareness: Awareness, seats: Iterable[Seat]) -> None:
+        self.due_at = 0.0
+        self._name = name
+        self._awareness = awareness
+        self._seats = seats
+        self._changed: dict[int, None] = {}
+
+    def changed(self, client: int) -> None:
+        self._changed[client] = None
+
+    def tell(self, seat: Seat) -> None:
+        """Tells one client of all others who are here, and from now on of their moves."""
+        seat.speaker.has_heard = True
+        told = [one for one in self._awareness.told(self._name) if one.client not in seat.speaker.ids]
+        if told:
+            seat.say(protocol.presence(states.encode(told)))
+
+    def has_room(self, seat: Seat) -> None:
+        """The client's line has room again."""
+        if seat.missed_presence:
+            seat.missed_presence = False
+            self.tell(seat)
+
+    def flush(self, now: float) -> None:
+        """Tells everybody what has changed."""
+        changed, self._changed = self._changed, {}
+        self.due_at = now + INTERVAL
+        framed: dict[bytes, bytes] = {}
+        for seat in list(self._seats):
+            if not seat.speaker.has_heard:
+                pass  # it will be told of all
+            elif seat.line.is_full:
+                seat.missed_presence = True
+            elif seat.speaker.ids.isdisjoint(changed):
+                if seat.prefix not in framed:
+                    framed[seat.prefix] = self._frame(seat.prefix, changed)
+                seat.line.put(framed[seat.prefix])
+                seat.line.flush()
+            elif others := {client: None for client in changed if client not in seat.speaker.ids}:
+                seat.line.put(self._frame(seat.prefix, others))
+                seat.line.flush()
+
+    def _frame(self, prefix: bytes, changed: Mapping[int, None]) -> bytes:
+        return frames.frame(prefix + protocol.presence(states.encode(self._awareness.told(self._name, changed))))

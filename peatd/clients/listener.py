@@ -1,0 +1,162 @@
+"""The port for Yjs clients: accepts, bounds, and stops in time.
+
+Quart and hypercorn are not involved: they deliver 15,000 messages a second where this delivers ten times as many, and
+inflate what a client has compressed before they look at its size.
+"""
+
+import errno
+import time
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+
+import structlog
+import trio
+
+from peatd.clients import closes
+from peatd.clients.door import ALL_RIGHTS, Door, Rights
+from peatd.clients.handshake import Arrival, shake_hands
+from peatd.clients.line import Line
+from peatd.clients.many import Many
+from peatd.clients.request import Refused, Visit
+from peatd.clients.rooms import Rooms
+from peatd.clients.session import Dialect, Session
+from peatd.clients.y_websocket import YWebsocket
+from peatd.drain import Drain
+from peatd.errors import Unavailable
+from peatd.names import Address
+from peatd.transport.binding import bind_sockets, peer_address
+
+log = structlog.get_logger()
+
+MAX_CLIENTS = 10_000
+"""Connections; 40 KB each when they are idle."""
+MAX_HANDSHAKES = 256
+"""Of them in their handshake."""
+_CLOSED = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "this node stops: connect to another")
+_TICK = 1.0
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_EXHAUSTED_PAUSE = 0.1
+
+
+async def serve_clients(
+    bind: Address,
+    reception: "Reception",
+    door: Callable[[str], Door],
+    *,
+    task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves until cancelled; reports the bound addresses once clients can come.
+
+    Args:
+        door: the rules of a listener that is bound to this host.
+
+    Raises:
+        ConfigError: if the address cannot be bound.
+    """
+    listeners = await bind_sockets(bind, "--clients")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reception.run)
+        addresses = [peer_address(listener.socket.getsockname()) for listener in listeners]
+        for listener, address in zip(listeners, addresses, strict=True):
+            nursery.start_soon(_accept, listener, reception, door(address.host), nursery)
+        task_status.started(addresses)
+
+
+async def _accept(listener: trio.SocketListener, reception: "Reception", door: Door, nursery: trio.Nursery) -> None:
+    async with listener:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as exc:
+                if exc.errno not in _EXHAUSTED:
+                    raise
+                log.warning("clients.cannot_accept", reason=exc.strerror)
+                await trio.sleep(_EXHAUSTED_PAUSE)
+                continue
+            nursery.start_soon(reception.receive, stream, door)
+
+
+class Reception:
+    """All connections of clients.
+
+    Attributes:
+        turned_away: connections for which there was no place.
+        refused: handshakes that were answered with a status.
+    """
+
+    def __init__(self, rooms: Rooms, drain: Drain) -> None:
+        self.turned_away = 0
+        self.refused = 0
+        self.rooms = rooms
+        self._drain = drain
+        self._handshakes = 0
+        self._sessions: set[Session] = set()
+
+    @property
+    def clients(self) -> int:
+        """Connections that are up."""
+        return len(self._sessions)
+
+    async def run(self) -> None:
+        """What is done for all beside serving each, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.rooms.run)
+            nursery.start_soon(self._tick)
+            nursery.start_soon(self._see_off)
+
+    async def receive(self, stream: trio.SocketStream, door: Door) -> None:
+        """Serves one connection until it has ended."""
+        if self._handshakes >= MAX_HANDSHAKES or len(self._sessions) >= MAX_CLIENTS:
+            self.turned_away += 1
+            await trio.aclose_forcefully(stream)
+            return
+        self._handshakes += 1
+        try:
+            arrival = await shake_hands(stream, partial(self._judge, door))
+        finally:
+            self._handshakes -= 1
+        if arrival is None:
+            await trio.aclose_forcefully(stream)
+            return
+        session = Session(stream, Line(stream.socket.fileno()))
+        self._sessions.add(session)
+        try:
+            with self._drain.admit():
+                await session.run(self._dialect(session, arrival, door), arrival.early)
+        except Unavailable:  # it is closing, since the client was let in
+            await trio.aclose_forcefully(stream)
+        finally:
+            self._sessions.discard(session)
+
+    def _judge(self, door: Door, visit: Visit) -> Rights:
+        try:
+            if self._drain.closing.is_set():
+                raise _CLOSED
+            door.greet(visit)
+            # A Hocuspocus client shows a token with each document that it asks for.
+            return ALL_RIGHTS if visit.name is None else door.admit(visit, visit.token, visit.name, time.time())
+        except Refused:
+            self.refused += 1
+            raise
+
+    def _dialect(self, session: Session, arrival: Arrival, door: Door) -> Dialect:
+        visit = arrival.visit
+        if visit.name is None:
+            return Many(session, self.rooms, door, visit)
+        return YWebsocket(session, self.rooms, visit.name, arrival.rights)
+
+    async def _see_off(self) -> None:
+        """Sends all clients to other nodes when this one stops."""
+        await self._drain.closing.wait()
+        for session in self._sessions:
+            session.close(*closes.GOING_AWAY)
+
+    async def _tick(self) -> None:
+        while True:
+            await trio.sleep(_TICK)
+            now = trio.current_time()
+            self.rooms.awareness.expire(now)
+            for session in list(self._sessions):
+                session.tick(now, time.time())

@@ -1,0 +1,277 @@
+"""One document's clients: who of them has what, and what they are sent.
+
+News are framed once and put on the line of everybody who is in step, but of who wrote them. Nobody waits for a client
+whose line is full: it falls behind, and is owed one diff when it has room again (seat.py).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from weakref import WeakValueDictionary
+
+from peatd.awareness import Awareness
+from peatd.clients import closes, frames, protocol
+from peatd.clients.company import Company
+from peatd.clients.seat import Diff, Mark, Seat
+from peatd.documents import News
+from peatd.errors import PeatError, TooLarge, Unavailable
+from peatd.names import DocumentKey, DocumentName
+from peatd.reach import EMPTY_STATE_VECTOR
+from peatd.replication import Replication
+from peatd.table import Entry
+from peatd.update import MAX_DOCUMENT_BYTES, check
+
+PIECE_BYTES = 256 * 1024
+"""Of a large diff: at 20 KB/s, the slowest line that is of any use, a client hears something every 13 s."""
+_FIRST_INCARNATION = 1
+_NOBODY: frozenset[int] = frozenset()
+_QUICKLY_CHECKED_BYTES = 64 * 1024
+"""A few milliseconds."""
+
+
+class Room:
+    """The seats of one document.
+
+    Invariants:
+        1. A seat is silent, owed, in transit, behind or in step (seat.py).
+        2. Who is in step was put all news but `_news`, which lead from `_told` to the entry's version.
+
+    Args:
+        unsettled: is called when there are news to flush.
+    """
+
+    def __init__(
+        self,
+        name: DocumentName,
+        replication: Replication,
+        awareness: Awareness,
+        unsettled: Callable[["Room"], None],
+    ) -> None:
+        self.name = name
+        self.seats: set[Seat] = set()
+        self.company = Company(name, awareness, self.seats)
+        self._replication = replication
+        self._unsettled = unsettled
+        self._in_step: set[Seat] = set()
+        self._news: list[tuple[bytes, Seat | None]] = []
+        self._writer: Seat | None = None
+        self._making: dict[bytes, list[Seat]] = {}
+        self._shared: WeakValueDictionary[bytes, Diff] = WeakValueDictionary()
+        self._entry = self._living()
+        self._told = self._entry.version if self._entry else 0
+
+    # Coming and going ------------------------------------------------------------------------------------------
+
+    def enter(self, seat: Seat) -> None:
+        """The client is here. It is asked what we lack; it says by itself what it lacks."""
+        self.seats.add(seat)
+        self.ask(seat)
+
+    def exit(self, seat: Seat) -> None:
+        self.seats.discard(seat)
+        self._in_step.discard(seat)
+        seat.reset()
+
+    def ask(self, seat: Seat) -> None:
+        """Has the client send what we lack."""
+        seat.say(protocol.step_1(self._entry.reach.state_vector() if self._entry else EMPTY_STATE_VECTOR))
+
+    def told(self, seat: Seat, vector: bytes, clocks: Mapping[int, int]) -> None:
+        """The client has what `vector` says, which is `clocks`."""
+        self._in_step.discard(seat)
+        seat.reset()
+        if not self._former().isdisjoint(clocks):
+            # Its copy is of an earlier life: it would offer all that it has of that.
+            seat.leave(*closes.DELETED)
+            return
+        seat.answers = True
+        if self._entry is None:
+            seat.say(protocol.head(protocol.SYNC, protocol.STEP_2, len(protocol.NOTHING)) + protocol.NOTHING)
+            self._is_in_step(seat)
+        else:
+            self._owe(seat, vector)
+
+    def has_room(self, seat: Seat) -> None:
+        """The client's line has room again."""
+        self.company.has_room(seat)
+        if seat.diff is not None:
+            self._stream(seat, seat.diff)
+        elif seat.mark is not None and self._entry is not None:
+            mark, seat.mark = seat.mark, None
+            if mark.version == self._told:
+                self._is_in_step(seat)
+            else:
+                self._owe(seat, mark.vector)
+
+    def owed(self) -> int:
+        """How many of its clients are not in step."""
+        return len(self.seats) - len(self._in_step)
+
+    # News ------------------------------------------------------------------------------------------------------
+
+    def begun(self, entry: Entry) -> None:
+        """A life of the document began; of a client that took part in another before, that life is over."""
+        if self._entry is not None:
+            self.ended()
+        self._entry = entry
+        self._told = entry.version
+
+    def changed(self, update: bytes) -> None:
+        self._news.append((update, self._writer))
+        self._unsettled(self)
+
+    def ended(self) -> None:
+        """The document was deleted. Its clients go: what they have must not begin it anew."""
+        self._news.clear()
+        self._making.clear()
+        self._entry = None
+        for seat in list(self.seats):
+            seat.leave(*closes.DELETED)
+
+    def flush(self) -> None:
+        """Puts the news on everybody's line."""
+        news, self._news = self._news, []
+        if not news or self._entry is None:
+            return
+        self._told = self._entry.version
+        writers = {writer for _, writer in news if writer is not None}
+        framed: dict[bytes, list[bytes]] = {}
+        joined: dict[bytes, bytes] = {}
+        for seat in list(self._in_step):
+            prefix = seat.prefix
+            if prefix not in framed:
+                framed[prefix] = [frames.frame(prefix + protocol.update(update)) for update, _ in news]
+                joined[prefix] = b"".join(framed[prefix])
+            if seat in writers:
+                others = zip(framed[prefix], news, strict=True)
+                seat.line.put(*(frame for frame, (_, writer) in others if writer is not seat))
+            else:
+                seat.line.put(joined[prefix])
+            seat.line.flush()
+            if seat.line.is_full:
+                self._in_step.discard(seat)
+                seat.mark = self._mark()
+
+    def _mark(self) -> Mark:
+        assert self._entry is not None
+        return Mark(self._told, self._entry.reach.state_vector())
+
+    # Diffs -----------------------------------------------------------------------------------------------------
+
+    def _owe(self, seat: Seat, vector: bytes) -> None:
+        assert self._entry is not None
+        seat.vector = vector
+        shared = self._shared.get(vector)
+        if shared is not None:
+            self._begin(seat, shared)
+        elif vector in self._making:
+            self._making[vector].append(seat)
+        else:
+            self._making[vector] = [seat]
+            made, failed = partial(self._made, self._entry, vector), partial(self._not_made, self._entry, vector)
+            documents = self._replication.documents
+            documents.submit_diff(self._entry.key, vector, piece_bytes=PIECE_BYTES, then=made, failed=failed)
+
+    def _made(self, entry: Entry, vector: bytes, pieces: list[bytes]) -> None:
+        """Called in the order of merging: the diff leads to the document as it is now."""
+        if entry is not self._entry:
+            return
+        self.flush()  # Invariant 2: what the diff holds need not be sent behind it
+        diff = Diff(pieces, self._mark())
+        for seat in self._owed(vector):
+            self._begin(seat, diff)
+        if len(diff.pieces) > 1:
+            self._shared[vector] = diff
+
+    def _not_made(self, entry: Entry, vector: bytes, error: PeatError) -> None:
+        if entry is self._entry:
+            for seat in self._owed(vector):
+                seat.leave(*closes.for_error(error))
+
+    def _owed(self, vector: bytes) -> Iterable[Seat]:
+        """Those who still wait for this diff."""
+        return [seat for seat in self._making.pop(vector, ()) if seat.vector == vector and seat in self.seats]
+
+    def _begin(self, seat: Seat, diff: Diff) -> None:
+        seat.vector, seat.diff, seat.next_piece = None, diff, 0
+        self._stream(seat, diff)
+
+    def _stream(self, seat: Seat, diff: Diff) -> None:
+        while seat.line.has_room:
+            is_last = seat.put_piece()
+            seat.line.flush()
+            if is_last:
+                seat.diff, seat.answers = None, False
+                if diff.mark.version == self._told:
+                    self._is_in_step(seat)
+                else:
+                    self._owe(seat, diff.mark.vector)
+                return
+
+    def _is_in_step(self, seat: Seat) -> None:
+        self._in_step.add(seat)
+
+    # What clients write ----------------------------------------------------------------------------------------
+
+    def write(
+        self, seat: Seat, update: bytes, taken: Callable[[int, bool], None], failed: Callable[[PeatError], None]
+    ) -> None:
+        """Merges a client's update.
+
+        Args:
+            taken: is told the seq that makes it durable, and whether there was news in it.
+        """
+        key = self._key_to_write()
+        size_bytes = self._replication.store.size_bytes(self.name)
+        status = self._replication.store.status()
+        if update == protocol.NOTHING:
+            taken(self._replication.store.last_seq, False)
+        elif not status.ready:
+            failed(Unavailable(status.message or "the disk fails"))
+        elif size_bytes >= MAX_DOCUMENT_BYTES:
+            failed(TooLarge(f"{self.name} takes {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}"))
+        else:
+            then = partial(self._merged, seat, key, taken)
+            documents = self._replication.documents
+            documents.submit(key, update, origin="client", then=then, failed=failed, former=self._former())
+
+    async def has_capacity(self) -> None:
+        """Returns when the engine and the store can take more. (While the disk fails, `write` says so.)"""
+        await self._replication.documents.room(self._key_to_write())
+        with suppress(Unavailable):
+            await self._replication.store.room()
+
+    def _merged(self, seat: Seat, key: DocumentKey, taken: Callable[[int, bool], None], news: News) -> None:
+        """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""
+        seq, is_news = self._replication.store.last_seq, not news.content.is_empty
+        if is_news:
+            self._writer = seat
+            try:
+                merged = self._replication.merge(key, news, None)
+            finally:
+                self._writer = None
+            if merged is None:
+                seat.leave(*closes.DELETED)
+                return
+            seq = merged.seq
+        taken(seq, is_news)
+
+    def covers(self, update: bytes) -> bool:
+        """Whether a small update holds nothing that we lack."""
+        if self._entry is None or len(update) > _QUICKLY_CHECKED_BYTES:
+            return False
+        return self._entry.reach.covers(check(update, subdocuments=True))
+
+    def _key_to_write(self) -> DocumentKey:
+        entry = self._replication.table.get(self.name)
+        if entry is None:
+            return DocumentKey(self.name, _FIRST_INCARNATION)
+        return DocumentKey(self.name, entry.incarnation + 1) if entry.deleted else entry.key
+
+    def _former(self) -> frozenset[int]:
+        entry = self._replication.table.get(self.name)
+        return _NOBODY if entry is None else entry.reach.former
+
+    def _living(self) -> Entry | None:
+        entry = self._replication.table.get(self.name)
+        return None if entry is None or entry.deleted else entry

@@ -1,0 +1,98 @@
+"""All rooms of this node, and the one task that sends what happened in them."""
+
+import trio
+
+from peatd.awareness import Awareness
+from peatd.clients.aftercare import Confirmer, Recovery
+from peatd.clients.room import Room
+from peatd.names import DeviceId, DocumentName
+from peatd.replication import Replication
+from peatd.table import Entry
+
+
+class Rooms:
+    """The documents that have clients. Implements `replication.Watcher`."""
+
+    def __init__(self, replication: Replication, awareness: Awareness) -> None:
+        self.awareness = awareness
+        self.confirmer = Confirmer(replication.store)
+        self.recovery = Recovery(replication.store)
+        self._replication = replication
+        self._rooms: dict[DocumentName, Room] = {}
+        self._unsettled: dict[Room, None] = {}
+        self._has_news = trio.Event()
+        self._restless: set[Room] = set()
+        self._has_moved = trio.Event()
+        replication.watch(self)
+        awareness.watch(self._moved)
+
+    async def run(self) -> None:
+        """All that is done for clients beside answering them, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for part in (self._send_news, self._tell_company, self.confirmer.run, self.recovery.run):
+                nursery.start_soon(part)
+
+    async def _send_news(self) -> None:
+        """Sends news, all that a turn of the engine has brought at once: a burst costs a send for each client, not for
+        each client and update."""
+        while True:
+            await self._has_news.wait()
+            self._has_news = trio.Event()
+            while self._unsettled:
+                room = next(iter(self._unsettled))
+                del self._unsettled[room]
+                room.flush()
+                await trio.lowlevel.checkpoint()
+
+    async def _tell_company(self) -> None:
+        """Tells who is where."""
+        while True:
+            await self._has_moved.wait()
+            self._has_moved = trio.Event()
+            while self._restless:
+                now = trio.current_time()
+                room = min(self._restless, key=lambda room: room.company.due_at)
+                if room.company.due_at <= now:
+                    self._restless.discard(room)
+                    room.company.flush(now)
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.sleep_until(room.company.due_at)
+
+    def room(self, name: DocumentName) -> Room:
+        """The document's room; opened for its first client."""
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = Room(name, self._replication, self.awareness, self._note)
+        return room
+
+    def owed(self) -> int:
+        """How many clients lack something that is not on its way to them."""
+        return sum(room.owed() for room in self._rooms.values())
+
+    def leave(self, room: Room) -> None:
+        """A client has left it."""
+        if not room.seats:
+            self._rooms.pop(room.name, None)
+
+    def begun(self, entry: Entry, _origin: DeviceId | None) -> None:
+        if room := self._rooms.get(entry.name):
+            room.begun(entry)
+
+    def changed(self, entry: Entry, update: bytes, _origin: DeviceId | None) -> None:
+        if room := self._rooms.get(entry.name):
+            room.changed(update)
+
+    def ended(self, entry: Entry, _origin: DeviceId | None) -> None:
+        if room := self._rooms.get(entry.name):
+            room.ended()
+
+    def _moved(self, name: DocumentName, client: int) -> None:
+        if room := self._rooms.get(name):
+            room.company.changed(client)
+            self._restless.add(room)
+            self._has_moved.set()
+
+    def _note(self, room: Room) -> None:
+        self._unsettled[room] = None
+        self._has_news.set()

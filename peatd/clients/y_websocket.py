@@ -1,0 +1,35 @@
+"""The dialect of y-websocket: one document, named in the URL."""
+
+from collections.abc import Sequence
+
+from peatd.clients import closes, protocol
+from peatd.clients.attendance import Attendance
+from peatd.clients.door import Rights
+from peatd.clients.rooms import Rooms
+from peatd.clients.session import Session
+from peatd.names import DocumentName
+
+
+class YWebsocket:
+    """Implements `session.Dialect`."""
+
+    def __init__(self, session: Session, rooms: Rooms, name: DocumentName, rights: Rights) -> None:
+        self._attendance = Attendance(
+            rooms, name, session.line, session, may_write=rights.may_write, leave=session.close
+        )
+        self.attendances: Sequence[Attendance] = (self._attendance,)
+        self._expires = rights.expires
+
+    def received(self, message: bytes) -> None:
+        self._attendance.hear(protocol.decode(message))
+
+    def sign_of_life(self) -> bytes:
+        return protocol.SIGN_OF_LIFE
+
+    def expire(self, now: float) -> None:
+        """Ends what the client's token no longer covers at `now`, seconds since 1970."""
+        if self._expires is not None and now >= self._expires:
+            self._attendance.seat.leave(*closes.EXPIRED)
+
+    def left(self) -> None:
+        self._attendance.left()

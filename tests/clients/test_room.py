@@ -1,0 +1,349 @@
+"""A room: who has what, who is sent what, and that nobody waits for the slow."""
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import trio
+import y_py
+from fakes.clients import FakeLine
+from fakes.replicas import Replica
+from trio.testing import MockClock
+
+from peatd.clients import closes, protocol
+from peatd.clients.attendance import Attendance
+from peatd.clients.protocol import Step1, Update
+from peatd.clients.room import PIECE_BYTES
+from peatd.clients.rooms import Rooms
+from peatd.names import DocumentName
+
+NOTES = DocumentName("notes/a")
+
+
+class Guest:
+    """A client without a socket: a Yjs document, and what came over its line."""
+
+    def __init__(self, rooms: Rooms, *, may_write: bool = True, client: int = 0) -> None:
+        self.doc = y_py.YDoc(client or random.getrandbits(31))
+        self.line = FakeLine()
+        self.left: tuple[int, str] | None = None
+        self.unsettled = 0
+        self.confirmed: list[tuple[bool, int]] = []
+        self.attendance = Attendance(
+            rooms,
+            NOTES,
+            self.line,
+            self,
+            may_write=may_write,
+            leave=self._leave,  # type: ignore[arg-type]
+        )
+
+    def submitted(self) -> None:
+        self.unsettled += 1
+
+    def settled(self, is_news: bool) -> None:
+        self.unsettled -= 1
+
+    def _leave(self, code: int, reason: str) -> None:
+        self.left = (code, reason)
+        self.attendance.left()
+
+    def step_1(self) -> None:
+        self.attendance.hear(Step1(bytes(y_py.encode_state_vector(self.doc))))
+
+    def write(self, text: str) -> bytes:
+        before = y_py.encode_state_vector(self.doc)
+        with self.doc.begin_transaction() as transaction:
+            self.doc.get_text("t").insert(transaction, 0, text)
+        update = bytes(y_py.encode_state_as_update(self.doc, before))
+        self.attendance.hear(Update(update, is_step_2=False))
+        return update
+
+    def hear(self) -> list[Update]:
+        """Takes in what came; the updates."""
+        updates = [said for said in self.line.said() if isinstance(said, Update)]
+        for said in updates:
+            y_py.apply_update(self.doc, said.update)
+        return updates
+
+    @property
+    def text(self) -> str:
+        self.hear()
+        return str(self.doc.get_text("t"))
+
+
+@pytest.fixture
+async def rooms(replica: Replica) -> AsyncIterator[Rooms]:
+    made = Rooms(replica.replication, replica.awareness)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.run)
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    with trio.fail_after(60):
+        while not condition():  # noqa: ASYNC110  # whatever makes it true; the clock jumps
+            await trio.sleep(0.01)
+
+
+async def test_a_client_is_asked_what_we_lack_and_sent_what_it_lacks(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    writer = Guest(rooms)
+    writer.step_1()
+    assert writer.line.messages() == [protocol.step_1(b"\x00"), bytes.fromhex("0001020000")]
+    writer.write("hello")
+    await until(lambda: replica.library.count())
+    reader = Guest(rooms)
+    reader.step_1()
+    await until(lambda: reader.text == "hello")
+
+
+async def test_looking_creates_nothing_and_the_first_content_does(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    looker = Guest(rooms)
+    looker.step_1()
+    looker.attendance.hear(Update(protocol.NOTHING, is_step_2=True))
+    await trio.sleep(1)
+    assert replica.library.count() == 0
+    looker.write("x")
+    await until(lambda: replica.library.count() == 1)
+
+
+async def test_news_goes_to_all_in_step_but_its_writer_in_one_frame(rooms: Rooms, autojump_clock: MockClock) -> None:
+    alice, bob, carol = Guest(rooms), Guest(rooms), Guest(rooms)
+    for guest in (alice, bob, carol):
+        guest.step_1()
+        guest.line.messages()
+    update = alice.write("hello")
+    await until(lambda: not alice.unsettled)
+    await trio.sleep(0.1)
+    assert bob.line.messages() == carol.line.messages() == [protocol.update(update)]
+    assert alice.line.messages() == []
+
+
+async def test_who_was_not_asked_what_it_has_is_sent_no_news(rooms: Rooms, autojump_clock: MockClock) -> None:
+    alice, silent = Guest(rooms), Guest(rooms)
+    alice.step_1()
+    silent.line.messages()
+    alice.write("hello")
+    await trio.sleep(1)
+    assert silent.line.messages() == []
+    silent.step_1()
+    await until(lambda: silent.text == "hello")
+
+
+async def test_a_change_by_the_api_reaches_clients(replica: Replica, rooms: Rooms, autojump_clock: MockClock) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    await replica.library.put(NOTES, {"n": 1}, if_match=None)
+    await until(lambda: alice.text == "" and json.loads(alice.doc.get_map("data").to_json()) == {"n": 1})
+
+
+async def test_a_slow_client_holds_nobody_up_and_catches_up_in_one_diff(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice, slow, quick = Guest(rooms), Guest(rooms), Guest(rooms)
+    for guest in (alice, slow, quick):
+        guest.step_1()
+    await until(lambda: not slow.line.waiting)
+    slow.hear()
+    slow.line.capacity_bytes = 0
+    slow.line.high_bytes = slow.line.low_bytes = 2000
+    for n in range(200):
+        alice.write(f"{n} " + "x" * 20)
+        await trio.sleep(0.005)
+    await until(lambda: quick.text == alice.text)
+    assert len(slow.line.waiting) < 4000
+    assert rooms.owed() == 1
+    diffs = replica.documents.diffs
+    slow.line.capacity_bytes = 2**40
+    slow.line.flush()
+    before = len(slow.hear())
+    rooms.room(NOTES).has_room(slow.attendance.seat)
+    await until(lambda: slow.text == alice.text)
+    assert replica.documents.diffs == diffs + 1
+    assert before < 100
+    assert rooms.owed() == 0
+    alice.write("and on")
+    await until(lambda: slow.text == alice.text)
+
+
+async def test_a_client_that_fell_behind_when_nothing_followed_is_owed_nothing(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice, slow = Guest(rooms), Guest(rooms)
+    alice.step_1()
+    slow.step_1()
+    slow.line.capacity_bytes = 0
+    slow.line.high_bytes = 10
+    alice.write("the last for now")
+    await until(lambda: rooms.owed() == 1)
+    diffs = replica.documents.diffs
+    slow.line.capacity_bytes = 2**40
+    slow.line.flush()
+    rooms.room(NOTES).has_room(slow.attendance.seat)
+    assert (rooms.owed(), replica.documents.diffs) == (0, diffs)
+    assert slow.text == alice.text
+
+
+async def test_a_large_document_comes_in_pieces_of_which_the_last_says_synced(
+    rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    for n in range(40):
+        alice.write(f"{n} " + "x" * 40_000)
+        await until(lambda: alice.unsettled == 0)
+    slow = Guest(rooms)
+    slow.hear()
+    slow.line.capacity_bytes = PIECE_BYTES + 1000
+    slow.step_1()
+    await until(lambda: slow.line.waiting)
+    first = slow.hear()
+    assert [said.is_step_2 for said in first] == [False]
+    alice.write("meanwhile")
+    await until(lambda: alice.unsettled == 0)
+    slow.line.capacity_bytes = 2**40
+    slow.line.flush()
+    rooms.room(NOTES).has_room(slow.attendance.seat)
+    rest = slow.hear()
+    assert [said.is_step_2 for said in rest][:-1].count(True) <= 1
+    assert any(said.is_step_2 for said in rest)
+    assert max(len(said.update) for said in rest) < 1.2 * PIECE_BYTES
+    await until(lambda: slow.text == alice.text)
+    assert rooms.owed() == 0
+
+
+async def test_all_who_join_at_once_share_one_diff(replica: Replica, rooms: Rooms, autojump_clock: MockClock) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    for _ in range(30):
+        alice.write("x" * 40_000)
+    await until(lambda: alice.unsettled == 0)
+    diffs = replica.documents.diffs
+    guests = [Guest(rooms) for _ in range(20)]
+    for guest in guests:
+        guest.line.capacity_bytes = PIECE_BYTES
+        guest.step_1()
+    await until(lambda: all(guest.line.waiting for guest in guests))
+    late = Guest(rooms)
+    late.step_1()  # while they are still being sent it
+    for guest in guests:
+        guest.line.capacity_bytes = 2**40
+        guest.line.flush()
+        rooms.room(NOTES).has_room(guest.attendance.seat)
+    await until(lambda: all(guest.text == alice.text for guest in (*guests, late)))
+    assert replica.documents.diffs == diffs + 1
+
+
+async def test_an_update_that_builds_on_what_we_lack_makes_us_ask_and_nothing_is_lost(
+    rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    before = y_py.encode_state_vector(alice.doc)
+    with alice.doc.begin_transaction() as transaction:
+        alice.doc.get_text("t").insert(transaction, 0, "never sent ")
+    alice.line.messages()
+    alice.write("early ")
+    await until(lambda: not alice.unsettled)
+    assert alice.line.said() == [Step1(bytes(before))]
+    alice.attendance.hear(Update(bytes(y_py.encode_state_as_update(alice.doc)), is_step_2=True))
+    bob = Guest(rooms)
+    bob.step_1()
+    await until(lambda: bob.text == "early never sent ")
+
+
+async def test_malformed_and_unheld_updates_end_it_with_a_reason(rooms: Rooms, autojump_clock: MockClock) -> None:
+    mallory = Guest(rooms)
+    mallory.step_1()
+    mallory.attendance.hear(Update(b"\x01\x02\x03", is_step_2=False))
+    await until(lambda: mallory.left)
+    assert mallory.left is not None
+    assert mallory.left[0] == closes.MALFORMED
+    assert "more than it holds" in mallory.left[1]
+
+
+async def test_a_reader_may_not_write_is_told_and_reads_on(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice, reader = Guest(rooms), Guest(rooms, may_write=False)
+    alice.step_1()
+    reader.step_1()
+    alice.write("a")
+    await until(lambda: reader.text == "a")
+    reader.attendance.hear(Update(bytes(y_py.encode_state_as_update(reader.doc)), is_step_2=True))
+    assert reader.line.messages() == []  # it has nothing that we lack
+    reader.write("b")
+    assert reader.line.messages()[0][:2] == b"\x02\x00"
+    assert reader.left is None
+    alice.write("c")
+    await until(lambda: "c" in reader.text)
+    assert (await replica.library.read(NOTES)).roots == {"t": "ca"}
+
+
+async def test_a_deleted_document_ends_its_clients_and_they_cannot_bring_it_back(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    alice.write("old")
+    await until(lambda: not alice.unsettled)
+    await replica.library.delete(NOTES, if_match=None)
+    assert alice.left == closes.DELETED
+    ghost = Guest(rooms)
+    ghost.doc = alice.doc
+    ghost.step_1()
+    assert ghost.left == closes.DELETED
+    late = Guest(rooms)  # its content appears only after it has said that it has none
+    late.step_1()
+    late.attendance.hear(Update(bytes(y_py.encode_state_as_update(alice.doc)), is_step_2=False))
+    await until(lambda: late.left)
+    assert late.left == closes.DELETED
+    assert replica.library.count() == 0
+    fresh = Guest(rooms)
+    fresh.step_1()
+    fresh.write("new")
+    await until(lambda: replica.library.count() == 1)
+    again = Guest(rooms)
+    again.doc = alice.doc
+    again.step_1()
+    assert again.left == closes.DELETED
+    assert (await replica.library.read(NOTES)).roots == {"t": "new"}
+
+
+async def test_what_a_failing_disk_refused_is_asked_for_when_it_works(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    alice.write("before ")
+    await until(lambda: not alice.unsettled)
+    alice.line.messages()
+    with replica.store.failing():
+        alice.write("meanwhile ")
+        alice.write("again ")
+        await trio.sleep(5)
+        denied, *more = alice.line.messages()
+        assert denied[:2] == b"\x02\x00"
+        assert b"asked for them again" in denied
+        assert more == []
+        assert (await replica.library.read(NOTES)).roots == {"t": "before "}
+    await until(lambda: Step1 in {type(said) for said in alice.line.said()})
+    alice.attendance.hear(Update(bytes(y_py.encode_state_as_update(alice.doc)), is_step_2=True))
+    await until(lambda: not alice.unsettled)
+    assert (await replica.library.read(NOTES)).roots == {"t": "again meanwhile before "}
+
+
+async def test_nothing_is_left_of_a_room_without_clients(rooms: Rooms, autojump_clock: MockClock) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    alice.write("x")
+    alice.attendance.left()  # while its update is under way
+    await trio.sleep(1)
+    assert rooms._rooms == {}

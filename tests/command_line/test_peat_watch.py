@@ -1,9 +1,12 @@
 """`peat docs watch` and `peat peers --watch`: what is said on which stream, and how it goes on and ends."""
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -229,3 +232,55 @@ def test_peers_as_json_are_one_body_per_line(node: FakeNode, environ: dict[str, 
     with watching(environ, "peers", "--watch", "--json") as it:
         assert json.loads(it.lines(1)[0]) == {"peers": node.peers, "count": 1}
         assert it.interrupt() == (130, "", "")
+
+
+class Terminal:
+    """A `peat` on a terminal of its own."""
+
+    def __init__(self, environ: dict[str, str], *arguments: str) -> None:
+        self._end, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (10, 150))
+        self.process = subprocess.Popen((*PROGRAM, *arguments), env=environ, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.seen = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.seen:
+            self.seen += os.read(self._end, 65536).decode()
+
+    def resize(self, rows: int, columns: int) -> None:
+        termios.tcsetwinsize(self._end, (rows, columns))
+        self.process.send_signal(signal.SIGWINCH)
+
+    def end(self, number: signal.Signals) -> int:
+        """Its exit code; all that it has written is in `seen`."""
+        self.process.send_signal(number)
+        with contextlib.suppress(OSError):  # EIO: nobody is left at the other end
+            while octets := os.read(self._end, 65536):
+                self.seen += octets.decode()
+        os.close(self._end)
+        return self.process.wait(TIME_LIMIT)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_on_a_terminal_the_table_is_replaced_and_the_terminal_given_back(
+    node: FakeNode, environ: dict[str, str], number: signal.Signals, code: int
+) -> None:
+    node.peers = [peer("peat-mesh-1")]
+    node.streams = [event(2, "peer", {"type": "found", "peer": peer("peat-mesh-2")})]
+    node.released.clear()
+    terminal = Terminal(environ, "peers", "--watch")
+    terminal.read_until("peat-mesh-1")
+    node.peers.append(peer("peat-mesh-2"))
+    node.released.set()
+    terminal.read_until("peat-mesh-2")
+    terminal.resize(6, 40)
+    terminal.read_until("more lines: make the window higher")
+    assert terminal.end(number) == code
+    enter, leave = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+    before, shown, after = terminal.seen.partition(enter)[0], *terminal.seen.partition(enter)[2].split(leave)
+    assert before == ""
+    assert "\x1b[2J" not in shown, "it does not flicker"
+    assert shown.count("\x1b[H") >= 3
+    assert "peat-mesh-2" in after, "what was shown last stays"
+    assert "Traceback" not in terminal.seen

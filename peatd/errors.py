@@ -18,7 +18,7 @@ PeatError
 ├── Unavailable               ours, for now: draining, disk full, engine restarting (503)
 │   ├── AckTimeout            the change is made, the asked rung was not reached   (504)
 │   └── Barred                the engine failed at it, and would again             (503)
-├── StoreError                the disk's or the directory's
+├── StoreError                the disk's or the directory's                        (503)
 │   ├── StoreDamaged          pages of its file are bad; the next start saves the rest
 │   ├── StoreLocked           another daemon has the directory                     (exit 2)
 │   └── StoreSchemaError      written by a newer peatd                             (exit 2)

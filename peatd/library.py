@@ -103,7 +103,8 @@ class DocumentView:
 class Library(Protocol):
     """All documents of this node. Every write is applied when the call returns, and `acknowledged` waits for more.
 
-    A condition that does not hold raises PreconditionFailed and changes nothing. All may raise Unavailable.
+    A condition that does not hold raises PreconditionFailed and changes nothing. All may raise Unavailable, and
+    StoreError where the document cannot be read.
     """
 
     def count(self) -> int:

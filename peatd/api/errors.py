@@ -120,6 +120,14 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
             {"Retry-After": str(RETRY_AFTER)},
         ),
     ),
+    (
+        errors.StoreError,
+        _Answer(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "store_unreadable",
+            "the other documents are well, and another node may have this one: the message says what to do here",
+        ),
+    ),
 )
 
 _HTTP_HINTS = {

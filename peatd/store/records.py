@@ -131,7 +131,7 @@ class StoreStatus:
 
     Attributes:
         ready: the last write succeeded.
-        message: why it is not ready and what to do, or None.
+        message: why it is not ready and what to do; or, of one that is, what of it cannot be read; or None.
         pending_bytes: recorded, not durable yet.
         corrupt_rows: found since the opening.
     """

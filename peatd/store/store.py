@@ -14,6 +14,7 @@ from typing import Self
 import structlog
 import trio
 
+from peatd.errors import StoreDamaged, StoreError
 from peatd.measures import Histogram
 from peatd.names import DocumentKey, DocumentName
 from peatd.store.files import Files
@@ -54,6 +55,7 @@ class Store:
         self._corrupt_seqs: set[int] = set()
         self._told: set[tuple[DocumentKey, str]] = set()
         self._damaged: Callable[[DocumentKey], object] = lambda _: None
+        self._unreadable: StoreError | None = None
         self._repair(contents)
 
     @classmethod
@@ -159,9 +161,15 @@ class Store:
             StoreError: if the file cannot be read.
         """
         pending = self._keeper.pending.of(key.name)
-        rows, corrupt = await trio.to_thread.run_sync(
-            self._reader.rows, key, limiter=self._reading, abandon_on_cancel=True
-        )
+        try:
+            rows, corrupt = await trio.to_thread.run_sync(
+                self._reader.rows, key, limiter=self._reading, abandon_on_cancel=True
+            )
+        except StoreError as exc:
+            self._could_not_read(exc)
+            raise
+        if not isinstance(self._unreadable, StoreDamaged):  # a bad page stays bad until the next opening
+            self._unreadable = None
         self._set_corrupt_aside(corrupt)
         return replace(replay(key, rows, pending), damaged=len(corrupt))
 
@@ -225,9 +233,10 @@ class Store:
         return self._keeper.sync_durations
 
     def status(self) -> StoreStatus:
-        """Whether the last write succeeded, and if not, why and what to do."""
+        """Whether the last write succeeded, and if not, why and what to do; and what it cannot read."""
         failure = self._keeper.failure
-        return StoreStatus(failure is None, failure, self._keeper.pending.size_bytes, len(self._corrupt_seqs))
+        message = failure or (str(self._unreadable) if self._unreadable else None)
+        return StoreStatus(failure is None, message, self._keeper.pending.size_bytes, len(self._corrupt_seqs))
 
     def watch_damage(self, damaged: Callable[[DocumentKey], object]) -> None:
         """Has `damaged` called, synchronously, when stored rows of a document turn out to be lost.
@@ -252,6 +261,11 @@ class Store:
             if found.is_rebuilt:
                 self._keeper.add(ChangeLife(self._keeper.next_seq(), found.key, found.deleted))
         self._set_corrupt_aside(contents.corrupt)
+
+    def _could_not_read(self, error: StoreError) -> None:
+        if str(error) != str(self._unreadable):  # once, not for each that asks
+            _log.error("store_unreadable", message=str(error))
+        self._unreadable = error
 
     def _set_corrupt_aside(self, corrupt: Iterable[CorruptRow]) -> None:
         for row in corrupt:

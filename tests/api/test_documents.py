@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from peatd.errors import Barred, InvalidEdit, TooLarge, Unavailable
+from peatd.errors import Barred, InvalidEdit, StoreDamaged, TooLarge, Unavailable
 from peatd.library import APPLIED, replicated
 
 NOTE = "/documents/notes/a"
@@ -205,6 +205,7 @@ async def test_every_name_is_a_path(node, name):
     [
         (Unavailable("the disk is full"), 503, "unavailable"),
         (Barred("read of notes/a failed"), 503, "barred"),
+        (StoreDamaged("cannot read peat.db: restart peatd"), 503, "store_unreadable"),
         (InvalidEdit("too deep"), 422, "invalid_edit"),
         (TooLarge("too large"), 413, "too_large"),
     ],

@@ -10,6 +10,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from peatd.errors import StoreDamaged, StoreError
 from peatd.names import DocumentKey, DocumentName
@@ -211,6 +212,23 @@ async def test_a_bad_page_is_met_once_and_the_next_opening_saves_the_rest(with_a
     assert (with_a_bad_page / "peat.db.damaged").exists()
     async with Store.open(with_a_bad_page) as store:
         assert len(store.documents()) == 100
+
+
+async def test_what_cannot_be_read_is_told_once_and_takes_no_readiness(with_a_bad_page: Path) -> None:
+    messages = []
+    with capture_logs() as logs:
+        async with Store.open(with_a_bad_page) as store:
+            assert store.status().message is None
+            for number in range(100):
+                try:
+                    await store.load(document_key(number))
+                except StoreDamaged as error:
+                    messages.append(str(error))
+            status = store.status()
+    assert len(messages) > 1
+    assert (status.ready, status.message) == (True, messages[0]), "the other documents are well"
+    assert "restart peatd" in messages[0]
+    assert [log["message"] for log in logs if log["event"] == "store_unreadable"] == messages[:1]
 
 
 async def test_a_write_that_meets_a_bad_page_ends_the_program_rather_than_retry_for_ever(with_a_bad_page: Path) -> None:

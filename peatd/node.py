@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-import msgspec
 import structlog
 import trio
 
@@ -23,7 +22,7 @@ from peatd import orphans
 from peatd.api.access import Locks
 from peatd.api.app import create_app
 from peatd.api.server import serve
-from peatd.api.token import create_token, remove_token
+from peatd.api.token import create_token
 from peatd.awareness import Awareness
 from peatd.claims import Claim
 from peatd.clients.door import Door
@@ -50,6 +49,7 @@ from peatd.papers.minting import mint_apart
 from peatd.peers import PeerTable
 from peatd.readiness import Readiness
 from peatd.replication import Replication
+from peatd.runtime_files import remove, write_node_file
 from peatd.service_manager import ServiceManager
 from peatd.status import NodeStatus
 from peatd.store import Store
@@ -174,7 +174,7 @@ class _Node:
                 self._events.close()  # else the API would wait for those who follow them
                 serving.cancel_scope.cancel()
         finally:
-            remove_token(token_file)
+            remove(token_file)
 
     async def _mesh(self, stopping: trio.Event, token: str) -> None:
         node_file, manager = self._config.data_dir / "node.json", self._service_manager
@@ -192,7 +192,7 @@ class _Node:
                 self._status.listening["clients"] = (await mesh.start(serving))[0]
             mesh.start_soon(dialer.run, self._discovery.event_stream())
             await mesh.start(self._discovery.start)
-            self._write_node_file()
+            write_node_file(node_file, self._stated())
             try:
                 log.info("node up", node_id=self._config.node_id, **self._status.addresses())
                 await manager.ready()
@@ -201,29 +201,23 @@ class _Node:
                 await manager.stopping(self._config.drain_delay)
                 await take_leave(self._drain, self._config.drain_delay, self._links, self._replication)
             finally:
-                node_file.unlink(missing_ok=True)
+                remove(node_file)
             mesh.cancel_scope.cancel()
 
     def _door(self, token: str, host: str) -> Door:
-        formation = self._credentials.formation
-        keys = [formation.client_token_key(index) for index in range(len(formation.secrets))]
+        keys = self._credentials.formation.client_token_keys()
         return Door(token, keys, self._config.client_origins, loopback=is_loopback(host))
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
         return await dial(addresses, self._credentials, self._hello)
 
-    def _write_node_file(self) -> None:
-        stated = {
+    def _stated(self) -> dict[str, object]:
+        return {
             "node_id": self._config.node_id,
             "device_id": self._credentials.keypair.device_id,
             **self._status.addresses(),
             "pid": os.getpid(),
         }
-        path = self._config.data_dir / "node.json"
-        draft = path.with_suffix(".json.new")
-        draft.write_bytes(msgspec.json.encode(stated) + b"\n")
-        draft.chmod(0o644)
-        draft.replace(path)
 
     def _add_checks(self, readiness: Readiness) -> None:
         readiness.add("identity", lambda: None)

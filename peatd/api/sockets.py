@@ -18,6 +18,7 @@ from peatd.api.access import Entrance
 from peatd.errors import ConfigError
 from peatd.hosts import is_loopback
 from peatd.names import Address
+from peatd.runtime_files import remove
 
 BACKLOG = 128
 """Connections that the kernel holds for us while the loop is busy."""
@@ -109,7 +110,7 @@ def _within_reach(path: Path) -> Iterator[str]:
 
 def _remove(path: Path, identity: tuple[int, int] | None) -> None:
     if identity is not None and _identity(path) == identity:  # else it is gone, or another daemon's by now
-        path.unlink()
+        remove(path)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

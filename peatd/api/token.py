@@ -1,4 +1,4 @@
-"""The bearer token of the API: made anew at every start, gone after an orderly stop."""
+"""The bearer token of the API: made anew at every start, gone after an orderly stop (`runtime_files.remove`)."""
 
 import secrets
 from pathlib import Path
@@ -24,8 +24,3 @@ def create_token(path: Path) -> str:
         raise ConfigError(f"{path} cannot be replaced: {exc.strerror or exc}; remove it") from exc
     write_private(path, f"{token}\n".encode())
     return token
-
-
-def remove_token(path: Path) -> None:
-    """Ends the token's life on disk. That it is gone already is no fault."""
-    path.unlink(missing_ok=True)

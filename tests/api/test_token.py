@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from peatd.api.token import create_token, remove_token
+from peatd.api.token import create_token
 from peatd.errors import ConfigError
 
 
@@ -18,14 +18,6 @@ def test_a_token_is_new_every_time_and_only_its_owner_reads_it(tmp_path):
     assert path.read_text() == f"{second}\n"
     assert len(second) == 43
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_removing_it_twice_is_no_fault(tmp_path):
-    path = tmp_path / "api.token"
-    create_token(path)
-    remove_token(path)
-    remove_token(path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_in_its_place_is_a_configuration_error(tmp_path):

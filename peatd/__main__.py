@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trio.lowlevel import TrioToken
 
     from peatd.config import Config
+    from peatd.settings.demo import Demo
 
 EXIT_STOPPED, EXIT_FAULT, EXIT_USAGE, EXIT_SECOND_SIGNAL = 0, 1, 2, 130
 
@@ -34,13 +35,18 @@ def _run() -> int:
     from peatd.errors import ConfigError
 
     try:
-        settings = config.load()
+        demo = config.load_demo()
+        settings = config.load() if demo is None else None
         config.forget_service_manager()
     except ConfigError as error:
         return _refuse(error)
     _import_structlog()
     from peatd.log import open_log
 
+    if settings is None:
+        assert demo is not None
+        with open_log(level="warning", form="text"):
+            return _run_demo(demo)
     with open_log(level=settings.log_level, form=settings.log_format):
         return _run_node(settings)
 
@@ -80,6 +86,21 @@ def _run_node(settings: "Config") -> int:
         code = _refuse(_first(group))
     except* Exception:
         structlog.get_logger().exception("node failed")
+        code = EXIT_FAULT
+    return code
+
+
+def _run_demo(demo: "Demo") -> int:
+    from peatd.demo.run import run_demo
+    from peatd.errors import ConfigError, DemoFailed
+
+    code = EXIT_STOPPED
+    try:
+        run_demo(demo)
+    except* ConfigError as group:
+        code = _refuse(_first(group))
+    except* DemoFailed as group:
+        _refuse(_first(group))
         code = EXIT_FAULT
     return code
 

@@ -16,7 +16,9 @@ from peatd import surroundings
 from peatd.errors import ConfigError
 from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings import table, values
+from peatd.settings.demo import Demo, demo_of
 from peatd.settings.flags import Flags, parse_flags
+from peatd.settings.setting import Setting
 from peatd.settings.show import as_toml
 from peatd.settings.sources import BUILT_IN, File, Sources, parse
 
@@ -57,6 +59,7 @@ class Config:
     api: Address
     clients: Address | None
     client_origins: tuple[str, ...]
+    demo_page: values.DemoPage
     discovery: tuple[str, ...]
     peers: tuple[StaticPeer, ...]
     relays: tuple[str, ...]
@@ -98,6 +101,7 @@ def load(
     sources = Sources(flags.texts, environ, _file(flags, environ, default_file))
     config = _resolve(sources, flags, environ)
     _refuse_what_has_no_effect(config)
+    _refuse_a_page_without_nodes(config)
     if flags.print_config:
         shown = {setting.name: getattr(config, _FIELDS.get(setting.name, setting.name)) for setting in table.SETTINGS}
         sys.stdout.write(as_toml(shown, config.origins))
@@ -109,6 +113,17 @@ def forget_service_manager() -> None:
     """Takes out of this process's environment what its service manager meant for it alone; no child inherits it."""
     for name in _SERVICE_MANAGERS:
         os.environ.pop(name, None)
+
+
+def load_demo(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> Demo | None:
+    """What `--demo` is to run; None where it is not asked for.
+
+    Raises:
+        ConfigError: for a flag that has no part in it.
+        SystemExit: with 0, after printing for `--help` and `--version`.
+    """
+    flags = parse_flags(sys.argv[1:] if arguments is None else arguments)
+    return demo_of(flags, os.environ if environ is None else environ)
 
 
 def _file(flags: Flags, environ: Mapping[str, str], default_file: Path) -> File:
@@ -148,6 +163,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         api=sources.take_address(table.API, lambda: surroundings.api(in_cluster=in_cluster)),
         clients=sources.take_optional(table.CLIENTS),
         client_origins=sources.take_all(table.CLIENT_ORIGIN),
+        demo_page=sources.take(table.DEMO_PAGE),
         discovery=_discovery(sources, peers, has_kubernetes=in_cluster or bool(kubeconfig)),
         peers=peers,
         relays=sources.take_all(table.RELAY),
@@ -180,7 +196,7 @@ def _watchdog(environ: Mapping[str, str]) -> float | None:
     return _variable(environ, "WATCHDOG_USEC", values.parse_microseconds) if pid in (None, os.getpid()) else None
 
 
-def _path(sources: Sources, setting: table.Setting[Path]) -> Path | None:
+def _path(sources: Sources, setting: Setting[Path]) -> Path | None:
     path = sources.take_optional(setting)
     return None if path is None else path.absolute()
 
@@ -249,3 +265,9 @@ def _refuse_what_has_no_effect(config: Config) -> None:
     if config.client_origins and config.clients is None:
         origin, flag = config.origins[table.CLIENT_ORIGIN.name], table.CLIENTS.flag
         raise ConfigError(f"{origin}: there is no listener for clients: add {flag}, or remove it")
+
+
+def _refuse_a_page_without_nodes(config: Config) -> None:
+    if config.demo_page.is_on and not config.demo_page.listed and config.clients is None:
+        origin = config.origins[table.DEMO_PAGE.name]
+        raise ConfigError(f"{origin}: the page would have nothing to connect to: set --clients, or list the listeners")

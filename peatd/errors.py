@@ -6,6 +6,7 @@ PeatError
 ├── Refusal                   the HTTP client's; lives in api/refusal.py            (400, 401, 403, 404, 415)
 ├── TokenRefused              a client's: its token does not let it in           (401)
 ├── MalformedMessage          a client's: not the protocol that it speaks         (closes with 4400)
+├── DemoFailed                a node of `peatd --demo` does not run                 (exit 1)
 ├── DocumentError             the writer's: this request cannot be done
 │   ├── NoSuchDocument                                                             (404)
 │   ├── DocumentEnded         it holds content of a document that was deleted      (410)
@@ -51,6 +52,10 @@ class TokenRefused(PeatError):
 
 class MalformedMessage(PeatError):
     """A Yjs client sent bytes that are not its protocol."""
+
+
+class DemoFailed(PeatError):
+    """The nodes of a demo are not up and linked."""
 
 
 class DocumentError(PeatError):

@@ -164,7 +164,8 @@ class _Node:
                     serving.start_soon(_cancel_when, stopping, starting)
                     await serving.start(self._documents.run)
                     serving.start_soon(self._upkeep.run)
-                    app = create_app(self._status, Locks(token, self._credentials.formation.client_token_keys()))
+                    locks = Locks(token, self._credentials.formation.client_token_keys())
+                    app = create_app(self._status, locks, config.demo_page)
                     unix = config.data_dir / "api.sock"
                     bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix))
                     self._status.listening["api"] = bound.tcp[0]

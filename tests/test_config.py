@@ -15,7 +15,9 @@ from peatd.config import Config, load
 from peatd.errors import ConfigError
 from peatd.names import Address, StaticPeer
 from peatd.settings.flags import parse_flags
-from peatd.settings.table import SETTINGS, Setting
+from peatd.settings.setting import Setting
+from peatd.settings.table import SETTINGS
+from peatd.settings.values import DemoPage, parse_demo_page
 
 Load = Callable[..., Config]
 
@@ -58,6 +60,7 @@ def test_a_lone_host_needs_no_settings(read: Load, home: Path) -> None:
     assert (config.poll_interval, config.engine, config.engine_workers) == (30.0, "y-py", 1)
     assert config.drain_delay == 0
     assert (config.formation, config.formation_secret, config.formation_secret_file) == ("peat", None, None)
+    assert not config.demo_page.is_on
     assert (config.clients, config.relays, config.key_file) == (None, (), None)
     assert (config.log_level, config.log_format, config.in_cluster) == ("info", "json", False)
 
@@ -106,6 +109,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         "label_selector": "a=b,c", "annotation_prefix": "x/", "poll_interval": "5.5", "service_account_dir": "/sa",
         "kubeconfig": str(kubeconfig), "engine": "y-py", "engine_workers": "2", "log_level": "debug",
         "log_format": "text", "clients": "h:4", "client_origin": "https://app.example.org", "drain_delay": "5.0",
+        "demo_page": "bob@h:5,[::1]:6",
     }  # fmt: skip
     assert values.keys() | {"relay"} == {setting.name for setting in SETTINGS}
     by_flag = read(*(part for name, text in values.items() for part in (f"--{name.replace('_', '-')}", text)))
@@ -123,6 +127,22 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         assert (config.kubeconfig, config.engine, config.engine_workers) == ((kubeconfig,), "y-py", 2)
         assert (config.log_level, config.log_format) == ("debug", "text")
         assert (config.clients, config.client_origins) == (Address("h", 4), ("https://app.example.org",))
+        assert str(config.demo_page) == "bob@h:5,[::1]:6"
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("off", DemoPage(is_on=False)),
+        ("ON", DemoPage(is_on=True)),
+        (
+            "h:1, bob@[::1]:2,h:1",
+            DemoPage(True, (StaticPeer(None, Address("h", 1)), StaticPeer("bob", Address("::1", 2)))),
+        ),
+    ],
+)
+def test_the_demo_page_is_off_on_or_a_list_of_listeners(text: str, page: DemoPage) -> None:
+    assert parse_demo_page(text) == parse_demo_page(str(page)) == page
 
 
 def test_numbers_in_the_file_need_no_quotes(read: Load) -> None:
@@ -176,6 +196,10 @@ def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str
         ("client_origin", "app.example.org", "https://app.example.org"),
         ("client_origin", "https://app.example.org/page", "https://app.example.org"),
         ("client_origin", "https://app.example.org", "add --clients"),
+        ("demo_page", "on", "nothing to connect to: set --clients"),
+        ("demo_page", "yes", "HOST:PORT"),
+        ("demo_page", "h:1,h:0", "port 0"),
+        ("demo_page", "h:1,", "HOST:PORT"),
         ("relay", "https://relay.example.org", "no --relay yet"),
         ("relay", "relay.example.org", "write https://"),
     ],

@@ -1,6 +1,7 @@
 """Rules of this house that no tool of its own holds: sizes, the environment, addresses, locks, words."""
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ ADDRESSES_OF_PACKAGES = re.compile(
 
 TEXTS = {".cfg", ".json", ".md", ".py", ".service", ".sh", ".toml", ".tpl", ".txt", ".yaml", ".yml", ""}
 
+FOREIGN = {"__pycache__", "node_modules"}
+
 
 def name(path: Path) -> str:
     return str(path.relative_to(HOUSE))
@@ -44,7 +47,7 @@ def texts() -> Iterator[Path]:
             yield path
     for directory in (".ci", "bench", "cli", "deploy", "peatd", "requirements", "tests"):
         for path in (HOUSE / directory).rglob("*"):
-            if path.is_file() and path.suffix in TEXTS and "__pycache__" not in path.parts and path != Path(__file__):
+            if path.is_file() and path.suffix in TEXTS and path != Path(__file__) and not FOREIGN & set(path.parts):
                 yield path
 
 
@@ -97,6 +100,14 @@ def test_a_lock_names_exact_versions_with_hashes(path: Path) -> None:
     for line in lines:
         assert re.match(r"[a-z0-9.-]+==\S+ ", line)
         assert " --hash=sha256:" in line
+
+
+@pytest.mark.parametrize("path", sorted(path for path in texts() if path.name == "package-lock.json"), ids=name)
+def test_a_lock_of_npm_names_hashes_and_no_place(path: Path) -> None:
+    packages = json.loads(path.read_text(encoding="utf-8"))["packages"]
+    assert [
+        each for each, facts in packages.items() if "resolved" in facts or (each and "integrity" not in facts)
+    ] == []
 
 
 def test_the_locks_hold_what_the_project_asks_for() -> None:

@@ -11,7 +11,7 @@ from quart import request
 from quart.wrappers import Response
 from quart_trio import QuartTrio
 
-from peatd.api import metrics, probes
+from peatd.api import demo_page, metrics, probes
 from peatd.api.access import Locks, guard_routes
 from peatd.api.documents import add_document_routes
 from peatd.api.errors import answer_errors
@@ -19,6 +19,7 @@ from peatd.api.events import add_event_routes
 from peatd.api.nodes import add_node_routes
 from peatd.api.updates import add_update_routes
 from peatd.api.views import Mesh
+from peatd.settings.values import DemoPage
 
 log = structlog.get_logger("peatd.api")
 
@@ -29,7 +30,10 @@ BODY_TIMEOUT = 30
 """Seconds for a whole body: 1 MiB at 35 KB/s. A body that drips in longer is 408."""
 
 
-def create_app(mesh: Mesh, locks: Locks) -> QuartTrio:
+NO_DEMO = DemoPage(is_on=False)
+
+
+def create_app(mesh: Mesh, locks: Locks, demo: DemoPage = NO_DEMO) -> QuartTrio:
     """The app that answers for this node, to those who may ask (access.py)."""
     app = QuartTrio("peatd.api", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -38,23 +42,28 @@ def create_app(mesh: Mesh, locks: Locks) -> QuartTrio:
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False  # else `//` is a redirect
     answer_errors(app)
-    guard_routes(app, locks, open_endpoints=probes.ENDPOINTS | metrics.ENDPOINTS)
+    guard_routes(app, locks, open_endpoints=probes.ENDPOINTS | metrics.ENDPOINTS | demo_page.ENDPOINTS)
     probes.add_probes(app, mesh)
     metrics.add_metrics(app, mesh)
     add_node_routes(app, mesh)
     add_document_routes(app, mesh.documents)
     add_update_routes(app, mesh.documents)
     add_event_routes(app, mesh.events, mesh.documents)
+    if demo.is_on:
+        demo_page.add_demo_page(app, demo_page.listed_nodes(mesh, demo), is_demo=False)
     app.after_request(partial(_finish, mesh))
     return app
 
 
 async def _finish(mesh: Mesh, response: Response) -> Response:
-    """Every answer is of this moment, and is what it says it is. A node that is leaving ends each connection with it:
-    the next one goes, through whatever balances, to a node that stays (RFC 9112 §9.6)."""
+    """Every answer is of this moment, unless its route says otherwise, and is what it says it is.
+
+    A node that is leaving ends each connection with it: the next one goes, through whatever balances, to a node that
+    stays (RFC 9112 §9.6).
+    """
     if mesh.is_leaving:
         response.headers["Connection"] = "close"
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     log.debug("api.request", method=request.method, path=request.path, status=response.status_code)
     return response

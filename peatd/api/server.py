@@ -32,7 +32,7 @@ async def serve(
     app: QuartTrio,
     *,
     tcp: Address | None,
-    unix: Path,
+    unix: Path | None,
     limits: Limits = DEFAULT_LIMITS,
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -43,7 +43,7 @@ async def serve(
 
     Args:
         tcp: port 0 takes a free one; None is off.
-        unix: the socket's path, of any length.
+        unix: the socket's path, of any length; None is off.
 
     Raises:
         ConfigError: if an address cannot be had, or a live daemon has the unix socket.

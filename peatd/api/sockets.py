@@ -44,10 +44,10 @@ class Bound:
     """
 
     tcp: tuple[Address, ...]
-    unix: Path
+    unix: Path | None
 
 
-async def open_doors(stack: ExitStack, tcp: Address | None, unix: Path) -> tuple[list[Door], Bound]:
+async def open_doors(stack: ExitStack, tcp: Address | None, unix: Path | None) -> tuple[list[Door], Bound]:
     """Binds everything, or nothing; leaving `stack` closes it all and removes the unix socket.
 
     Raises:
@@ -58,7 +58,8 @@ async def open_doors(stack: ExitStack, tcp: Address | None, unix: Path) -> tuple
         host, port = bound.getsockname()[:2]
         addresses.append(Address(host, port))
         doors.append(_door(bound, Entrance(private=False, loopback=is_loopback(host))))
-    doors.append(_door(_bind_unix(stack, unix), Entrance(private=True, loopback=False)))
+    if unix is not None:
+        doors.append(_door(_bind_unix(stack, unix), Entrance(private=True, loopback=False)))
     return doors, Bound(tuple(addresses), unix)
 
 

@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from peatd import __version__
 from peatd.errors import ConfigError
-from peatd.settings.table import GROUPS, SETTINGS, Setting
+from peatd.settings.setting import Setting
+from peatd.settings.table import GROUPS, SETTINGS
 
 _DESCRIPTION = """\
 Runs one node of a mesh in the foreground: finds the other nodes of its formation, links with them and replicates
@@ -25,6 +26,8 @@ class Flags:
     texts: Mapping[str, Sequence[str]]
     config: str | None
     print_config: bool
+    demo: bool
+    no_browser: bool
 
 
 def parse_flags(arguments: Sequence[str]) -> Flags:
@@ -43,7 +46,8 @@ def parse_flags(arguments: Sequence[str]) -> Flags:
         if len(given) > 1 and not setting.repeatable:
             raise ConfigError(f"{setting.flag} is given {len(given)} times: keep one")
         texts[setting.name] = given
-    return Flags(texts=texts, config=parsed["config"], print_config=parsed["print_config"])
+    others = {name: parsed[name] for name in ("config", "print_config", "demo", "no_browser")}
+    return Flags(texts=texts, **others)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
         for setting in settings:
             # Repetitions are collected, so that the second of one that counts once can be refused.
             group.add_argument(setting.flag, metavar=setting.metavar, action="append", help=_help(setting))
+    group = parser.add_argument_group("to see it work")
+    group.add_argument(
+        "--demo",
+        action="store_true",
+        help="start three nodes on this machine and show a page to write on\n"
+        "[what they keep is removed at the end, or stays in --data-dir]",
+    )
+    group.add_argument("--no-browser", action="store_true", help="with --demo: do not open the page, only say where")
     group = parser.add_argument_group("more")
     group.add_argument(
         "--config",

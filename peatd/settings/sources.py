@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from peatd.errors import ConfigError
 from peatd.names import Address, StaticPeer
-from peatd.settings.table import PEER, SETTINGS, Setting
+from peatd.settings.setting import Setting
+from peatd.settings.table import PEER, SETTINGS
 from peatd.settings.values import parse_node_id, parse_peer, parse_port, parse_url
 
 T = TypeVar("T")

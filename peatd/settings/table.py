@@ -4,16 +4,16 @@ A setting is called alike everywhere: `poll_interval` in the file and in `Config
 that of `--help` and `--print-config`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from peatd.names import Address, NodeId, StaticPeer
+from peatd.settings.setting import Setting
 from peatd.settings.values import (
+    DemoPage,
     choice,
     parse_address,
     parse_annotation_prefix,
+    parse_demo_page,
     parse_discovery,
     parse_label_selector,
     parse_name,
@@ -28,40 +28,8 @@ from peatd.settings.values import (
     whole_number,
 )
 
-T_co = TypeVar("T_co", covariant=True)
-
 MESH_PORT = 11204
 API_PORT = 8081
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting(Generic[T_co]):
-    """One setting, a row of the table.
-
-    Attributes:
-        variables: of the environment, the first that is not empty counts.
-        parse: from text to value; raises ValueError.
-        default: as text, parsed like any other; None where `config.py` finds it out.
-        otherwise: the default in words, where it is found out.
-        reason: why this default.
-        repeatable: several flags, a list in the file, commas in the environment.
-        port_variable: a variable that sets the port of this address alone.
-    """
-
-    name: str
-    metavar: str
-    variables: tuple[str, ...]
-    parse: Callable[[str], T_co]
-    meaning: str
-    default: str | None = None
-    otherwise: str = ""
-    reason: str
-    repeatable: bool = False
-    port_variable: str | None = None
-
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
 
 
 NODE_ID: Setting[NodeId] = Setting(
@@ -233,6 +201,16 @@ CLIENT_ORIGIN: Setting[str] = Setting(
     reason="a page cannot guess a token, but any page can try 127.0.0.1",
     repeatable=True,
 )
+DEMO_PAGE: Setting[DemoPage] = Setting(
+    name="demo_page",
+    metavar="WHAT",
+    variables=("PEAT_DEMO_PAGE",),
+    parse=parse_demo_page,
+    meaning="serve a small editor at /demo of the API: off; on, connected to this node's own --clients; or the "
+    "listeners that it may connect to, as [NAME@]HOST:PORT joined by commas",
+    default="off",
+    reason="it is there to try things out, and everyone who reaches the API may load it",
+)
 RELAY: Setting[str] = Setting(
     name="relay",
     metavar="URL",
@@ -282,7 +260,7 @@ LOG_FORMAT: Setting[str] = Setting(
 
 GROUPS: tuple[tuple[str, tuple[Setting[object], ...]], ...] = (
     ("this node", (NODE_ID, DATA_DIR, FORMATION, FORMATION_SECRET_FILE, KEY_FILE, DRAIN_DELAY)),
-    ("listeners", (BIND, API, CLIENTS, CLIENT_ORIGIN)),
+    ("listeners", (BIND, API, CLIENTS, CLIENT_ORIGIN, DEMO_PAGE)),
     ("peers", (DISCOVERY, PEER, RELAY)),
     (
         "Kubernetes",

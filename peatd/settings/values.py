@@ -6,6 +6,7 @@ Every parser raises ValueError with what was found and what to write instead; wh
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,10 +19,29 @@ STATIC = "static"
 NONE = "none"
 DISCOVERY_MODES = (AUTO, KUBERNETES, MDNS, STATIC, NONE)
 
+ON = "on"
+OFF = "off"
+
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ANNOTATION_PREFIX = re.compile(r"[A-Za-z0-9._/-]{1,253}")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPage:
+    """Whether `/demo` is served, and what it connects to.
+
+    Attributes:
+        listed: listeners for Yjs clients; with none, the page connects to this node's own.
+    """
+
+    is_on: bool
+    listed: tuple[StaticPeer, ...] = ()
+
+    def __str__(self) -> str:
+        listed = ",".join(f"{peer.name}@{peer.address}" if peer.name else str(peer.address) for peer in self.listed)
+        return listed or (ON if self.is_on else OFF)
 
 
 def parse_name(text: str) -> str:
@@ -140,6 +160,13 @@ def parse_discovery(text: str) -> tuple[str, ...]:
     if NONE in modes and len(modes) > 1:
         raise ValueError(f"{_shown(text)} joins 'none' with others: leave 'none' out, or the others")
     return modes
+
+
+def parse_demo_page(text: str) -> DemoPage:
+    """`on`, `off`, or several `[NAME@]HOST:PORT` joined by commas."""
+    if text.lower() in (ON, OFF):
+        return DemoPage(is_on=text.lower() == ON)
+    return DemoPage(is_on=True, listed=tuple(dict.fromkeys(parse_peer(part.strip()) for part in text.split(","))))
 
 
 def choice(*options: str) -> Callable[[str], str]:

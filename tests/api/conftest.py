@@ -13,7 +13,7 @@ from fakes.mesh import FakeLibrary, FakeMesh
 from quart_trio import QuartTrio
 
 from peatd.api.access import Locks
-from peatd.api.app import create_app
+from peatd.api.app import NO_DEMO, create_app
 from peatd.api.connection import Limits
 from peatd.api.server import serve
 from peatd.documents import Documents
@@ -22,6 +22,7 @@ from peatd.library import Library
 from peatd.local_library import LocalLibrary
 from peatd.names import Address
 from peatd.replication import Replication
+from peatd.settings.values import DemoPage
 from peatd.store import Store
 
 TOKEN = "the-token"
@@ -55,17 +56,17 @@ class Node:
             return await client.ask(method, f"/api/v1{path}", headers=headers, body=body)
 
 
-Serve = Callable[[Limits], AbstractAsyncContextManager[Node]]
+Serve = Callable[..., AbstractAsyncContextManager[Node]]
 
 
 @pytest.fixture
 def serve_with(tmp_path: Path) -> Serve:
-    """Serves under limits of the test's own; leaving the block stops it."""
+    """Serves under limits and with a demo page of the test's own; leaving the block stops it."""
 
     @asynccontextmanager
-    async def serving(limits: Limits) -> AsyncIterator[Node]:
+    async def serving(limits: Limits, demo: DemoPage = NO_DEMO) -> AsyncIterator[Node]:
         mesh = FakeMesh()
-        app = create_app(mesh, Locks(TOKEN, (CLIENT_KEY,)))
+        app = create_app(mesh, Locks(TOKEN, (CLIENT_KEY,)), demo)
         stopped = trio.Event()
         async with trio.open_nursery() as nursery:
             scope = trio.CancelScope()

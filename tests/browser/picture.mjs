@@ -31,7 +31,11 @@ await until(async () => (await ada.textContent('#json-text')).includes('tired en
 await ada.locator('.cm-line').nth(2).click()
 await ada.keyboard.press('End')
 await hedy.keyboard.type('.')
-await ada.waitForSelector('.pulse')
+await ada.waitForFunction(() => { // edits are on their way, and stay there
+  const pulses = document.getAnimations().filter(({ effect }) => effect.target.matches('.pulse'))
+  for (const pulse of pulses) Object.assign(pulse, { currentTime: 250 }).pause()
+  return pulses.length > 0
+})
 await ada.screenshot({ path: file })
 await browser.close()
 await demo.stop()

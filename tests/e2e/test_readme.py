@@ -3,12 +3,17 @@
 Ports and what differs from run to run (device ids, durations) are replaced on both sides.
 """
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from e2e.nodes import free_address, until
 
 ROOT = Path(__file__).parents[2]
@@ -77,24 +82,60 @@ def test_the_tour_gives_the_output_that_it_shows(tmp_path: Path) -> None:
     assert given == shown, done.stderr
 
 
-def test_the_first_command_runs_a_node(tmp_path: Path) -> None:
-    command = blocks("sh")[0]
-    assert "pip install" in command
-    checkout = tmp_path / "peatd"
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone, as a reader has it; the commands make their environment in it."""
+    checkout = tmp_path_factory.mktemp("reader") / "peatd"
     subprocess.run(["git", "clone", "--quiet", ROOT, checkout], check=True)
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("PEAT_", "PYTHON", "VIRTUAL_ENV"))}
-    environ |= {"HOME": str(tmp_path), "PEAT_BIND": "127.0.0.1:0", "PEAT_API_BIND": "127.0.0.1:0", "PEAT_DATA_DIR": ""}
-    environ.pop("XDG_STATE_HOME", None)
-    with subprocess.Popen(["bash", "-c", f"exec 2>log; {command}"], cwd=checkout, env=environ, process_group=0) as run:
-        try:
-            node_file = tmp_path / ".local/state/peat/node.json"
-            until(lambda: node_file.exists() or run.poll() is not None, "the node is up", within=300)
-            assert run.poll() is None, (checkout / "log").read_text()
-        finally:
-            os.killpg(run.pid, 15)
+    return checkout
+
+
+@contextlib.contextmanager
+def reader_runs(command: str, checkout: Path, home: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs it in the clone, without a screen; what it says is in `home`, in `out` and `err`."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PEAT_", "PYTHON", "VIRTUAL_ENV", "XDG_"))}
+    inherited = {k: v for k, v in inherited.items() if k not in {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}}
+    environ = {**inherited, "HOME": str(home), "TMPDIR": str(home), **environ}
+    with (home / "out").open("wb") as out, (home / "err").open("wb") as err:
+        run = subprocess.Popen(
+            ["bash", "-c", command], cwd=checkout, env=environ, stdout=out, stderr=err, process_group=0
+        )
+    try:
+        yield run
+    finally:
+        os.killpg(run.pid, signal.SIGTERM)
+        run.wait()
+
+
+def test_the_first_command_shows_it(tmp_path: Path, checkout: Path) -> None:
+    command = blocks("sh")[0]
+    assert "--demo" in command
+    said = tmp_path / "out"
+    with reader_runs(command, checkout, tmp_path) as run:
+        until(lambda: b"/demo/" in said.read_bytes() or run.poll() is not None, "it says where to look", within=300)
+        assert run.poll() is None, (tmp_path / "err").read_text()
+        (url,) = re.findall(r"http://\S+", said.read_text())
+        with urllib.request.urlopen(url, timeout=20) as page:
+            assert b"<title>peat</title>" in page.read()
+    until(lambda: not list(tmp_path.glob("peatd-demo-*")), "it has cleared up")
+
+
+def test_the_picture_is_small_and_there() -> None:
+    (picture,) = re.findall(r"!\[.+\]\((.+\.png)\)", README)
+    assert 10_000 < (ROOT / picture).stat().st_size < 150_000
+
+
+def test_the_second_command_runs_a_node(tmp_path: Path, checkout: Path) -> None:
+    command = blocks("sh")[1]
+    assert "pip install" in command
+    node_file = tmp_path / ".local/state/peat/node.json"
+    free = {"PEAT_BIND": "127.0.0.1:0", "PEAT_API_BIND": "127.0.0.1:0"}
+    with reader_runs(command, checkout, tmp_path, **free) as run:
+        until(lambda: node_file.exists() or run.poll() is not None, "the node is up", within=300)
+        assert run.poll() is None, (tmp_path / "err").read_text()
     until(lambda: not node_file.exists(), "it has stopped in order")
 
 
-def test_the_second_command_is_what_ci_runs() -> None:
-    assert ".venv/bin/nox" in blocks("sh")[1]
+def test_the_third_command_is_what_ci_runs() -> None:
+    assert ".venv/bin/nox" in blocks("sh")[2]
     assert "-m nox" in (ROOT / ".ci/run").read_text(encoding="utf-8")

@@ -23,5 +23,5 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def ports() -> Json:
     """Values with ports that nothing here listens on: all pods of a test share them, as in a cluster."""
-    mesh, api = (int(free_address().rpartition(":")[2]) for _ in range(2))
-    return {"mesh": {"port": mesh}, "api": {"port": api}, "drainDelay": 0}
+    mesh, api, clients = (int(free_address().rpartition(":")[2]) for _ in range(3))
+    return {"mesh": {"port": mesh}, "api": {"port": api}, "clients": {"port": clients}, "drainDelay": 0}

@@ -50,9 +50,9 @@ VALUES: dict[str, Json] = {
         },
         "networkPolicy": {"meshFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
     },
-    "clients": {"clients": {"enabled": True}},
+    "no clients": {"clients": {"enabled": False}},
     "clients from somewhere": {
-        "clients": {"enabled": True, "port": 9000},
+        "clients": {"port": 9000, "origins": ["https://app.example.org", "https://b.example:8443"], "demoPage": "on"},
         "networkPolicy": {"meshFrom": _ANYBODY, "apiFrom": _ANYBODY, "clientsFrom": _ANYBODY},
     },
     "engine": {"engine": {"name": "pycrdt", "workers": 4}},

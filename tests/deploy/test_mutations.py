@@ -20,7 +20,6 @@ SOMEBODY = [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
 
 RENDERS: dict[str, Json] = {
     "inside": {
-        "clients": {"enabled": True},
         "serviceMonitor": {"enabled": True},
         "config": "[[peers]]\naddress = 'edge:11204'\n",
         "networkPolicy": {"meshFrom": SOMEBODY, "apiFrom": SOMEBODY},

@@ -17,9 +17,6 @@ NOT_IN_THE_CHART = {
     "kubeconfig": "a pod has its service account; extraEnv and extraVolumes for whoever watches another cluster",
 }
 
-_REFUSED_BY_THIS_VERSION = {"relay"}
-"""Settings that the chart has and peatd still refuses; `clients` too, while `clients.enabled` is false by default."""
-
 
 def variables_of_all_values() -> set[str]:
     return {name for values in VALUES.values() for name in Objects(render(values)).environment}
@@ -37,9 +34,7 @@ def test_what_the_chart_sets_are_settings() -> None:
     assert {name for name in variables_of_all_values() if name.startswith("PEAT_")} <= known
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in VALUES if "clients" not in name and name not in ("relays", "extras")]
-)
+@pytest.mark.parametrize("name", [name for name in VALUES if name not in ("relays", "extras")])
 def test_peatd_takes_what_the_chart_sets(name: str, tmp_path: Path) -> None:
     objects = Objects(render(VALUES[name]))
     file = tmp_path / "config.toml"

@@ -79,7 +79,9 @@ def without(values: Json, names: list[str]) -> Json:
     return {**values, first: without(values[first], rest)}
 
 
-@pytest.mark.parametrize("name", ["default", "existing secret", "clients", "load balancer", "named"])
+@pytest.mark.parametrize(
+    "name", ["default", "existing secret", "no clients", "clients from somewhere", "load balancer", "named"]
+)
 def test_the_notes_name_what_is_there(name: str, tmp_path: Path) -> None:
     values = with_secret(VALUES[name])
     command = [tool("helm"), "install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client"]

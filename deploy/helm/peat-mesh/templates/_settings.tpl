@@ -26,6 +26,8 @@
 {{- end -}}
 {{- if $values.clients.enabled -}}
 {{- $_ := set $settings "clients" (include "peat-mesh.address" (dict "host" $host "port" $values.clients.port)) -}}
+{{- $_ := set $settings "client_origin" (join "," $values.clients.origins) -}}
+{{- $_ := set $settings "demo_page" $values.clients.demoPage -}}
 {{- end -}}
 {{- $made := dict -}}
 {{- range $name, $value := $settings -}}
@@ -39,6 +41,7 @@
 {{- $others := dict
       "api" "PEAT_API_BIND"
       "clients" "PEAT_CLIENTS_BIND"
+      "client_origin" "PEAT_CLIENT_ORIGINS"
       "peer" "PEAT_STATIC_PEERS"
       "relay" "PEAT_RELAY_URLS"
 -}}
@@ -71,7 +74,11 @@
 {{- include "peat-mesh.checkConfig" . -}}
 {{- include "peat-mesh.checkVolumes" . -}}
 {{- $ports := list (int .Values.mesh.port) (int .Values.api.port) -}}
-{{- if .Values.clients.enabled -}}{{- $ports = append $ports (int .Values.clients.port) -}}{{- end -}}
+{{- if .Values.clients.enabled -}}
+{{- $ports = append $ports (int .Values.clients.port) -}}
+{{- else if or .Values.clients.origins .Values.clients.demoPage -}}
+{{- fail "clients.origins and clients.demoPage have no effect without clients.enabled: set it, or remove them" -}}
+{{- end -}}
 {{- if ne (len $ports) (len (uniq $ports)) -}}
 {{- fail "mesh.port, api.port and clients.port share a port: give each its own" -}}
 {{- end -}}

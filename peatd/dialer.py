@@ -116,8 +116,8 @@ class Dialer:
         except PeerError as error:
             if str(error) != sighting.error:
                 log.warning("cannot link", peer=pursuit.node_id, error=str(error))
-            sighting.error = str(error)
-            self._peers.tell()
+                sighting.error = str(error)
+                self._peers.tell(pursuit.node_id)
             await self._pause(pursuit, longest=False)
             return None
         # Of a twin not even for the moment that it is up: it would be shown as whom it takes itself for.

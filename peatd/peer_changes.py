@@ -3,17 +3,36 @@
 Whoever keeps a list by node id and does what the moves say has the later list.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from peatd.events import Move
 from peatd.names import DeviceId, NodeId
-from peatd.peers import Peer, PeerState
+from peatd.peers import Peer, PeerState, PeerTable
 
 _Key = tuple[NodeId, DeviceId | None]
 
 
-def moves_between(before: Sequence[Peer], after: Sequence[Peer]) -> Iterator[tuple[Move, Peer]]:
+class Told:
+    """What has been told of a table's peers."""
+
+    def __init__(self, table: PeerTable) -> None:
+        self._table = table
+        self._known: dict[_Key, Peer] = {}
+
+    def moves(self, node_id: NodeId | None, now: float) -> list[tuple[Move, Peer]]:
+        """What happened since the last call, `PeerTable.tell` having been given this name."""
+        peers = None if node_id is None else self._table.of_sighting(node_id)
+        if node_id is None or peers is None:
+            before, self._known = self._known, _by_key(self._table.all(now))
+            return list(moves_between(before.values(), self._known.values()))
+        # Of a thousand peers that come, or cannot be reached, each would else be compared a thousand times.
+        was = self._known.pop((node_id, None), None)
+        self._known |= _by_key(peers)
+        return list(moves_between([was] if was else [], peers))
+
+
+def moves_between(before: Iterable[Peer], after: Iterable[Peer]) -> Iterator[tuple[Move, Peer]]:
     """The moves, in the order of `after`, those who left first. Of a peer that left it is told how it was."""
     old, new = _by_key(before), _by_key(after)
     learned = {(node_id, None) for node_id, device_id in new if device_id is not None}
@@ -38,11 +57,13 @@ def _moves(was: Peer | None, now: Peer) -> Iterator[Move]:
         yield Move.UNLINKED
     if was_there and not is_there:
         yield Move.LOST
-    if was is not None and (is_there, is_linked) == (was_there, was_linked) and _shown(was) != _shown(now):
+    if was is None or was == now or (is_there, is_linked) != (was_there, was_linked):
+        return
+    if _shown(was) != _shown(now):
         yield Move.UPDATED
 
 
-def _by_key(peers: Sequence[Peer]) -> dict[_Key, Peer]:
+def _by_key(peers: Iterable[Peer]) -> dict[_Key, Peer]:
     return {(peer.node_id, peer.device_id): peer for peer in peers}
 
 

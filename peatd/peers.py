@@ -103,16 +103,17 @@ class PeerTable:
         self._own_device = own_device
         self._sightings: dict[NodeId, Sighting] = {}
         self._acquaintances: dict[DeviceId, Acquaintance] = {}
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[NodeId | None], None]] = []
 
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """From now on this is called after every change; it must change nothing itself."""
+    def watch(self, watcher: Callable[[NodeId | None], None]) -> None:
+        """From now on this is called after every change, as `tell` is; it must change nothing itself."""
         self._watchers.append(watcher)
 
-    def tell(self) -> None:
-        """Something has changed. Whoever changes a sighting calls it, unless it is only dialled."""
+    def tell(self, node_id: NodeId | None = None) -> None:
+        """Something has changed: the sighting of that name and no other, or (None) it may be anything. Whoever changes
+        a sighting calls it, unless it is only dialled."""
         for watcher in self._watchers:
-            watcher()
+            watcher(node_id)
 
     def sighted(self, info: PeerInfo, sources: Callable[[], tuple[str, ...]]) -> None:
         """Discovery found the peer, or knows something new of it."""
@@ -123,7 +124,7 @@ class PeerTable:
             if known.info.addresses != info.addresses:
                 known.device_id = None  # whoever answered at the old address need not answer at the new one
             known.info, known.sources = info, sources
-        self.tell()
+        self.tell(info.node_id)
 
     def lost(self, node_id: NodeId, now: float) -> None:
         """No source has it any more."""
@@ -131,7 +132,7 @@ class PeerTable:
         acquaintance = self._acquaintance_of(node_id, sighting)
         if acquaintance is not None and acquaintance.parting is not None:
             acquaintance.parting = replace(acquaintance.parting, at=now)
-        self.tell()
+        self.tell(node_id if acquaintance is None else None)
 
     def sighting(self, node_id: NodeId) -> Sighting | None:
         return self._sightings.get(node_id)
@@ -170,6 +171,13 @@ class PeerTable:
         peers = [_met_peer(a, seen.get(a.device_id, [])) for a in self._acquaintances.values()]
         peers += [_sighted_peer(s) for s in unmet if not self._is_own(s.info.node_id, s)]
         return sorted(peers, key=lambda peer: (peer.node_id, peer.device_id or ""))
+
+    def of_sighting(self, node_id: NodeId) -> list[Peer] | None:
+        """What `all` has of that name, without a look at all the others; None if we have met someone of it."""
+        sighting = self._sightings.get(node_id)
+        if self._acquaintance_of(node_id, sighting) is not None:
+            return None
+        return [] if sighting is None or self._is_own(node_id, sighting) else [_sighted_peer(sighting)]
 
     def _is_own(self, node_id: NodeId, sighting: Sighting | None) -> bool:
         """A pod finds itself in its Service, under the name that is its node id."""

@@ -16,8 +16,8 @@ from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.measures import Durations, Measure
 from peatd.metrics import Metrics
-from peatd.names import Address
-from peatd.peer_changes import moves_between
+from peatd.names import Address, NodeId
+from peatd.peer_changes import Told
 from peatd.peers import Peer, PeerState, PeerTable
 from peatd.readiness import Readiness, Report
 
@@ -58,7 +58,7 @@ class NodeStatus:
         self._stuck = stuck
         self._metrics = metrics
         self._started = trio.current_time()
-        self._told_of: list[Peer] = []
+        self._told = Told(peers)
         peers.watch(self._tell_of_peers)
 
     def uptime(self) -> float:
@@ -98,10 +98,9 @@ class NodeStatus:
         links = [TopologyLink(self.node_id, view.id, view.rtt_ms) for view in peers]
         return TopologyView(peer_count=len(peers), role="member", hierarchy_level=0, links=links)
 
-    def _tell_of_peers(self) -> None:
+    def _tell_of_peers(self, node_id: NodeId | None) -> None:
         now = trio.current_time()
-        before, self._told_of = self._told_of, self._peers.all(now)
-        for move, peer in moves_between(before, self._told_of):
+        for move, peer in self._told.moves(node_id, now):
             self.events.peer_moved(move, peer.node_id, peer_text(move, self._peer_view(peer, now)))
 
     def _peer_view(self, peer: Peer, now: float) -> PeerView:

@@ -87,6 +87,15 @@ async def test_a_peer_that_is_down_is_dialled_again_and_again_with_growing_pause
         assert it.peers.sighting(BOB).error == "10.0.0.2:11204: connection refused"  # type: ignore[union-attr]
 
 
+async def test_that_it_still_does_not_answer_is_no_news(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        told: list[NodeId | None] = []
+        it.peers.watch(told.append)
+        await it.found()
+        await trio.sleep(600)
+        assert told == [BOB, BOB], "it was found, and did not answer: each try would be compared with all other peers"
+
+
 async def test_a_link_that_ends_is_made_again(autojump_clock: MockClock) -> None:
     async with scene() as it:
         it.up = True

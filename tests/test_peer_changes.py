@@ -1,11 +1,13 @@
 """What happened between two lists of peers, as real sightings and links make them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from peatd.discovery.events import PeerInfo
 from peatd.events import Move
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peer_changes import moves_between
+from peatd.peer_changes import Told, moves_between
 from peatd.peers import LOST_FOR, Parting, Peer, PeerTable
 
 ALICE, BOB, CAROL = (DeviceId(letter * 32) for letter in "abc")
@@ -20,6 +22,7 @@ class Follower:
         self.table = PeerTable(NodeId("alice"), ALICE)
         self.now = 0.0
         self._known: list[Peer] = []
+        self._of_one = Told(self.table)
         self._told: list[tuple[str, str]] = []
         self.table.watch(self._look)
 
@@ -27,9 +30,11 @@ class Follower:
         told, self._told = self._told, []
         return told
 
-    def _look(self) -> None:
+    def _look(self, node_id: NodeId | None) -> None:
         before, self._known = self._known, self.table.all(self.now)
-        self._told += [(move.value, peer.node_id) for move, peer in moves_between(before, self._known)]
+        moves = list(moves_between(before, self._known))
+        assert self._of_one.moves(node_id, self.now) == moves, "a look at one sighting tells what a look at all does"
+        self._told += [(move.value, peer.node_id) for move, peer in moves]
 
     def sight(self, name: NodeId, *addresses: Address, **metadata: str) -> None:
         self.table.sighted(PeerInfo(name, addresses or (AT_BOB,), metadata=metadata), lambda: ("static",))
@@ -116,3 +121,56 @@ def test_the_lists_alone_are_enough() -> None:
     (bob,) = peer.table.all(0)
     assert [move for move, _ in moves_between([], [bob])] == [Move.FOUND]
     assert list(moves_between([bob], [bob])) == []
+
+
+NAMES = st.sampled_from([UNNAMED, NAMED, NodeId("carol"), NodeId("alice")])
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["sighted", "lost", "met", "parted", "failed", "answered", "time"]),
+        NAMES,
+        st.sampled_from([ALICE, BOB, CAROL]),
+        st.sampled_from(["east", "west"]),
+    )
+)
+
+
+@given(CHANGES)
+def test_a_look_at_one_sighting_tells_what_a_look_at_all_does(changes: list[tuple[str, NodeId, DeviceId, str]]) -> None:
+    it = Follower()
+    for change, name, device, word in changes:
+        sighting = it.table.sighting(name)
+        match change:
+            case "sighted":
+                it.sight(name, zone=word)
+            case "lost":
+                it.table.lost(name, it.now)
+            case "met" if device != ALICE:
+                it.table.met(name, device, AT_BOB)
+            case "parted" if any(peer.device_id == device for peer in it.table.all(it.now)):
+                it.part(device, word)
+            case "failed" if sighting is not None:
+                sighting.dialing, sighting.error = False, word
+                it.table.tell(name)
+            case "answered" if sighting is not None:
+                sighting.device_id = device
+                it.table.tell()
+            case "time":
+                it.now += LOST_FOR
+
+
+def test_who_was_never_met_is_compared_with_nobody_else() -> None:
+    class Table(PeerTable):
+        def all(self, now: float) -> list[Peer]:
+            raise AssertionError("a look at all, for each of a thousand peers that come")
+
+    table = Table(NodeId("alice"), ALICE)
+    told, moves = Told(table), []
+    table.watch(lambda name: moves.extend(told.moves(name, 0.0)))
+    for name in (NodeId("carol"), NAMED, NodeId("alice")):
+        table.sighted(PeerInfo(name, (AT_BOB,)), lambda: ("static",))
+    table.lost(NAMED, 0.0)
+    assert [(move, peer.node_id) for move, peer in moves] == [
+        (Move.FOUND, "carol"),
+        (Move.FOUND, "bob"),
+        (Move.LOST, "bob"),
+    ]

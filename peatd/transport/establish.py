@@ -218,7 +218,7 @@ def _explained(exc: trio.BrokenResourceError) -> HandshakeError:
         )
     if (
         not isinstance(cause, ssl.SSLError)
-        or isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError)
+        or isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError | ssl.SSLZeroReturnError)
         or _is_cut(cause)
     ):
         return HandshakeError("the connection was closed in the handshake", code=CLOSED)
@@ -226,4 +226,6 @@ def _explained(exc: trio.BrokenResourceError) -> HandshakeError:
         return HandshakeError("it showed no certificate: it is not a node of our formation", code=NOT_OUR_FORMATION)
     if cause.reason in _REFUSALS:
         return HandshakeError(f"refused by the peer: {_SAME_SECRET}", code=REFUSED)
-    return HandshakeError(f"it does not speak TLS as peat does ({cause.reason})", code=NOT_PEAT)
+    # Of alerts that Python has no name for (one is: it knows no such ALPN), OpenSSL's sentence.
+    reason = cause.reason or str(cause.strerror).removeprefix("[SSL] ").partition(" (_ssl")[0]
+    return HandshakeError(f"it does not speak TLS as peat does ({reason})", code=NOT_PEAT)

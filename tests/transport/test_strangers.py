@@ -87,6 +87,26 @@ async def test_a_stranger_that_is_dialled_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("alert", "code", "message"),
+    [
+        (b"\x02\x78", "not-peat", "it does not speak TLS as peat does (tlsv1 alert no application protocol)"),
+        (b"\x02\x70", "not-peat", "it does not speak TLS as peat does (TLSV1_UNRECOGNIZED_NAME)"),
+        (b"\x01\x00", "closed", "the connection was closed in the handshake"),
+    ],
+    ids=["no-application-protocol", "unrecognized-name", "close-notify"],
+)
+async def test_what_a_stranger_says_in_its_alert_is_told(
+    alert: bytes, code: str, message: str, autojump_clock: MockClock
+) -> None:
+    async def say(stream: trio.abc.Stream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"\x15\x03\x03\x00\x02" + alert)
+
+    refused = await meets(say)
+    assert (refused.code, str(refused)) == (code, message)
+
+
+@pytest.mark.parametrize(
     "opening",
     [b"GET / HTTP/1.1\r\nHost: peat\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", bytes(600), b"\x16\x03\x01\xff\xff"],
 )

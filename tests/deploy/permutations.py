@@ -80,6 +80,17 @@ VALUES: dict[str, Json] = {
             "whenScaled": "Delete",
         }
     },
+    "no storage class": {"persistence": {"storageClass": "-"}},
+    "an odd tag": {"image": {"tag": "_" + "0123456789" * 6 + "1_-2.." + "3" * 40}},
+    "what YAML takes for something else": {
+        "fullnameOverride": "true",
+        "formation": {"existingSecret": "0x1f", "existingSecretKey": "1e3"},
+        "persistence": {"size": "5", "storageClass": "1e3"},
+        "serviceAccount": {"name": "007"},
+        "priorityClassName": "null",
+        "discovery": {"namespace": "12345"},
+        "mesh": {"external": {"enabled": True, "type": "LoadBalancer", "loadBalancerClass": "no"}},
+    },
     "own account": {"serviceAccount": {"name": "field", "annotations": {"a": "b"}}},
     "existing account": {"serviceAccount": {"create": False, "name": "theirs"}},
     "default account": {"serviceAccount": {"create": False}},

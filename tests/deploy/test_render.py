@@ -15,7 +15,18 @@ from deploy.permutations import TWO_SECRETS, VALUES
 
 VERSIONS = re.findall(r'^KUBERNETES_VERSIONS = \("(.+)", "(.+)"\)', Path("noxfile.py").read_text("utf-8"), re.M)[0]
 
-LEFT_OUT = {"existing secret", "config", "no config", "static", "no discovery", "kubernetes alone", "node port"}
+LEFT_OUT = {
+    "what YAML takes for something else",
+    "no storage class",
+    "an odd tag",
+    "existing secret",
+    "config",
+    "no config",
+    "static",
+    "no discovery",
+    "kubernetes alone",
+    "node port",
+}
 """What contradicts another choice."""
 
 
@@ -32,6 +43,13 @@ def test_helm_finds_nothing_to_complain_of(values: Json, tmp_path: Path) -> None
     file = tmp_path / "values.json"
     file.write_text(json.dumps(with_secret(values)))
     helm("lint", "--strict", "--quiet", str(CHART), "--values", str(file))
+
+
+def test_a_release_and_a_namespace_may_be_numbers() -> None:
+    documents = render({"fullnameOverride": "documents"}, release="1e3", namespace="007")
+    assert faults(documents) == []
+    for version in VERSIONS:
+        assert list(schema_faults(documents, version)) == []
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["the last counts", "the first counts"])

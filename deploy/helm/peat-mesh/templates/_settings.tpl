@@ -50,7 +50,8 @@
 
 {{/* The container's variables, ours and the operator's, each once. */}}
 {{- define "peat-mesh.environment" -}}
-{{- $variables := list -}}
+{{- /* Other names of what is made below: peatd refuses to be told twice. */ -}}
+{{- $variables := list "PEAT_IROH_BIND_PORT" "PEAT_BROKER_PORT" "PEAT_FORMATION_SECRET" -}}
 {{- range $name, $value := include "peat-mesh.settings" . | fromJson -}}
 {{- $variable := include "peat-mesh.variable" $name -}}
 {{- $variables = append $variables $variable }}

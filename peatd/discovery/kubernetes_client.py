@@ -101,5 +101,6 @@ def _from_kubeconfig(path: str) -> Configuration:
             config_file=path, client_configuration=configuration, persist_config=False
         )
     except _KUBECONFIG_ERRORS as exc:
-        raise DiscoveryError(f"the kubeconfig {path} cannot be used: {exc}") from exc
+        words = " ".join(str(exc).split())  # a parser's complaint has several lines
+        raise DiscoveryError(f"the kubeconfig {path} cannot be used: {words}") from exc
     return configuration

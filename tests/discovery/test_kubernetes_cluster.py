@@ -201,4 +201,6 @@ async def test_an_unusable_kubeconfig_is_named(text: str, mounted: KubernetesDis
     (mounted.service_account_dir / "token").unlink()
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(text)
-    assert "kubeconfig ~/.kube/config cannot be used" in await refused(mounted)
+    message = await refused(mounted)
+    assert "kubeconfig ~/.kube/config cannot be used" in message
+    assert "\n" not in message

@@ -25,7 +25,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.sessions = [
     *("lint", "types", "walls"),
     *("tests", "tests-other", "fuzz", "e2e"),
-    *("demo", "browser"),
+    *("demo", "browser", "yjs"),
     *("deploy", "image", "bench"),
 ]
 nox.options.error_on_external_run = True
@@ -141,6 +141,13 @@ def browser(session: nox.Session) -> None:
         return
     run(node, "--test", "--test-reporter=spec", str(place / "demo.test.mjs"), env=environ)
     session.log(f"what it looked like: {pictures}")
+
+
+@nox.session(python=False)
+def yjs(session: nox.Session) -> None:
+    """Stock clients of y-websocket and Hocuspocus, under Node, on whole daemons."""
+    run = _environment(session)
+    run("pytest", "tests/yjs", "-rs", *session.posargs)
 
 
 @nox.session(python=False)

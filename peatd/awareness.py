@@ -10,14 +10,16 @@ Rules:
    known to be dead is seen at once, and nobody is pushed out. Stock clients send back whatever they hear: what comes
    after a connection was told of the others (`has_heard`) is no claim, but an echo.
 3. What goes is told once, with the clock it had; its clock is remembered for a while, and who comes back begins
-   above it. Else the others would take its first state for an old one and not show it for 15 s.
+   above it. Who joins is told the others with clocks above all before: it may have been here a moment ago, and dropped
+   them when its connection was cut. Else stock clients would take the first state for an old one, and not show it until
+   its client tells it anew: up to 15 s.
 4. A node tells its peers of its own clients only; what it hears from peers it does not pass on.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from peatd.names import DeviceId, DocumentName
+from peatd.speakers import Place, Speaker, State, Told, begun
 
 EXPIRES_AFTER = 30.0
 """Seconds without a word from a client: y-protocols' `outdatedTimeout`."""
@@ -29,52 +31,6 @@ MAX_IDS = 32
 """That one connection speaks for: a browser's tabs may share one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One client's state as it is sent: JSON, empty when it went."""
-
-    client: int
-    clock: int
-    state: bytes
-
-
-@dataclass(slots=True, eq=False)
-class Speaker:
-    """A connection's part in one document's awareness.
-
-    Attributes:
-        ids: that it introduced.
-        claims: ids that were taken when it wanted to introduce them, with what it said last.
-        has_heard: it was told who else is there.
-    """
-
-    name: DocumentName
-    ids: set[int] = field(default_factory=set)
-    claims: dict[int, Told] = field(default_factory=dict)
-    has_heard: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _State:
-    """`ahead` is what is added to the client's own clock (rule 3); `doubted_at`: its node's link ended then."""
-
-    clock: int
-    state: bytes
-    owner: Speaker | DeviceId
-    heard_at: float
-    ahead: int = 0
-    doubted_at: float | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """One document: who is there, and the clocks of who has gone, with the time."""
-
-    states: dict[int, _State] = field(default_factory=dict)
-    gone: dict[int, tuple[int, float]] = field(default_factory=dict)
-    speakers: set[Speaker] = field(default_factory=set)
-
-
 class Awareness:
     """All states that this node knows.
 
@@ -83,7 +39,7 @@ class Awareness:
     """
 
     def __init__(self) -> None:
-        self._places: dict[DocumentName, _Place] = {}
+        self._places: dict[DocumentName, Place] = {}
         self._listeners: list[Callable[[DocumentName, int], object]] = []
         self._feeds: set[Feed] = set()
 
@@ -126,24 +82,22 @@ class Awareness:
         """Whether nobody speaks for this client id."""
         return client not in self._place(name).states
 
-    def _introduce(self, speaker: Speaker, place: _Place, said: Told, now: float) -> None:
+    def _introduce(self, speaker: Speaker, place: Place, said: Told, now: float) -> None:
         gone, _ = place.gone.get(said.client, (-1, 0.0))
         is_echo = said.clock <= gone and speaker.has_heard and said.client not in speaker.claims
         if said.state and not is_echo and len(speaker.ids) < MAX_IDS:
             self._take_over(speaker, place, said, gone, now)
 
-    def _take_over(self, speaker: Speaker, place: _Place, said: Told, known_clock: int, now: float) -> None:
+    def _take_over(self, speaker: Speaker, place: Place, said: Told, known_clock: int, now: float) -> None:
         speaker.claims.pop(said.client, None)
         speaker.ids.add(said.client)
-        ahead = max(0, known_clock + 1 - said.clock)
-        place.states[said.client] = _State(said.clock + ahead, said.state, speaker, now, ahead)
+        place.states[said.client] = begun(said, speaker, known_clock, now)
         self._changed(speaker.name, said.client)
 
-    def _renew(self, name: DocumentName, place: _Place, said: Told, known: _State, now: float) -> None:
-        clock = said.clock + known.ahead
-        if clock < known.clock or (clock == known.clock and said.state):
+    def _renew(self, name: DocumentName, place: Place, said: Told, known: State, now: float) -> None:
+        if said.clock < known.said or (said.clock == known.said and said.state):
             return
-        known.clock, known.heard_at = clock, now
+        known.said, known.heard_at = said.clock, now
         if said.state:
             known.state = said.state
             self._changed(name, said.client)
@@ -157,19 +111,26 @@ class Awareness:
         place = self._place(name)
         for said in told:
             known = place.states.get(said.client)
-            if known is not None and known.owner != device_id and not self._succeeds(said, known):
-                continue
-            if said.state:
-                gone, _ = place.gone.get(said.client, (-1, 0.0))
-                if said.clock > gone and (known is None or said.clock >= known.clock):
-                    is_news = known is None or said.clock > known.clock
-                    place.states[said.client] = _State(said.clock, said.state, device_id, now)
-                    if is_news:
-                        self._changed(name, said.client)
-            elif known is not None and known.owner == device_id:
-                known.clock = max(known.clock, said.clock)
-                self._remove(name, place, said.client, now)
+            if known is None:
+                if said.state:  # no echo: a peer tells of its own clients, which are there
+                    gone, _ = place.gone.get(said.client, (-1, 0.0))
+                    place.states[said.client] = begun(said, device_id, gone, now)
+                    self._changed(name, said.client)
+            elif known.owner == device_id:
+                self._renew_of_peer(name, place, said, known, now)
+            elif self._succeeds(said, known):
+                place.states[said.client] = begun(said, device_id, known.clock, now)
+                self._changed(name, said.client)
         self._tidy(name, place)
+
+    def _renew_of_peer(self, name: DocumentName, place: Place, said: Told, known: State, now: float) -> None:
+        if not said.state:
+            self._remove(name, place, said.client, now)
+        elif said.clock >= known.said:
+            is_news = said.clock > known.said
+            known.said, known.state, known.heard_at, known.doubted_at = said.clock, said.state, now, None
+            if is_news:
+                self._changed(name, said.client)
 
     def doubt(self, device_id: DeviceId, now: float) -> None:
         """A link to the peer ended, or begins: what it does not tell again soon is over."""
@@ -202,6 +163,15 @@ class Awareness:
             return [Told(client, state.clock, state.state) for client, state in place.states.items()]
         return [found for client in clients if (found := self._found(place, client)) is not None]
 
+    def company(self, speaker: Speaker) -> list[Told]:
+        """All others who are there, for one who joins (rule 3); what it says from now on may be an echo."""
+        speaker.has_heard = True
+        place = self._place(speaker.name)
+        others = [(client, state) for client, state in place.states.items() if state.owner is not speaker]
+        for _, state in others:
+            state.ahead += 1
+        return [Told(client, state.clock, state.state) for client, state in others]
+
     def expire(self, now: float) -> None:
         """Removes who was silent for too long, or whose node is gone."""
         for name, place in list(self._places.items()):
@@ -218,20 +188,20 @@ class Awareness:
         """How many clients have a state."""
         return sum(len(place.states) for place in self._places.values())
 
-    def _succeeds(self, said: Told, known: _State) -> bool:
+    def _succeeds(self, said: Told, known: State) -> bool:
         """Whether another peer's word on a client counts: it has moved there."""
         if isinstance(known.owner, Speaker):
             return False
-        return bool(said.state) and (said.clock > known.clock or known.doubted_at is not None)
+        return bool(said.state) and (said.clock > known.said or known.doubted_at is not None)
 
-    def _found(self, place: _Place, client: int) -> Told | None:
+    def _found(self, place: Place, client: int) -> Told | None:
         state = place.states.get(client)
         if state is not None:
             return Told(client, state.clock, state.state)
         gone = place.gone.get(client)
         return Told(client, gone[0], b"") if gone is not None else None
 
-    def _remove(self, name: DocumentName, place: _Place, client: int, now: float) -> None:
+    def _remove(self, name: DocumentName, place: Place, client: int, now: float) -> None:
         state = place.states.pop(client)
         place.gone[client] = state.clock, now
         was_ours = isinstance(state.owner, Speaker)
@@ -253,13 +223,13 @@ class Awareness:
             for feed in self._feeds:
                 feed.mark(name, client)
 
-    def _place(self, name: DocumentName) -> _Place:
+    def _place(self, name: DocumentName) -> Place:
         place = self._places.get(name)
         if place is None:
-            place = self._places[name] = _Place()
+            place = self._places[name] = Place()
         return place
 
-    def _tidy(self, name: DocumentName, place: _Place) -> None:
+    def _tidy(self, name: DocumentName, place: Place) -> None:
         if not (place.states or place.gone or place.speakers):
             self._places.pop(name, None)
 

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 import trio
 
-from peatd.awareness import Awareness, Feed, Told
+from peatd.awareness import Awareness, Feed
 from peatd.errors import InvalidName, WireError
 from peatd.names import DeviceId, parse_document_name
+from peatd.speakers import Told
 from peatd.wire.messages import Presence, Present
 
 _BATCH_BYTES = 64 * 1024

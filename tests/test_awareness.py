@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from peatd.awareness import DOUBTED_FOR, EXPIRES_AFTER, MAX_IDS, Awareness, Feed, Told
+from peatd.awareness import DOUBTED_FOR, EXPIRES_AFTER, MAX_IDS, Awareness, Feed
 from peatd.names import DeviceId, DocumentName
+from peatd.speakers import Told
 
 NOTES = DocumentName("notes/a")
 BOB = DeviceId("bob")
@@ -186,3 +187,19 @@ def test_nothing_is_kept_of_a_document_that_everybody_has_left(node: Node) -> No
     node.awareness.leave(alice, 1)
     node.awareness.expire(1000)
     assert node.awareness._places == {}
+
+
+def test_rule_3_who_joins_is_told_the_others_above_all_that_it_may_have_heard_before(node: Node) -> None:
+    alice = node.awareness.enter(NOTES)
+    node.awareness.heard(alice, say(1, 5), 0)
+    node.awareness.peer_told(BOB, NOTES, say(2, 7), 0)
+    clocks = [
+        {told.client: told.clock for told in node.awareness.company(node.awareness.enter(NOTES))} for _ in range(2)
+    ]
+    assert clocks == [{1: 6, 2: 8}, {1: 7, 2: 9}]
+    node.awareness.heard(alice, say(1, 6), 1)
+    node.awareness.peer_told(BOB, NOTES, say(2, 8), 1)
+    assert node.awareness.told(NOTES) == [Told(1, 8, b"{}"), Told(2, 10, b"{}")]
+    node.awareness.peer_told(BOB, NOTES, say(2, 8, b""), 2)
+    node.awareness.peer_told(BOB, NOTES, say(2, 8), 3)
+    assert node.awareness.told(NOTES, {2: None}) == [Told(2, 11, b"{}")]

@@ -1,4 +1,5 @@
-"""What is owed to clients after the fact: word that a change is on the disk, and another chance after trouble."""
+"""What is done for clients a little later: word that a change is on the disk, another chance after trouble, and the
+company in which they find themselves."""
 
 import random
 from collections import deque
@@ -10,6 +11,31 @@ from peatd.store import Store
 
 _PAUSE = 1.0
 """Seconds, ±50 %, before clients are asked again: an engine that restarts is back by then, and not all ask at once."""
+
+
+_GREETING = 0.2
+"""Seconds from a client's step 1 until it is told who else is there, if it does not show itself before."""
+
+
+class Greeter:
+    """Calls back a moment later."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
+        self._work = trio.Event()
+
+    def later(self, greet: Callable[[], object]) -> None:
+        self._waiting.append((trio.current_time() + _GREETING, greet))
+        self._work.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            while self._waiting:
+                due, greet = self._waiting.popleft()
+                await trio.sleep_until(due)
+                greet()
 
 
 class Confirmer:

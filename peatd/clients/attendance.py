@@ -53,7 +53,6 @@ class Attendance:
         self._confirm = confirm
         self._refused = 0
         self._is_asked = False
-        self._has_asked = False
         self.room = rooms.room(name)
         self.seat = Seat(line, rooms.awareness.enter(name), prefix, may_write, leave)
         self.room.enter(self.seat)
@@ -75,7 +74,8 @@ class Attendance:
             case Update():
                 self._write(message)
             case Step1():
-                self._has_asked = True
+                if not self.seat.speaker.has_heard:
+                    self._rooms.greeter.later(self._greet)
                 self.room.told(self.seat, message.vector, decode_state_vector(message.vector))
             case Presence():
                 self._present(message)
@@ -83,12 +83,6 @@ class Attendance:
                 self.room.company.tell(self.seat)
             case Unknown():
                 pass
-
-    def greet(self) -> None:
-        """Tells the client who else is there: behind what it sent with its step 1, its own state, which could not be
-        told from an echo otherwise (awareness.py, rule 2)."""
-        if self._has_asked and not self.seat.speaker.has_heard:
-            self.room.company.tell(self.seat)
 
     # Awareness -------------------------------------------------------------------------------------------------
 
@@ -100,6 +94,13 @@ class Attendance:
             if one.client in speaker.ids or self._rooms.awareness.is_free(speaker.name, one.client):
                 states.check(one)
         self._rooms.awareness.heard(speaker, told, trio.current_time())
+        self._greet()
+
+    def _greet(self) -> None:
+        """Tells the client who else is there: behind its own state, which it sends by itself at the beginning and which
+        could not be told from an echo otherwise (awareness.py, rule 2)."""
+        if self.seat in self.room.seats and not self.seat.speaker.has_heard:
+            self.room.company.tell(self.seat)
 
     # Updates ---------------------------------------------------------------------------------------------------
 

@@ -31,8 +31,7 @@ class Company:
 
     def tell(self, seat: Seat) -> None:
         """Tells one client of all others who are here, and from now on of their moves."""
-        seat.speaker.has_heard = True
-        told = [one for one in self._awareness.told(self._name) if one.client not in seat.speaker.ids]
+        told = self._awareness.company(seat.speaker)
         if told:
             seat.say(protocol.presence(states.encode(told)))
 

@@ -3,7 +3,7 @@
 import trio
 
 from peatd.awareness import Awareness
-from peatd.clients.aftercare import Confirmer, Recovery
+from peatd.clients.aftercare import Confirmer, Greeter, Recovery
 from peatd.clients.room import Room
 from peatd.names import DeviceId, DocumentName
 from peatd.replication import Replication
@@ -17,6 +17,7 @@ class Rooms:
         self.awareness = awareness
         self.confirmer = Confirmer(replication.store)
         self.recovery = Recovery(replication.store)
+        self.greeter = Greeter()
         self._replication = replication
         self._rooms: dict[DocumentName, Room] = {}
         self._unsettled: dict[Room, None] = {}
@@ -29,7 +30,8 @@ class Rooms:
     async def run(self) -> None:
         """All that is done for clients beside answering them, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for part in (self._send_news, self._tell_company, self.confirmer.run, self.recovery.run):
+            services = (self.confirmer, self.recovery, self.greeter)
+            for part in (self._send_news, self._tell_company, *(service.run for service in services)):
                 nursery.start_soon(part)
 
     async def _send_news(self) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from peatd.awareness import Speaker
 from peatd.clients import frames, protocol
+from peatd.speakers import Speaker
 
 
 class Line(Protocol):

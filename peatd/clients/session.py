@@ -132,8 +132,6 @@ class Session:
                 if received:
                     self._websocket.receive_data(received)
                     self._take_events()
-                    for attendance in self._dialect.attendances:
-                        attendance.greet()
                     await self._room()
                 received = await self._stream.receive_some(_CHUNK_BYTES)
                 self._heard_at = trio.current_time()

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import NoReturn
 
-from peatd.awareness import Told
 from peatd.errors import MalformedMessage, MalformedUpdate
 from peatd.lib0 import read_bytes, read_count, read_uint, write_uint
+from peatd.speakers import Told
 from peatd.wire.messages import MAX_STATE_BYTES
 
 _GONE = b"null"

@@ -13,13 +13,13 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.extensions import PerMessageDeflate
 from wsproto.utilities import LocalProtocolError
 
-from peatd.awareness import Told
 from peatd.client_tokens import mint
 from peatd.clients import closes, hocuspocus, protocol, states
 from peatd.clients.budget import BURST
 from peatd.clients.protocol import Presence, Step1, Update
 from peatd.clients.session import DEAD_AFTER, MAX_MESSAGE_BYTES, PING_INTERVAL, QUIET, Session
 from peatd.names import DocumentName
+from peatd.speakers import Told
 
 NOTES = DocumentName("notes/a")
 BROWSER = b"https://app.example.org"
@@ -45,8 +45,9 @@ async def only_session(alice: Port) -> Session:
 
 
 async def synced(client: WsClient) -> None:
-    """Does what a provider does on opening: tells its state vector, answers ours, and waits for step 2."""
+    """Does what a provider does on opening: tells its state vector and asks who is there, and waits for step 2."""
     await client.send(protocol.step_1(b"\x00"))
+    await client.send(bytes((protocol.QUERY_AWARENESS,)))
     assert await client.said() == Step1(b"\x00")
     said = await client.said()
     while not (isinstance(said, Update) and said.is_step_2):
@@ -91,9 +92,9 @@ async def test_who_joins_or_asks_is_told_who_is_there(alice: Port) -> None:
     async with alice.visit() as one, alice.visit() as other:
         await one.send(present(7, 1))
         await other.send(protocol.step_1(b"\x00"))
-        assert await presence(other) == [Told(7, 1, b"{}")]
+        assert await presence(other) == [Told(7, 2, b"{}")]
         await other.send(bytes((protocol.QUERY_AWARENESS,)))
-        assert await presence(other) == [Told(7, 1, b"{}")]
+        assert await presence(other) == [Told(7, 3, b"{}")]
 
 
 # Who is let in ------------------------------------------------------------------------------------------------

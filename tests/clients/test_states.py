@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peatd.awareness import Told
 from peatd.clients.states import check, decode, encode
 from peatd.errors import MalformedMessage
+from peatd.speakers import Told
 from peatd.wire.messages import MAX_STATE_BYTES
 
 STATES = st.builds(

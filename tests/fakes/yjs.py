@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,37 @@ class YjsClients:
     def forget(self) -> None:
         self._ask("forget")
 
+    # With a provider: `tests/yjs/providers.mjs` ----------------------------------------------------------------
+
+    def connect(self, doc: int, kind: str, url: str, name: str, token: str | None = None) -> None:
+        """Gives a document a provider, `y-websocket` or `hocuspocus`."""
+        self._ask("connect", doc=doc, kind=kind, url=url, name=name, token=token)
+
+    def provider(self, doc: int, call: str) -> None:
+        """`connect`, `disconnect` or `cut`."""
+        self._ask("provider", doc=doc, call=call)
+
+    def status(self, doc: int) -> dict[str, Any]:
+        """`synced`, `unsynced`, `closes` as (code, reason), and whether it `wants` to be connected."""
+        return self._ask("status", doc=doc)
+
+    def show(self, doc: int, state: object) -> None:
+        self._ask("show", doc=doc, state=state)
+
+    def company(self, doc: int) -> dict[str, Any]:
+        """Awareness states by client id."""
+        return dict(self._ask("company", doc=doc)["states"])
+
+    def replay(self, file: Path, agents: Sequence[int]) -> None:
+        """Types a recording, its agents by these documents' providers."""
+        self._ask("replay", file=str(file), agents=list(agents))
+
+    def text(self, doc: int) -> str:
+        return str(self._ask("string", doc=doc)["text"])
+
+    def destroy(self) -> None:
+        self._ask("destroy")
+
 
 @contextmanager
 def yjs_clients(directory: Path) -> Iterator[YjsClients]:
@@ -61,7 +92,7 @@ def yjs_clients(directory: Path) -> Iterator[YjsClients]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("needs node and npm, for stock Yjs clients")
-    for name in ("package.json", "package-lock.json", "clients.mjs"):
+    for name in ("package.json", "package-lock.json", "clients.mjs", "providers.mjs"):
         shutil.copy(_SOURCE / name, directory)
     install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     installed = subprocess.run(install, cwd=directory, capture_output=True, text=True, check=False)

@@ -1,7 +1,8 @@
 // Stock Yjs clients that edit at random, for tests: a request a line of JSON on stdin, a reply a line on stdout.
-// Everything follows from the seeds in the requests.
+// Everything follows from the seeds in the requests. With a provider (providers.mjs) they do so on real nodes.
 import readline from 'node:readline'
 import * as Y from 'yjs'
+import { PROVIDER_COMMANDS } from './providers.mjs'
 
 const docs = new Map()
 
@@ -177,6 +178,7 @@ const COMMANDS = {
     const { t, data, a, x } = Object.fromEntries([...made.share].map(([name, type]) => [name, plain(type.toJSON())]))
     return { document: data, roots: { t, a, x }, update: base64(Y.encodeStateAsUpdate(made)) }
   },
+  ...PROVIDER_COMMANDS(docs),
   forget: () => {
     docs.clear()
     docs.undo.clear()
@@ -186,5 +188,7 @@ const COMMANDS = {
 
 for await (const line of readline.createInterface({ input: process.stdin })) {
   const { command, ...request } = JSON.parse(line)
-  process.stdout.write(JSON.stringify(COMMANDS[command](request)) + '\n')
+  process.stdout.write(JSON.stringify(await COMMANDS[command](request)) + '\n')
 }
+
+process.exit(0) // whatever timers and sockets there are

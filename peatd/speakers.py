@@ -1,0 +1,65 @@
+"""What awareness is made of: states, and who speaks for them. Values; the rules are in `awareness.py`. Sans-IO."""
+
+from dataclasses import dataclass, field
+
+from peatd.names import DeviceId, DocumentName
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One client's state as it is sent: JSON, empty when it went."""
+
+    client: int
+    clock: int
+    state: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Speaker:
+    """A connection's part in one document's awareness.
+
+    Attributes:
+        ids: that it introduced.
+        claims: ids that were taken when it wanted to introduce them, with what it said last.
+        has_heard: it was told who else is there.
+    """
+
+    name: DocumentName
+    ids: set[int] = field(default_factory=set)
+    claims: dict[int, Told] = field(default_factory=dict)
+    has_heard: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class State:
+    """One client's state.
+
+    Attributes:
+        said: the clock as its owner tells it; `ahead` is added to it here (rule 3).
+        doubted_at: the link to its node ended then.
+    """
+
+    said: int
+    state: bytes
+    owner: Speaker | DeviceId
+    heard_at: float
+    ahead: int = 0
+    doubted_at: float | None = None
+
+    @property
+    def clock(self) -> int:
+        return self.said + self.ahead
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One document: who is there, and the clocks of who has gone, with the time."""
+
+    states: dict[int, State] = field(default_factory=dict)
+    gone: dict[int, tuple[int, float]] = field(default_factory=dict)
+    speakers: set[Speaker] = field(default_factory=set)
+
+
+def begun(said: Told, owner: Speaker | DeviceId, known_clock: int, now: float) -> State:
+    """A state whose clock goes on from what was known (awareness.py, rule 3)."""
+    return State(said.clock, said.state, owner, now, ahead=max(0, known_clock + 1 - said.clock))

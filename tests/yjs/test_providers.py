@@ -1,0 +1,238 @@
+"""Stock clients on real nodes: npm's y-websocket and Hocuspocus providers under Node, and `peatd` as processes.
+
+PEAT_TRACE_DIR names a directory of recordings besides the small one of ours (tests/e2e/test_traces.py).
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.nodes import Formation, Node, formation_in, free_address, until, up, wait_linked
+from e2e.traces import read_trace
+from fakes.yjs import YjsClients, yjs_clients
+
+RECORDED = Path(__file__).parent.parent / "vectors" / "two_authors.json.gz"
+OTHERS = sorted(Path(os.environ.get("PEAT_TRACE_DIR") or os.devnull).glob("*.json.gz"))
+KINDS = ("y-websocket", "hocuspocus")
+NAMES = ("alice", "bob", "carol")
+
+
+@pytest.fixture(scope="session")
+def node_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[YjsClients]:
+    with yjs_clients(tmp_path_factory.mktemp("yjs")) as clients:
+        yield clients
+
+
+@pytest.fixture
+def yjs(node_process: YjsClients) -> Iterator[YjsClients]:
+    yield node_process
+    node_process.destroy()
+    node_process.forget()
+
+
+class Mesh:
+    """Three nodes, each with a port for clients that stays the same over restarts."""
+
+    def __init__(self, formation: Formation, *arguments: str) -> None:
+        self.nodes = formation.mesh(*NAMES)
+        self.urls: list[str] = []
+        for node in self.nodes:
+            address = free_address()
+            node.arguments = [*node.arguments, "--clients", address, *arguments]
+            self.urls.append(f"ws://{address}")
+        up(*self.nodes)
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[Mesh]:
+    with formation_in(tmp_path) as formation:
+        yield Mesh(formation)
+
+
+def open_clients(yjs: YjsClients, mesh: Mesh, name: str, count: int = 4) -> list[int]:
+    """Clients of both kinds in turn, on all nodes in turn."""
+    docs = list(range(count))
+    for doc in docs:
+        yjs.open(doc, random.getrandbits(32))
+        yjs.connect(doc, KINDS[doc % 2], mesh.urls[doc % len(mesh.urls)], name)
+    return docs
+
+
+def wait_synced(yjs: YjsClients, docs: list[int]) -> None:
+    until(lambda: all(yjs.status(doc)["synced"] for doc in docs), f"all are synced: {[yjs.status(d) for d in docs]}")
+
+
+def seen_by_clients(yjs: YjsClients, doc: int) -> tuple[Any, ...]:
+    document, roots, _ = yjs.read(doc)
+    return as_numbers(document), as_numbers(roots), yjs.vector(doc)
+
+
+def seen_by_api(node: Node, name: str) -> tuple[Any, Any]:
+    reply = node.ask("GET", f"documents/{name}")
+    if reply.status == 404:
+        return None, None
+    found = reply.json
+    roots = {"t": "", "a": [], "x": ""} | found.get("roots", {})
+    return as_numbers(found["document"]), as_numbers(roots)
+
+
+def as_numbers(value: Any) -> Any:
+    """JSON as JavaScript holds it: all its numbers are floats."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return float(value)
+        case list():
+            return [as_numbers(item) for item in value]
+        case dict():
+            return {key: as_numbers(item) for key, item in value.items()}
+    return value
+
+
+def wait_converged(yjs: YjsClients, mesh: Mesh, docs: list[int], name: str) -> None:
+    def is_converged() -> bool:
+        first, *others = [seen_by_clients(yjs, doc) for doc in docs]
+        by_api = [seen_by_api(node, name) for node in mesh.nodes]
+        return all(other == first for other in others) and all(seen == first[:2] for seen in by_api)
+
+    until(is_converged, f"all clients and the JSON of all nodes are equal in {name}")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_clients_of_both_kinds_converge_through_kills_and_restarts(yjs: YjsClients, mesh: Mesh, seed: int) -> None:
+    name, chance = f"notes/random-{seed}", random.Random(seed)
+    docs = open_clients(yjs, mesh, name)
+    wait_synced(yjs, docs)
+    for step in range(6):
+        for doc in docs:
+            yjs.edit(doc, chance.getrandbits(31), 15)
+        if step in (1, 3):
+            victim = mesh.nodes[step % 3]
+            victim.kill()
+            for doc in docs:
+                yjs.edit(doc, chance.getrandbits(31), 15)
+            victim.start().wait_ready()
+        elif step == 4:
+            yjs.provider(docs[0], "cut")
+    wait_synced(yjs, docs)
+    wait_linked(*mesh.nodes)
+    wait_converged(yjs, mesh, docs, name)
+    until(lambda: all(yjs.status(doc)["unsynced"] == 0 for doc in docs), "Hocuspocus clients know that all is stored")
+    late = len(docs)
+    yjs.open(late, random.getrandbits(32))
+    yjs.connect(late, "y-websocket", mesh.urls[0], name)
+    wait_converged(yjs, mesh, [*docs, late], name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", [RECORDED, *OTHERS], ids=lambda path: path.name.partition(".")[0])
+def test_recorded_authors_type_as_stock_clients_on_nodes_of_their_own(
+    yjs: YjsClients, mesh: Mesh, path: Path, kind: str
+) -> None:
+    trace = read_trace(path)
+    docs = list(range(max(trace.agents, 2)))
+    for doc in docs:
+        yjs.open(doc, random.getrandbits(32))
+        yjs.connect(doc, kind, mesh.urls[doc % 2], "notes/trace")
+    wait_synced(yjs, docs)
+    yjs.replay(path, docs[: trace.agents])
+    until(lambda: all(yjs.text(doc) == trace.end for doc in docs), "all clients have the text")
+    for node in mesh.nodes:
+        until(lambda node=node: node.get("documents/notes/trace")["roots"]["text"] == trace.end, "the API has it")  # type: ignore[misc]
+
+
+def test_awareness_goes_round_and_a_killed_nodes_clients_go_with_it(yjs: YjsClients, mesh: Mesh) -> None:
+    docs = open_clients(yjs, mesh, "notes/aware", count=3)
+    wait_synced(yjs, docs)
+    for doc in docs:
+        yjs.show(doc, {"name": NAMES[doc]})
+
+    def names(doc: int) -> set[str]:
+        return {state.get("name", "") for state in yjs.company(doc).values()}
+
+    until(lambda: all(names(doc) == set(NAMES) for doc in docs), "everybody sees everybody")
+    yjs.provider(docs[1], "disconnect")
+    until(lambda: names(docs[0]) == names(docs[2]) == {"alice", "carol"}, "who leaves is gone", within=10)
+    yjs.provider(docs[1], "connect")
+    until(lambda: all(names(doc) == set(NAMES) for doc in docs), "who is back is seen", within=10)
+    mesh.nodes[2].kill()
+    until(lambda: names(docs[0]) == {"alice", "bob"}, "a killed node takes its clients along", within=10)
+    mesh.nodes[2].start().wait_ready()
+    until(lambda: all(names(doc) == set(NAMES) for doc in docs), "all are back", within=40)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_deleted_document_does_not_come_back_from_clients(yjs: YjsClients, mesh: Mesh, kind: str) -> None:
+    name = "notes/gone"
+    for doc in (0, 1, 2):
+        yjs.open(doc, random.getrandbits(32))
+        yjs.connect(doc, kind, mesh.urls[doc], name)
+    wait_synced(yjs, [0, 1, 2])
+    yjs.edit(0, 1, 30)
+    wait_converged(yjs, mesh, [0, 1, 2], name)
+    yjs.provider(2, "disconnect")
+    mesh.nodes[0].write("DELETE", name)
+    for doc in (0, 1):
+        until(lambda doc=doc: any("deleted" in reason for _, reason in yjs.status(doc)["closes"]), "clients are told")  # type: ignore[misc]
+    yjs.edit(2, 2, 30)  # in ignorance
+    yjs.provider(2, "connect")
+    until(lambda: any("deleted" in reason for _, reason in yjs.status(2)["closes"]), "who was away is told")
+    for node in mesh.nodes:
+        assert node.ask("GET", f"documents/{name}").status == 404
+    for node in mesh.nodes:
+        node.stop()
+    up(*mesh.nodes)
+    yjs.provider(0, "connect")
+    yjs.open(3, random.getrandbits(32))
+    yjs.connect(3, kind, mesh.urls[1], name)
+    wait_synced(yjs, [3])
+    yjs.edit(3, 3, 10)
+    wait_converged(yjs, mesh, [3], name)
+
+
+def mint(*arguments: str) -> str:
+    peat = Path(sys.executable).with_name("peat")
+    command = [peat, "token", "mint", "--subject", "alice", "--documents", "notes/*", "--ttl", "1h", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_tokens_are_minted_by_peat_and_read_only_is_read_only(yjs: YjsClients, tmp_path: Path) -> None:
+    with formation_in(tmp_path) as formation:
+        node = formation.node("alice")
+        address = free_address()
+        node.arguments = [*node.arguments, "--clients", address.replace("127.0.0.1", "0.0.0.0")]
+        up(node)
+        url, name = f"ws://{address}", "notes/secret"
+        key = ["--seed-file", str(formation.secret_file)]
+        write, read = mint("--write", *key), mint(*key)
+        for doc, kind, token in ((0, "y-websocket", write), (1, "hocuspocus", write), (2, "y-websocket", read)):
+            yjs.open(doc, random.getrandbits(32))
+            yjs.connect(doc, kind, url, name, token)
+        for doc, kind in ((3, "y-websocket"), (4, "hocuspocus")):
+            yjs.open(doc, random.getrandbits(32))
+            yjs.connect(doc, kind, url, name)
+        wait_synced(yjs, [0, 1, 2])
+        yjs.edit(0, 1, 20)
+        until(lambda: seen_by_clients(yjs, 0) == seen_by_clients(yjs, 1) == seen_by_clients(yjs, 2), "tokens let in")
+        yjs.edit(2, 2, 5)
+        until(lambda: any("no token" in reason for _, reason in yjs.status(4)["closes"]), "without one nobody gets in")
+        assert not yjs.status(3)["synced"]
+        yjs.edit(1, 3, 20)
+        until(lambda: yjs.status(1)["unsynced"] == 0, "stored")
+        assert seen_by_api(node, name) != seen_by_clients(yjs, 2)[:2]
+        until(lambda: seen_by_api(node, name) == seen_by_clients(yjs, 1)[:2], "the reader's change is nowhere")
+
+
+def test_when_a_node_stops_its_clients_are_sent_elsewhere(yjs: YjsClients, mesh: Mesh) -> None:
+    docs = open_clients(yjs, mesh, "notes/stop", count=2)
+    wait_synced(yjs, docs)
+    mesh.nodes[0].send_signal(signal.SIGTERM)
+    mesh.nodes[0].wait_stopped()
+    until(lambda: [1012, "this node stops: connect to another"] in yjs.status(0)["closes"], "the client is told")

@@ -8,6 +8,7 @@ import h11
 import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection
+from wsproto.utilities import ProtocolError as WebSocketProtocolError
 
 from peatd.clients.door import Rights
 from peatd.clients.request import Refused, Visit, parse
@@ -50,6 +51,8 @@ async def shake_hands(stream: trio.abc.HalfCloseableStream, judge: Callable[[Vis
                 return Arrival(visit, rights, http.trailing_data[0])
         except Refused as exc:
             await _refuse(stream, http, exc)
+        except WebSocketProtocolError:
+            await _refuse(stream, http, Refused(HTTPStatus.BAD_REQUEST, "the handshake is not that of RFC 6455"))
         except h11.RemoteProtocolError as exc:
             await _refuse(stream, http, Refused(HTTPStatus(exc.error_status_hint), "this is not HTTP/1.1"))
         except trio.BrokenResourceError:

@@ -39,6 +39,10 @@ class Many:
     def attendances(self) -> Sequence[Attendance]:
         return [attendance for attendance, _ in self._parts.values()]
 
+    @property
+    def is_known(self) -> bool:
+        return bool(self._parts)
+
     def received(self, message: bytes) -> None:
         key, said = hocuspocus.decode(message)
         part = self._parts.get(key)

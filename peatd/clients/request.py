@@ -9,7 +9,7 @@ Nothing else is here, and nothing is asked here but by a WebSocket handshake (RF
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 import h11
 
@@ -54,8 +54,9 @@ def parse(request: h11.Request) -> Visit:
         Refused: if that is not to be had here.
     """
     headers = _headers(request)
-    target = urlsplit(request.target.decode("ascii", "replace"))
-    name, collection = _place(target.path)
+    # Not by `urlsplit`: what is no URL is a path here, and a path that begins with `//` names no host.
+    path, _, query = request.target.decode("ascii", "replace").partition("?")
+    name, collection = _place(path)
     if request.method != b"GET":
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET, with a WebSocket handshake", (("Allow", "GET"),))
     _check_handshake(headers)
@@ -63,7 +64,7 @@ def parse(request: h11.Request) -> Visit:
     return Visit(
         name=name,
         collection=collection,
-        token=_token(target.query, headers.get("authorization")),
+        token=_token(query, headers.get("authorization")),
         host=headers.get("host"),
         origin=headers.get("origin"),
         subprotocol=offered.split(",")[0].strip() if offered else None,
@@ -120,8 +121,9 @@ def _tokens(headers: dict[str, str], name: str) -> set[str]:
 
 def _token(query: str, authorization: str | None) -> str | None:
     """From `?token=`, as browsers cannot set headers here; else from `Authorization: Bearer`."""
-    for shown in parse_qs(query, max_num_fields=32, keep_blank_values=True).get("token", ()):
-        if shown:
-            return shown
+    for field in query.split("&"):
+        name, _, shown = field.partition("=")
+        if name == "token" and shown:
+            return unquote_plus(shown)
     scheme, _, given = (authorization or "").partition(" ")
     return given.strip() or None if scheme.lower() == "bearer" else None

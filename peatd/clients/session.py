@@ -9,7 +9,8 @@ Invariants:
     2. Nothing waits for a client that does not read: closing has a deadline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -28,6 +29,8 @@ log = structlog.get_logger()
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Of one message: the first sync of a client that was away for long, or brings a document of its own."""
+MAX_GREETING_BYTES = 8 * 1024
+"""Of a message of somebody who has shown no token yet: a token has half of it."""
 _CHUNK_BYTES = 16 * 1024
 """Read at once: some four hundred small updates, which take a few milliseconds."""
 _UNSETTLED = 256
@@ -47,6 +50,10 @@ class Dialect(Protocol):
     @property
     def attendances(self) -> Sequence[Attendance]:
         """The documents that take part in it."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the client has shown that it may be here."""
 
     def received(self, message: bytes) -> None:
         """Takes one message in.
@@ -95,8 +102,8 @@ class Session:
         self._dialect = dialect
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.line.drain, self._has_room)
-                nursery.start_soon(self._read, early)
+                nursery.start_soon(self._guarded, partial(self.line.drain, self._has_room))
+                nursery.start_soon(self._guarded, partial(self._read, early))
                 await self._ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
@@ -125,28 +132,32 @@ class Session:
 
     # Receiving -------------------------------------------------------------------------------------------------
 
-    async def _read(self, early: bytes) -> None:
-        received = early
+    async def _guarded(self, part: Callable[[], Awaitable[None]]) -> None:
         try:
-            while self.closing is None:
-                if received:
-                    self._websocket.receive_data(received)
-                    self._take_events()
-                    await self._room()
-                received = await self._stream.receive_some(_CHUNK_BYTES)
-                self._heard_at = trio.current_time()
-                if not received:
-                    self._is_gone = True
-                    break
-        except trio.BrokenResourceError:
-            self._is_gone = True
+            await part()
         except PeatError as exc:
             self.close(*closes.for_error(exc))
         except Exception:
-            # A fault met on one connection must not end the others.
+            # As on a link: a fault met on one connection must not end the others.
             log.exception("fault on a client's connection")
             self.close(*closes.FAULT)
-        self._ended.set()
+
+    async def _read(self, early: bytes) -> None:
+        received = early
+        while self.closing is None:
+            if received:
+                self._websocket.receive_data(received)
+                self._take_events()
+                await self._room()
+            try:
+                received = await self._stream.receive_some(_CHUNK_BYTES)
+            except trio.BrokenResourceError:
+                received = b""
+            self._heard_at = trio.current_time()
+            if not received:
+                self._is_gone = True
+                self._ended.set()
+                return
 
     async def _room(self) -> None:
         """Backpressure: waits until this client's updates are worked off, and the engine and the store have room."""
@@ -178,8 +189,9 @@ class Session:
 
     def _part(self, part: bytes | bytearray, *, is_last: bool) -> None:
         self._size_bytes += len(part)
-        if self._size_bytes > MAX_MESSAGE_BYTES:
-            self.close(*closes.too_long(MAX_MESSAGE_BYTES))
+        limit_bytes = MAX_MESSAGE_BYTES if self._dialect.is_known else MAX_GREETING_BYTES
+        if self._size_bytes > limit_bytes:
+            self.close(*closes.too_long(limit_bytes))
             return
         self._parts.append(part)
         if is_last:

@@ -20,6 +20,10 @@ class YWebsocket:
         self.attendances: Sequence[Attendance] = (self._attendance,)
         self._expires = rights.expires
 
+    @property
+    def is_known(self) -> bool:
+        return True  # its token was in the URL
+
     def received(self, message: bytes) -> None:
         self._attendance.hear(protocol.decode(message))
 

@@ -17,7 +17,7 @@ from peatd.client_tokens import mint
 from peatd.clients import closes, hocuspocus, protocol, states
 from peatd.clients.budget import BURST
 from peatd.clients.protocol import Presence, Step1, Update
-from peatd.clients.session import DEAD_AFTER, MAX_MESSAGE_BYTES, PING_INTERVAL, QUIET, Session
+from peatd.clients.session import DEAD_AFTER, MAX_GREETING_BYTES, MAX_MESSAGE_BYTES, PING_INTERVAL, QUIET, Session
 from peatd.names import DocumentName
 from peatd.speakers import Told
 
@@ -46,8 +46,8 @@ async def only_session(alice: Port) -> Session:
 
 async def synced(client: WsClient) -> None:
     """Does what a provider does on opening: tells its state vector and asks who is there, and waits for step 2."""
-    await client.send(protocol.step_1(b"\x00"))
     await client.send(bytes((protocol.QUERY_AWARENESS,)))
+    await client.send(protocol.step_1(b"\x00"))
     assert await client.said() == Step1(b"\x00")
     said = await client.said()
     while not (isinstance(said, Update) and said.is_step_2):
@@ -140,6 +140,8 @@ async def test_a_wrong_path_or_name_is_answered_with_what_to_do(alice: Port, pat
             b"400",
             b"Sec-WebSocket-Key",
         ),
+        (b"GET //[ HTTP/1.1\r\nHost: x\r\n\r\n", b"404", b"/sync/COLLECTION/ID"),
+        (b"GET /sync/notes/a?" + b"a&" * 500 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"426", b"speaks WebSocket"),
         (b"\x16\x03\x01\x00\xa5 no HTTP at all\r\n\r\n", b"400", b"not HTTP/1.1"),
         (b"GET /" + b"x" * 60_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431", b"not HTTP/1.1"),
     ],
@@ -154,6 +156,22 @@ async def test_a_bad_handshake_is_answered_and_closed(
         assert answer.split(b" ")[1] == status
         assert told in answer
         assert b"connection: close" in answer.lower()
+
+
+async def test_a_fault_on_one_connection_is_its_end_only(
+    alice: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_message: bytes) -> protocol.Message:
+        raise RuntimeError("a fault of ours")
+
+    async with alice.visit() as client, alice.visit() as other:
+        with monkeypatch.context() as patched:
+            patched.setattr(protocol, "decode", fail)
+            await client.send(b"\x03")
+            while client.closed is None:
+                await client._hear()
+        assert client.closed == closes.FAULT
+        await synced(other)
 
 
 async def test_compression_is_refused_and_the_first_subprotocol_taken(alice: Port) -> None:
@@ -419,6 +437,21 @@ async def test_a_hocuspocus_client_shows_a_token_for_each_document(replica: Repl
         assert (await client.receive()).endswith(protocol.step_1(b"\x00"))
         assert (await ask("other/a", token()))[:2] == b"\x02\x01"
         assert await ask("notes/b", reader) == hocuspocus.authenticated(may_write=False)
+
+
+async def test_who_has_shown_no_token_sends_no_large_messages(replica: Replica) -> None:
+    async with port(replica, loopback=False) as alice, alice.visit("/hocuspocus") as client:
+        await client.send(hocuspocus.prefix("notes/a") + protocol.update(bytes(MAX_GREETING_BYTES)))
+        assert await client.close_code() == closes.too_long(MAX_GREETING_BYTES)
+
+
+async def test_who_asks_for_no_document_in_time_is_sent_away(alice: Port) -> None:
+    async with alice.visit("/hocuspocus") as client:
+        session = await only_session(alice)
+        session.tick(trio.current_time(), time.time() + 29)
+        assert session.closing is None
+        session.tick(trio.current_time(), time.time() + 31)
+        assert await client.close_code() == closes.NO_DOCUMENT
 
 
 async def test_an_update_is_confirmed_when_it_is_on_the_disk_and_not_before(replica: Replica) -> None:

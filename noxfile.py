@@ -211,7 +211,7 @@ def lock(session: nox.Session) -> None:
 
 def _run_tests(session: nox.Session, python: str) -> None:
     run = _environment(session, python)
-    elsewhere = [f"--ignore=tests/{directory}" for directory in ("deploy", "e2e", "fuzz", "image")]
+    elsewhere = [f"--ignore=tests/{directory}" for directory in ("deploy", "e2e", "fuzz", "image", "yjs")]
     run("pytest", *elsewhere, *session.posargs)
 
 

@@ -31,6 +31,9 @@ class Company:
 
     def tell(self, seat: Seat) -> None:
         """Tells one client of all others who are here, and from now on of their moves."""
+        if seat.line.is_full:  # who asks without reading the answers does not fill our memory with them
+            seat.missed_presence = True
+            return
         told = self._awareness.company(seat.speaker)
         if told:
             seat.say(protocol.presence(states.encode(told)))

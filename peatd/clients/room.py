@@ -123,7 +123,8 @@ class Room:
     def ended(self) -> None:
         """The document was deleted. Its clients go: what they have must not begin it anew."""
         self._news.clear()
-        self._making.clear()
+        for vector in list(self._making):
+            self._served(vector)
         self._entry = None
         for seat in list(self.seats):
             seat.leave(*closes.DELETED)
@@ -164,10 +165,14 @@ class Room:
         shared = self._shared.get(vector)
         if shared is not None:
             self._begin(seat, shared)
+        elif seat.waits:
+            pass  # one diff at a time: however often it asks, the engine has time for others
         elif vector in self._making:
             self._making[vector].append(seat)
+            seat.waits = True
         else:
             self._making[vector] = [seat]
+            seat.waits = True
             made, failed = partial(self._made, self._entry, vector), partial(self._not_made, self._entry, vector)
             documents = self._replication.documents
             documents.submit_diff(self._entry.key, vector, piece_bytes=PIECE_BYTES, then=made, failed=failed)
@@ -178,19 +183,25 @@ class Room:
             return
         self.flush()  # Invariant 2: what the diff holds need not be sent behind it
         diff = Diff(pieces, self._mark())
-        for seat in self._owed(vector):
-            self._begin(seat, diff)
         if len(diff.pieces) > 1:
             self._shared[vector] = diff
+        for seat in self._served(vector):
+            if seat.vector == vector:
+                self._begin(seat, diff)
+            elif seat.vector is not None:  # it has asked again
+                self._owe(seat, seat.vector)
 
     def _not_made(self, entry: Entry, vector: bytes, error: PeatError) -> None:
         if entry is self._entry:
-            for seat in self._owed(vector):
+            for seat in self._served(vector):
                 seat.leave(*closes.for_error(error))
 
-    def _owed(self, vector: bytes) -> Iterable[Seat]:
-        """Those who still wait for this diff."""
-        return [seat for seat in self._making.pop(vector, ()) if seat.vector == vector and seat in self.seats]
+    def _served(self, vector: bytes) -> Iterable[Seat]:
+        """Those who are here and have waited for this diff."""
+        waited = self._making.pop(vector, ())
+        for seat in waited:
+            seat.waits = False
+        return [seat for seat in waited if seat in self.seats]
 
     def _begin(self, seat: Seat, diff: Diff) -> None:
         seat.vector, seat.diff, seat.next_piece = None, diff, 0

@@ -65,6 +65,7 @@ class Seat:
         prefix: stands before each of its messages.
         leave: ends its attendance: a close code, and why in words.
         answers: the next diff answers its step 1.
+        waits: a diff is being made for it; it may have asked for another since.
         missed_presence: its line was full when others moved.
     """
 
@@ -74,6 +75,7 @@ class Seat:
     may_write: bool
     leave: Callable[[int, str], None]
     answers: bool = False
+    waits: bool = False
     vector: bytes | None = None
     diff: Diff | None = None
     next_piece: int = 0

@@ -12,9 +12,10 @@ from fakes.clients import FakeLine
 from fakes.replicas import Replica
 from trio.testing import MockClock
 
-from peatd.clients import closes, protocol
+from peatd.awareness import Told
+from peatd.clients import closes, protocol, states
 from peatd.clients.attendance import Attendance
-from peatd.clients.protocol import Step1, Update
+from peatd.clients.protocol import Presence, QueryAwareness, Step1, Update
 from peatd.clients.room import PIECE_BYTES
 from peatd.clients.rooms import Rooms
 from peatd.names import DocumentName
@@ -239,6 +240,41 @@ async def test_all_who_join_at_once_share_one_diff(replica: Replica, rooms: Room
         rooms.room(NOTES).has_room(guest.attendance.seat)
     await until(lambda: all(guest.text == alice.text for guest in (*guests, late)))
     assert replica.documents.diffs == diffs + 1
+
+
+async def test_who_asks_again_and_again_has_one_diff_made_at_a_time(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice, hasty = Guest(rooms), Guest(rooms)
+    alice.step_1()
+    alice.write("hello")
+    await until(lambda: not alice.unsettled)
+    diffs = replica.documents.diffs
+    for clock in range(1, 100):
+        hasty.attendance.hear(Step1(bytes((1, 5, clock))))
+    hasty.step_1()
+    await until(lambda: hasty.text == alice.text)
+    assert replica.documents.diffs == diffs + 2
+    await until(lambda: rooms.owed() == 0)
+    alice.write("and on")
+    await until(lambda: hasty.text == alice.text)
+
+
+async def test_who_asks_who_is_there_and_does_not_read_is_told_once_when_it_does(
+    rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice, deaf = Guest(rooms), Guest(rooms)
+    alice.attendance.hear(Presence(states.encode([Told(7, 1, b'"%s"' % (b"x" * 1000))])))
+    deaf.line.capacity_bytes = 0
+    deaf.line.high_bytes = 10_000
+    for _ in range(100):
+        deaf.attendance.hear(QueryAwareness())
+    assert len(deaf.line.waiting) < 12_000
+    deaf.line.capacity_bytes = 2**40
+    deaf.line.flush()
+    deaf.line.messages()
+    rooms.room(NOTES).has_room(deaf.attendance.seat)
+    assert [type(said) for said in deaf.line.said()] == [Presence]
 
 
 async def test_an_update_that_builds_on_what_we_lack_makes_us_ask_and_nothing_is_lost(

@@ -13,6 +13,7 @@ PeatError
 │   ├── PreconditionFailed    If-Match names another version                       (412)
 │   ├── MalformedUpdate       not a well-formed Yjs update                         (422)
 │   ├── MissingUpdates        builds on updates that we lack                       (409)
+│   ├── Overtaken             its document was deleted before it was replicated        (409)
 │   ├── InvalidEdit           JSON that a document cannot hold                     (422)
 │   ├── TooLarge              beyond a stated limit                                (413)
 │   └── Quarantined           it killed, hung or panicked the engine               (422)
@@ -88,6 +89,10 @@ class MissingUpdates(DocumentError):
     def __init__(self, message: str, state_vector: bytes) -> None:
         super().__init__(message)
         self.state_vector = state_vector
+
+
+class Overtaken(DocumentError):
+    """The document was deleted, and the change, made in ignorance of that, is gone with it."""
 
 
 class InvalidEdit(DocumentError):

@@ -9,7 +9,7 @@ import trio
 
 from peatd.documents import Documents, Edit, JsonView, News, Patch, Put
 from peatd.drain import Drain
-from peatd.errors import AckTimeout, NoSuchDocument, PreconditionFailed, TooLarge
+from peatd.errors import AckTimeout, NoSuchDocument, Overtaken, PreconditionFailed, TooLarge
 from peatd.library import APPLIED, DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written, replicated
 from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Merged, Replication
@@ -102,6 +102,9 @@ class LocalLibrary:
                 await replication.store.synced(mark.seq)
                 reached = DURABLE
             while reached.peers < ack.peers:
+                if written.etag and self._table.has_ended(mark.key):
+                    # No peer can have kept it. (A deletion, which has no ETag, is what overtakes.)
+                    raise Overtaken(f"{mark.key.name} was deleted before the change was {ack}, and the change with it")
                 changed = replication.confirmations
                 reached = replicated(replication.durable_on(mark.key, mark.version))
                 if reached.peers < ack.peers:

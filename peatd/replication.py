@@ -83,7 +83,8 @@ class Replication:
         self.documents = documents
         self.table = DocumentTable()
         self.confirmations = trio.Event()
-        """Set, and replaced by another, whenever a peer has confirmed something, or a peer came or went."""
+        """Set, and replaced by another, whenever a peer has confirmed something, a peer came or went, or a document was
+        deleted."""
         self.unsaved: set[DocumentName] = set()
         """Documents that have changed since their reach was last saved (upkeep.py)."""
         self.merged = MergedCount()
@@ -216,6 +217,7 @@ class Replication:
         old = self.table.get(name)
         if old is not None and not old.deleted:
             self.documents.close(old.key)
+            self.confirmed()  # whoever waits for that of a change to it waits in vain
 
     def _load(self) -> None:
         for stored in self.store.documents():

@@ -78,6 +78,14 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
         ),
     ),
     (
+        errors.Overtaken,
+        _Answer(
+            HTTPStatus.CONFLICT,
+            "overtaken",
+            "make the change again, to the document as it is now, or to a new one; it stands on no node any more",
+        ),
+    ),
+    (
         errors.InvalidEdit,
         _Answer(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_edit", "change the value that the message names"),
     ),

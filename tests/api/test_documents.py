@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from peatd.errors import Barred, InvalidEdit, StoreDamaged, TooLarge, Unavailable
+from peatd.errors import Barred, InvalidEdit, Overtaken, StoreDamaged, TooLarge, Unavailable
 from peatd.library import APPLIED, replicated
 
 NOTE = "/documents/notes/a"
@@ -206,6 +206,7 @@ async def test_every_name_is_a_path(node, name):
         (Unavailable("the disk is full"), 503, "unavailable"),
         (Barred("read of notes/a failed"), 503, "barred"),
         (StoreDamaged("cannot read peat.db: restart peatd"), 503, "store_unreadable"),
+        (Overtaken("notes/a was deleted"), 409, "overtaken"),
         (InvalidEdit("too deep"), 422, "invalid_edit"),
         (TooLarge("too large"), 413, "too_large"),
     ],

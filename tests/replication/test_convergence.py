@@ -7,7 +7,7 @@ import trio
 from fakes.replicas import Replica, linked, mesh, until_equal
 from trio.testing import MockClock
 
-from peatd.errors import NoSuchDocument
+from peatd.errors import NoSuchDocument, Overtaken
 from peatd.library import DURABLE, replicated
 from peatd.names import DocumentName
 
@@ -128,6 +128,27 @@ async def test_a_write_is_acknowledged_when_peers_say_that_it_is_on_their_disks(
         assert await alice.library.acknowledged(written, replicated(2), timeout=10) >= replicated(2)
         for peer in (bob, carol):
             assert peer.disk.lives[NOTES].rows
+
+
+@pytest.mark.parametrize("is_made_anew", [True, False])
+async def test_a_write_that_a_deletion_has_overtaken_is_not_acknowledged(
+    autojump_clock: MockClock, is_made_anew: bool
+) -> None:
+    seed = random.Random(6)
+    async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
+        async with linked(alice, bob):
+            await alice.library.put(NOTES, {"n": 1}, if_match=None)
+            await until_equal(alice, bob)
+        await alice.library.delete(NOTES, if_match=None)
+        if is_made_anew:
+            await alice.library.put(NOTES, {"n": 2}, if_match=None)
+        written = await bob.library.patch(NOTES, {"written": "in ignorance"}, if_match=None)
+        assert await bob.library.acknowledged(written, DURABLE, timeout=10) == DURABLE, "as far as bob can know"
+        async with linked(alice, bob):
+            with trio.fail_after(5), pytest.raises(Overtaken, match="notes/today was deleted before"):
+                await bob.library.acknowledged(written, replicated(1), timeout=10)
+            await until_equal(alice, bob)
+        assert await bob.json() == ({NOTES: {"n": 2}} if is_made_anew else {})
 
 
 async def test_a_document_from_before_the_link_can_be_acknowledged_too(autojump_clock: MockClock) -> None:

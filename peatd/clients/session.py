@@ -35,6 +35,8 @@ _CHUNK_BYTES = 16 * 1024
 """Read at once: some four hundred small updates, which take a few milliseconds."""
 _UNSETTLED = 256
 """Updates of one client that are being merged, beyond which it is not read from. Others wait behind no more of them."""
+UNREAD_BYTES = 2 * 1024 * 1024
+"""Waiting for a client, beyond which it is not read from: more than news leave there, so it asks and does not listen."""
 _CLOSE_DEADLINE = 1.0
 """Seconds for the close frame to leave and the client to close: a part of the five in which a node stops."""
 
@@ -86,6 +88,7 @@ class Session:
         self._size_bytes = 0
         self._unsettled = 0
         self._settled = trio.Event()
+        self._listens = trio.Event()
         self._ended = trio.Event()
         now = trio.current_time()
         self._budget = Budget(now)
@@ -160,7 +163,11 @@ class Session:
                 return
 
     async def _room(self) -> None:
-        """Backpressure: waits until this client's updates are worked off, and the engine and the store have room."""
+        """Backpressure: waits until this client takes its answers, until its updates are worked off, and until the
+        engine and the store have room."""
+        while self.line.waiting_bytes > UNREAD_BYTES:
+            self._listens = trio.Event()
+            await self._listens.wait()
         self._is_reading = False
         while self._unsettled > _UNSETTLED and self.closing is None:
             self._settled = trio.Event()
@@ -176,6 +183,8 @@ class Session:
                 return
             match event:
                 case BytesMessage():
+                    if event.frame_finished and not event.message_finished:
+                        self._spend()  # fragments may be empty, and without end
                     self._part(event.data, is_last=event.message_finished)
                 case TextMessage():
                     self.close(*closes.NOT_BINARY)
@@ -234,6 +243,7 @@ class Session:
         self.line.flush()
 
     def _has_room(self) -> None:
+        self._listens.set()
         for attendance in self._dialect.attendances:
             attendance.room.has_room(attendance.seat)
 

@@ -17,7 +17,15 @@ from peatd.client_tokens import mint
 from peatd.clients import closes, hocuspocus, protocol, states
 from peatd.clients.budget import BURST
 from peatd.clients.protocol import Presence, Step1, Update
-from peatd.clients.session import DEAD_AFTER, MAX_GREETING_BYTES, MAX_MESSAGE_BYTES, PING_INTERVAL, QUIET, Session
+from peatd.clients.session import (
+    DEAD_AFTER,
+    MAX_GREETING_BYTES,
+    MAX_MESSAGE_BYTES,
+    PING_INTERVAL,
+    QUIET,
+    UNREAD_BYTES,
+    Session,
+)
 from peatd.names import DocumentName
 from peatd.speakers import Told
 
@@ -348,6 +356,40 @@ async def test_a_client_that_floods_is_closed_and_one_that_writes_is_not(alice: 
             nursery.cancel_scope.cancel()
         await writer.send_event(Ping())
         await synced_again(writer)
+
+
+async def test_a_message_in_countless_fragments_is_a_flood(alice: Port) -> None:
+    async with alice.visit() as client, trio.open_nursery() as nursery:
+
+        async def send() -> None:
+            nothing = b"\x00\x80mask"  # RFC 6455 §5.4: to be continued
+            try:
+                await client.stream.send_all(b"\x02\x80mask")
+                for _ in range(100):
+                    await client.stream.send_all(nothing * 200)
+            except trio.BrokenResourceError:
+                pass  # it is being closed
+
+        nursery.start_soon(send)
+        assert await client.close_code() == closes.FLOODED
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_does_not_read_the_answers_is_not_read_from_until_it_does(alice: Port) -> None:
+    async with alice.visit("/hocuspocus") as client:
+        session = await only_session(alice)
+        count = int(BURST) - 100
+        question = hocuspocus.prefix("x" * 1000) + b"\x02\x00\x00"  # that is no document's name
+        questions = b"".join(client.ws.send(BytesMessage(question)) for _ in range(count))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.stream.send_all, questions)
+            while session.line.waiting_bytes <= UNREAD_BYTES:
+                await trio.lowlevel.checkpoint()
+            for _ in range(1000):
+                await trio.lowlevel.checkpoint()
+            assert session.line.waiting_bytes < UNREAD_BYTES + 100_000
+            for _ in range(count):
+                await client.receive()
 
 
 async def test_a_client_speaks_for_itself_only(alice: Port) -> None:

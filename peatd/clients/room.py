@@ -55,6 +55,8 @@ class Room:
         self._in_step: set[Seat] = set()
         self._news: list[tuple[bytes, Seat | None]] = []
         self._writer: Seat | None = None
+        self._submitted_bytes = 0
+        """Of updates that the engine has not answered yet: a limit that they pass together is passed."""
         self._making: dict[bytes, list[Seat]] = {}
         self._shared: WeakValueDictionary[bytes, Diff] = WeakValueDictionary()
         self._entry = self._living()
@@ -233,18 +235,20 @@ class Room:
             taken: is told the seq that makes it durable, and whether there was news in it.
         """
         key = self._key_to_write()
-        size_bytes = self._replication.store.size_bytes(self.name)
+        size_bytes = self._replication.store.size_bytes(self.name) + self._submitted_bytes + len(update)
         status = self._replication.store.status()
         if update == protocol.NOTHING:
             taken(self._replication.store.last_seq, False)
         elif not status.ready:
             failed(Unavailable(status.message or "the disk fails"))
-        elif size_bytes >= MAX_DOCUMENT_BYTES:
-            failed(TooLarge(f"{self.name} takes {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}"))
+        elif size_bytes > MAX_DOCUMENT_BYTES:
+            failed(TooLarge(f"{self.name} would take {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}"))
         else:
-            then = partial(self._merged, seat, key, taken)
+            self._submitted_bytes += len(update)
+            then = partial(self._merged, seat, key, len(update), taken)
+            refused = partial(self._refused, len(update), failed)
             documents = self._replication.documents
-            documents.submit(key, update, origin="client", then=then, failed=failed, former=self._former())
+            documents.submit(key, update, origin="client", then=then, failed=refused, former=self._former())
 
     async def has_capacity(self) -> None:
         """Returns when the engine and the store can take more. (While the disk fails, `write` says so.)"""
@@ -252,8 +256,11 @@ class Room:
         with suppress(Unavailable):
             await self._replication.store.room()
 
-    def _merged(self, seat: Seat, key: DocumentKey, taken: Callable[[int, bool], None], news: News) -> None:
+    def _merged(
+        self, seat: Seat, key: DocumentKey, size_bytes: int, taken: Callable[[int, bool], None], news: News
+    ) -> None:
         """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""
+        self._submitted_bytes -= size_bytes
         seq, is_news = self._replication.store.last_seq, not news.content.is_empty
         if is_news:
             self._writer = seat
@@ -266,6 +273,10 @@ class Room:
                 return
             seq = merged.seq
         taken(seq, is_news)
+
+    def _refused(self, size_bytes: int, failed: Callable[[PeatError], None], error: PeatError) -> None:
+        self._submitted_bytes -= size_bytes
+        failed(error)
 
     def covers(self, update: bytes) -> bool:
         """Whether a small update holds nothing that we lack."""

@@ -36,7 +36,7 @@ _CHUNK_BYTES = 16 * 1024
 _UNSETTLED = 256
 """Updates of one client that are being merged, beyond which it is not read from. Others wait behind no more of them."""
 UNREAD_BYTES = 2 * 1024 * 1024
-"""Waiting for a client, beyond which it is not read from: more than news leave there, so it asks and does not listen."""
+"""Waiting for a client, beyond which it is not read from: more than news leave, so it asks and does not listen."""
 _CLOSE_DEADLINE = 1.0
 """Seconds for the close frame to leave and the client to close: a part of the five in which a node stops."""
 

@@ -13,7 +13,7 @@ from fakes.replicas import Replica
 from trio.testing import MockClock
 
 from peatd.awareness import Told
-from peatd.clients import closes, protocol, states
+from peatd.clients import closes, protocol, room, states
 from peatd.clients.attendance import Attendance
 from peatd.clients.protocol import Presence, QueryAwareness, Step1, Update
 from peatd.clients.room import PIECE_BYTES
@@ -303,6 +303,25 @@ async def test_malformed_and_unheld_updates_end_it_with_a_reason(rooms: Rooms, a
     assert mallory.left is not None
     assert mallory.left[0] == closes.MALFORMED
     assert "more than it holds" in mallory.left[1]
+
+
+async def test_updates_that_are_too_much_together_are_refused_though_none_is_alone(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "MAX_DOCUMENT_BYTES", 1000)
+    mallory = Guest(rooms)
+    mallory.step_1()
+    for _ in range(4):
+        mallory.write("x" * 300)
+    assert mallory.left is not None
+    assert mallory.left[0] == closes.TOO_LARGE
+    bob = Guest(rooms)
+    bob.step_1()
+    await until(lambda: bob.text == "x" * 900)
+    assert replica.store.size_bytes(NOTES) <= 1000
+    bob.write("y")
+    await until(lambda: replica.store.size_bytes(NOTES) > 930)
+    assert bob.left is None
 
 
 async def test_a_reader_may_not_write_is_told_and_reads_on(

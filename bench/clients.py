@@ -11,12 +11,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import client_loads
 from bench.client_loads import Result
 from bench.services import OURS, Service, services
-from bench.table import Row, percentile
+from bench.table import Row, percentile, tails
 
 Load = Callable[[Service, str, bool], Result | None]
 
@@ -42,44 +43,52 @@ def measure(*, quick: bool) -> list[Row]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a thousand clients here, and at each server
     with tempfile.TemporaryDirectory() as made, services(Path(made), only_ours=quick) as (running, missing):
         for load, times in _LOADS:
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             results: dict[str, list[Result]] = defaultdict(list)
             for turn in range(1 if quick else times):
                 for service in running:
-                    result = load(service, f"{load.__name__}-{turn}", quick)
+                    result = _result(load, service, turn, quick)
                     if result is not None:
                         results[service.name].append(result)
-            print(f"clients, {load.__name__}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
+            took, used = time.perf_counter() - started, time.process_time() - used
+            busy = f"the crowd took {used / took:.0%} of a core; load {os.getloadavg()[0]:.1f}"
+            print(f"clients, {load.__name__}: {took:.1f} s; {busy}", file=sys.stderr)
             if results:
-                rows += _rows(results)
-    rows.append(Row("clients: load of the machine", os.getloadavg()[0], "", note="; ".join(missing)))
-    return rows
+                rows += _rows(results, busy)
+    return rows + [Row(f"clients: not measured, {lack}", 0.0, "") for lack in missing]
 
 
-def _rows(results: Mapping[str, Sequence[Result]]) -> list[Row]:
+def _result(load: Load, service: Service, turn: int, quick: bool) -> Result | None:
+    """None if it takes more than the service has; or can do, unless it is ours: that would be a fault."""
+    try:
+        return load(service, f"{load.__name__}-{turn}", quick)
+    except (OSError, RuntimeError, TimeoutError) as exc:
+        if service.name == OURS:
+            raise
+        print(f"clients, {load.__name__}: {service.name} failed: {exc}", file=sys.stderr)
+        return None
+
+
+def _rows(results: Mapping[str, Sequence[Result]], busy: str) -> list[Row]:
     """For each value of a load: ours beside the best of the others, then each of these."""
     rows = []
     for number, measured in enumerate(results[OURS][0].values):
-        values = {
-            name: _value([result.values[number].numbers for result in some], measured.share)
-            for name, some in results.items()
+        numbers = {
+            name: [one for result in some for one in result.values[number].numbers] for name, some in results.items()
         }
+        values = {name: percentile(all_, measured.share) for name, all_ in numbers.items()}
         others = {name: value for name, value in values.items() if name != OURS}
         best = (max if measured.more_is_better else min)(others, key=others.__getitem__, default=None)
         for name, value in values.items():
-            is_ours = name == OURS
-            rows.append(
-                Row(
-                    f"clients: {measured.what}, {name}",
-                    value,
-                    measured.unit,
-                    measured.target if is_ours else None,
-                    measured.more_is_better,
-                    beside=(best, others[best]) if is_ours and best is not None else None,
+            note = tails([number / 1000 for number in numbers[name]]) if measured.unit == "ms" else ""
+            row = Row(f"clients: {measured.what}, {name}", value, measured.unit, note=note)
+            if name == OURS:
+                row = replace(
+                    row,
+                    target=measured.target,
+                    more_is_better=measured.more_is_better,
+                    beside=None if best is None else (best, others[best]),
+                    note="; ".join(filter(None, (note, busy))),
                 )
-            )
+            rows.append(row)
     return rows
-
-
-def _value(numbers: Sequence[Sequence[float]], share: float) -> float:
-    return percentile([number for some in numbers for number in some], share)

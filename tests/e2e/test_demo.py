@@ -159,8 +159,8 @@ def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
         assert not running.place.exists()
 
 
-@pytest.mark.parametrize("what", ["node-2", "formation-secret"])
-def test_what_cannot_start_says_why(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(("what", "whose"), [("node-2", "node-2"), ("formation-secret", "node-[123]")])
+def test_what_cannot_start_says_why(tmp_path: Path, what: str, whose: str) -> None:
     place = tmp_path / "kept"
     place.mkdir()
     (place / what).write_text("not what should be here")
@@ -173,5 +173,5 @@ def test_what_cannot_start_says_why(tmp_path: Path, what: str) -> None:
         check=False,
     )
     assert (run.returncode, run.stdout) == (1, "")
-    assert "node-2 ended with exit code 2: peatd: " in run.stderr
+    assert re.search(f"{whose} ended with exit code 2: peatd: ", run.stderr)
     assert run.stderr.count("\n") == 2

@@ -30,6 +30,11 @@ nox.options.sessions = [
 ]
 nox.options.error_on_external_run = True
 
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Debian's. npm knows authorities of its own only, and those of this machine when it is told where they are."""
+if SYSTEM_CERTIFICATES.exists():
+    os.environ.setdefault("NODE_EXTRA_CA_CERTS", str(SYSTEM_CERTIFICATES))
+
 REQUIREMENTS = Path("requirements")
 VERSIONS = ("3.11", "3.12")
 KUBERNETES_VERSIONS = ("1.33", "1.37")

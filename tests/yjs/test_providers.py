@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from e2e.nodes import Formation, Node, formation_in, free_address, until, up, wait_linked
 from e2e.traces import read_trace
-from fakes.yjs import YjsClients, yjs_clients
+from fakes.yjs import YjsClients, with_cut_pairs, yjs_clients
 
 RECORDED = Path(__file__).parent.parent / "vectors" / "two_authors.json.gz"
 OTHERS = sorted(Path(os.environ.get("PEAT_TRACE_DIR") or os.devnull).glob("*.json.gz"))
@@ -98,9 +98,13 @@ def as_numbers(value: Any) -> Any:
 
 def wait_converged(yjs: YjsClients, mesh: Mesh, docs: list[int], name: str) -> None:
     def is_converged() -> bool:
-        first, *others = [seen_by_clients(yjs, doc) for doc in docs]
-        by_api = [seen_by_api(node, name) for node in mesh.nodes]
-        return all(other == first for other in others) and all(seen == first[:2] for seen in by_api)
+        by_clients = [seen_by_clients(yjs, doc) for doc in docs]
+        seen = [(document, roots) for document, roots, _ in by_clients]
+        clients_agree = all(one == seen[0] for one in seen)
+        seen += [seen_by_api(node, name) for node in mesh.nodes]
+        if not clients_agree:  # nor need they, about a pair that was cut
+            seen = [with_cut_pairs(one) for one in seen]
+        return len({vector for *_, vector in by_clients}) == 1 and all(one == seen[0] for one in seen)
 
     until(is_converged, f"all clients and the JSON of all nodes are equal in {name}")
 

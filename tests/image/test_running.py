@@ -61,7 +61,7 @@ def test_it_runs_as_the_manifests_have_it(container: Start, image: Image, tmp_pa
     environ |= {"PEAT_DISCOVERY": "none", "KUBERNETES_SERVICE_HOST": "192.0.2.1"}
     mounts = {places["formation-secret"]: secret}
     node = container("peat-mesh-0", *described.get("args", []), environ=environ, mounts=mounts).wait_ready()
-    assert listening(node) == {port("0.0.0.0", 8081), port("0.0.0.0", 11204)}
+    assert listening(node) == {port("0.0.0.0", one["containerPort"]) for one in described["ports"]}
     assert node.stop(STOP_WITHIN + float(environ["PEAT_DRAIN_DELAY"])) == 0
 
 

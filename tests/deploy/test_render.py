@@ -20,6 +20,7 @@ LEFT_OUT = {
     "no storage class",
     "an odd tag",
     "existing secret",
+    "no clients",
     "config",
     "no config",
     "static",

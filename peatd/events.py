@@ -105,9 +105,6 @@ class Wanted:
         )
 
 
-EVERYTHING = Wanted()
-
-
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What a reader is told now.

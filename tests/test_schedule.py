@@ -15,7 +15,7 @@ from peatd.engine.protocol import (
     Open,
     Opened,
     Panicked,
-    decode_requests,
+    decode_request,
 )
 from peatd.errors import Barred, Quarantined, Unavailable
 from peatd.names import DocumentKey
@@ -68,7 +68,7 @@ class Pipe:
             if isinstance(step, Load):
                 self.loads.append(step.key)
                 step = self.schedule.loaded(step, self.logs.get(step.key, EMPTY))
-            requests += decode_requests(frames.receive(step))
+            requests += map(decode_request, frames.receive(step))
         return requests
 
     def answer(self, *replies) -> None:

@@ -214,9 +214,5 @@ def decode_request(body: memoryview) -> Request:
     return _request_decoder.decode(body)
 
 
-def decode_requests(frames: Iterable[memoryview]) -> Iterator[Request]:
-    return map(_request_decoder.decode, frames)
-
-
 def decode_replies(frames: Iterable[memoryview]) -> Iterator[Reply]:
     return map(_reply_decoder.decode, frames)

@@ -6,17 +6,20 @@ which updates were merged: whoever records news there has a log that replays to 
 
 import os
 import sys
+import time
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
+from peatd.asked import Asked
 from peatd.engine import protocol
-from peatd.engine.protocol import Refused, Reply
+from peatd.engine.protocol import Reply
 from peatd.errors import PeatError, Unavailable
+from peatd.measures import Histogram
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.requests import (
@@ -33,7 +36,6 @@ from peatd.requests import (
     json_view,
     news,
     pieces,
-    refusal,
     told,
 )
 from peatd.schedule import Schedule
@@ -61,12 +63,16 @@ _MAX_WAITING = 4096
 _MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Unanswered requests of a worker beyond which callers wait: a tenth of a second's work, and bounded memory."""
 
+_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds. A small change takes a tenth of a millisecond, and waits for those before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """`message` says why it is not ready."""
+    """`message` says why it is not ready; `waiting` counts the requests that are not answered yet."""
 
     ready: bool
+    waiting: int
     restarts: int
     quarantined: int
     message: str | None
@@ -95,6 +101,9 @@ class Documents:
         deadline: seconds of processor time that a worker may take for a reply, and more for a large document. A
             hundred times what a small one takes; all documents of the worker wait meanwhile.
         command: starts a worker, for tests; the rest of its command line is appended.
+
+    Attributes:
+        merge_durations: of changes that were merged, from when they were asked.
     """
 
     def __init__(
@@ -110,6 +119,7 @@ class Documents:
         deadline: float = 2.0,
         command: Sequence[str] = (sys.executable, "-P", "-m", "peatd.engine"),
     ) -> None:
+        self.merge_durations = Histogram(_BOUNDS)
         arguments = ("--engine", engine, "--memory-bytes", str(memory_bytes), "--parent", str(os.getpid()))
         self._blames = [Blame(log.quarantine, shrunk or _ignore) for _ in range(workers)]
         self._workers = [
@@ -138,6 +148,7 @@ class Documents:
         messages = [worker.message for worker in self._workers if not worker.is_up]
         return EngineStatus(
             ready=not messages,
+            waiting=sum(worker.waiting for worker in self._workers),
             restarts=sum(worker.restarts for worker in self._workers),
             quarantined=sum(blame.quarantined for blame in self._blames),
             message=messages[0] if messages else None,
@@ -158,7 +169,7 @@ class Documents:
         Raises:
             DocumentEnded, MalformedUpdate, MissingUpdates, TooLarge, Quarantined, Unavailable: nothing was changed.
         """
-        asked = _Asked(lambda reply: then(news(reply)))
+        asked = Asked(self._timed(then))
         return await self._ask(apply_job(key, update, origin, asked.answered, asked.failed, former), asked)
 
     async def submit_apply(
@@ -185,7 +196,7 @@ class Documents:
         former: Collection[int] = (),
     ) -> None:
         """Queues an update; whoever has many awaits `room` now and then. One of `then` and `failed` is called, once."""
-        answered = told(lambda reply: then(news(reply)), failed)
+        answered = told(self._timed(then), failed)
         self._submit(lambda: apply_job(key, update, origin, answered, failed, former), failed)
 
     async def room(self, key: DocumentKey) -> None:
@@ -212,7 +223,7 @@ class Documents:
         Raises:
             InvalidEdit, TooLarge, Quarantined, Unavailable: nothing was changed.
         """
-        asked = _Asked(lambda reply: then(news(reply)))
+        asked = Asked(self._timed(then))
         return await self._ask(edit_job(key, edit, origin, asked.answered, asked.failed), asked)
 
     async def diff(self, key: DocumentKey, state_vector: bytes, then: Callable[[bytes], T]) -> T:
@@ -222,7 +233,7 @@ class Documents:
             MalformedUpdate: if it is not a state vector.
             Unavailable: if the engine cannot do it now.
         """
-        asked = _Asked(lambda reply: then(encoded(reply)))
+        asked = Asked(lambda reply: then(encoded(reply)))
         return await self._ask(diff_job(key, state_vector, asked.answered, asked.failed), asked)
 
     async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:
@@ -231,7 +242,7 @@ class Documents:
         Raises:
             Unavailable: if the engine cannot do it now.
         """
-        asked = _Asked(lambda reply: then(encoded(reply)))
+        asked = Asked(lambda reply: then(encoded(reply)))
         return await self._ask(Job(key, Task.SNAPSHOT, protocol.Snapshot, asked.answered, asked.failed), asked)
 
     async def read(self, key: DocumentKey, then: Callable[[JsonView], T]) -> T:
@@ -241,13 +252,24 @@ class Documents:
             InvalidEdit: if it is nested too deep, or in too many pieces, to be JSON.
             Unavailable: if the engine cannot do it now.
         """
-        asked = _Asked(lambda reply: then(json_view(reply)))
+        asked = Asked(lambda reply: then(json_view(reply)))
         return await self._ask(Job(key, Task.READ, protocol.Read, asked.answered, asked.failed), asked)
 
     def close(self, key: DocumentKey) -> None:
         """The document's life has ended: forget it, once all is done that was asked before."""
         with suppress(Unavailable):  # not running: nothing is remembered either
             self._worker(key).submit(Job(key, Task.CLOSE, protocol.Close, lambda _: None, lambda _: None))
+
+    def _timed(self, then: Callable[[News], T]) -> Callable[[Reply], T]:
+        """Takes the time from now until the reply of one that merges."""
+        begun = time.perf_counter()
+
+        def merged(reply: Reply) -> T:
+            found = news(reply)
+            self.merge_durations.observe(time.perf_counter() - begun)
+            return then(found)
+
+        return merged
 
     def _submit(self, job: Callable[[], Job], failed: Callable[[PeatError], object]) -> None:
         try:
@@ -256,39 +278,13 @@ class Documents:
         except PeatError as exc:
             failed(exc)
 
-    async def _ask(self, job: Job, asked: "_Asked[T]") -> T:
+    async def _ask(self, job: Job, asked: Asked[T]) -> T:
         worker = self._worker(job.key)
         worker.submit(job)
         return await asked.wait()
 
     def _worker(self, key: DocumentKey) -> Worker:
         return self._workers[zlib.crc32(key.name.encode()) % len(self._workers)]
-
-
-class _Asked(Generic[T]):
-    """A caller that waits for its reply. The reply is used when it comes, whether or not the caller still waits."""
-
-    def __init__(self, use: Callable[[Reply], T]) -> None:
-        self._use = use
-        self._is_done = trio.Event()
-        self._outcome: T | PeatError
-
-    def answered(self, reply: Reply) -> None:
-        try:
-            self._outcome = refusal(reply) if isinstance(reply, Refused) else self._use(reply)
-        except PeatError as exc:
-            self._outcome = exc
-        self._is_done.set()
-
-    def failed(self, error: PeatError) -> None:
-        self._outcome = error
-        self._is_done.set()
-
-    async def wait(self) -> T:
-        await self._is_done.wait()
-        if isinstance(self._outcome, PeatError):
-            raise self._outcome
-        return self._outcome
 
 
 def _ignore(_key: DocumentKey, _reach: bytes) -> None:

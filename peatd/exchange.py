@@ -146,7 +146,8 @@ class PeerExchange:
                     await self._updates(whole)
             case Durable():
                 for reached in message.documents:
-                    self.sync.heard_durable(_key(reached.name, reached.incarnation), reached.version)
+                    key = _key(reached.name, reached.incarnation)
+                    self._replication.heard_durable(self.sync, key, reached.version)
                 self._replication.confirmed()
                 self._agree()
             case State():

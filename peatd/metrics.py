@@ -4,38 +4,52 @@ Label values are bounded by the mesh (`peer` is a node id) or by us; a document'
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from peatd.api.views import PeerView
 from peatd.clients.listener import Reception
+from peatd.discovery.hybrid import HybridDiscovery
 from peatd.documents import Documents
 from peatd.events import EventLog
 from peatd.links import Links
-from peatd.measures import Durations, Kind, Measure, counter, gauge
+from peatd.measures import Durations, Histogram, Kind, Measure, counter, gauge
 from peatd.peers import PeerState
 from peatd.readiness import Report
 from peatd.replication import Replication
 
 
+@dataclass(frozen=True, slots=True)
 class Metrics:
-    """The measures of one node; a view of its parts."""
+    """The measures of one node; a view of its parts.
 
-    def __init__(self, replication: Replication, documents: Documents, links: Links, reception: Reception) -> None:
-        self._replication = replication
-        self._store = replication.store
-        self._documents = documents
-        self._links = links
-        self._reception = reception
+    Attributes:
+        lags: of the event loop, see `Watchdog`.
+    """
+
+    replication: Replication
+    documents: Documents
+    links: Links
+    reception: Reception
+    discovery: HybridDiscovery
+    events: EventLog
+    lags: Histogram
 
     def of_parts(self) -> Iterator[Measure | Durations]:
-        """Documents, store, engine, links and clients."""
+        """Documents, store, engine, links, clients, discovery, readers of events, and the loop that all run on."""
         yield from self._of_documents()
         yield from self._of_store()
         yield from self._of_engine()
         yield from self._of_links()
         yield from self._of_clients()
+        yield from self._of_discovery()
+        yield gauge("peat_event_readers", "Open streams of events.", self.events.reader_count)
+        yield counter(
+            "peat_event_resets_total", "Readers of events that were told that the past is gone.", self.events.resets
+        )
+        yield Durations("peat_loop_lag_seconds", "How late the event loop came to a beat; one each second.", self.lags)
 
-    def _of_documents(self) -> Iterator[Measure]:
-        table, merged = self._replication.table, self._replication.merged
+    def _of_documents(self) -> Iterator[Measure | Durations]:
+        table, merged = self.replication.table, self.replication.merged
         deleted = sum(1 for entry in table if entry.deleted)
         yield gauge("peat_documents", "Documents of this node.", len(table) - deleted)
         yield gauge("peat_tombstones", "Documents that were deleted, and are remembered as such.", deleted)
@@ -47,9 +61,20 @@ class Metrics:
             ("origin",),
         )
         yield counter("peat_news_bytes_total", "Size of the changes that were new here.", merged.size_bytes)
+        unreplicated = self.replication.unreplicated
+        yield gauge(
+            "peat_unreplicated_bytes",
+            "Size of the changes made here since the start that no peer is known to have on its disk.",
+            unreplicated.size_bytes,
+        )
+        yield Durations(
+            "peat_replication_delay_seconds",
+            "From a change made here until the first peer has it on its disk.",
+            unreplicated.delays,
+        )
 
     def _of_store(self) -> Iterator[Measure | Durations]:
-        store = self._store
+        store = self.replication.store
         status = store.status()
         yield gauge("peat_store_up", "1 while writes to the disk succeed.", status.ready)
         yield gauge("peat_store_pending_bytes", "Recorded and not on the disk yet.", status.pending_bytes)
@@ -57,18 +82,24 @@ class Metrics:
         yield counter("peat_store_records_total", "Changes recorded since the store was made.", store.last_seq)
         yield Durations("peat_store_sync_duration_seconds", "Group commits, fsync included.", store.sync_durations)
 
-    def _of_engine(self) -> Iterator[Measure]:
-        status = self._documents.status()
+    def _of_engine(self) -> Iterator[Measure | Durations]:
+        status = self.documents.status()
         yield gauge("peat_engine_up", "1 while all engine processes answer.", status.ready)
+        yield gauge("peat_engine_waiting_requests", "Asked of the engine and not answered yet.", status.waiting)
+        yield Durations(
+            "peat_engine_merge_duration_seconds",
+            "Until the engine had merged a change, what was before it included.",
+            self.documents.merge_durations,
+        )
         yield counter("peat_engine_restarts_total", "Engine processes that were replaced.", status.restarts)
         yield counter(
             "peat_quarantined_updates_total",
             "Updates that were set aside, in the life of the store.",
-            self._store.quarantined_count,
+            self.replication.store.quarantined_count,
         )
 
     def _of_links(self) -> Iterator[Measure]:
-        traffic = self._links.traffic()
+        traffic = self.links.traffic()
         yield counter("peat_links_total", "Links that came up.", traffic.links)
         for what, size_bytes, messages in (
             ("sent", traffic.sent_bytes, traffic.sent_messages),
@@ -78,7 +109,7 @@ class Metrics:
             yield counter(f"peat_link_{what}_messages_total", f"Messages {what} on links.", messages)
 
     def _of_clients(self) -> Iterator[Measure]:
-        reception = self._reception
+        reception = self.reception
         yield gauge("peat_clients", "Yjs clients that are connected.", reception.clients)
         yield gauge("peat_clients_owed", "Places at documents whose client is behind.", reception.rooms.owed())
         yield gauge(
@@ -86,6 +117,13 @@ class Metrics:
         )
         yield counter("peat_clients_refused_total", "Handshakes that were answered with an error.", reception.refused)
         yield counter("peat_clients_turned_away_total", "Connections without a place.", reception.turned_away)
+
+    def _of_discovery(self) -> Iterator[Measure]:
+        states = self.discovery.statuses()
+        ready = [((source,), state.ready) for source, state in states]
+        fresh = [((source,), state.ready and state.message is None) for source, state in states]
+        yield Measure("peat_discovery_ready", Kind.GAUGE, "1 once the source has had a list.", ready, ("source",))
+        yield Measure("peat_discovery_fresh", Kind.GAUGE, "1 while what the source says is of now.", fresh, ("source",))
 
 
 def of_node(version: str, node_id: str, uptime: float, report: Report) -> Iterator[Measure]:
@@ -95,12 +133,6 @@ def of_node(version: str, node_id: str, uptime: float, report: Report) -> Iterat
     yield gauge("peat_ready", "1 while the node is ready.", report.ready)
     checks = [((check.name,), check.ready) for check in report.checks]
     yield Measure("peat_check_ready", Kind.GAUGE, "1 while the readiness check passes.", checks, ("check",))
-
-
-def of_events(log: EventLog) -> Iterator[Measure]:
-    """Those who follow what happens here."""
-    yield gauge("peat_event_readers", "Open streams of events.", log.reader_count)
-    yield counter("peat_event_resets_total", "Readers of events that were told that the past is gone.", log.resets)
 
 
 def of_peers(views: Sequence[PeerView]) -> Iterator[Measure]:

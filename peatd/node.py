@@ -134,7 +134,15 @@ class _Node:
         self._watchdog = Watchdog()
         self._service_manager = ServiceManager(config.notify_socket, config.watchdog)
         keypair = credentials.keypair
-        metrics = Metrics(self._replication, self._documents, self._links, self._reception)
+        metrics = Metrics(
+            self._replication,
+            self._documents,
+            self._links,
+            self._reception,
+            self._discovery,
+            self._events,
+            self._watchdog.lags,
+        )
         self._status = NodeStatus(
             config,
             keypair,

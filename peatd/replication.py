@@ -26,6 +26,7 @@ from peatd.reach import Reach
 from peatd.store import Store
 from peatd.sync import PeerSync
 from peatd.table import DocumentTable, Entry
+from peatd.unreplicated import Unreplicated
 from peatd.update import check
 
 
@@ -88,6 +89,7 @@ class Replication:
         self.unsaved: set[DocumentName] = set()
         """Documents that have changed since their reach was last saved (upkeep.py)."""
         self.merged = MergedCount()
+        self.unreplicated = Unreplicated()
         self._subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
         self._unborn: dict[DocumentName, set[int]] = {}
@@ -105,7 +107,7 @@ class Replication:
             self.store.record(key, news.update)
             self.table.changed(entry, news.update, news.content, origin)
             self.unsaved.add(key.name)
-            self._count(news, origin)
+            self._count(entry, news, origin)
             self._owe(entry)
             for watcher in self._watchers:
                 watcher.changed(entry, news.update, origin)
@@ -190,6 +192,10 @@ class Replication:
                 subscriber.wake()
         return len({s.sync.device_id for s in self._subscribers if s.sync.is_durable(key, version)})
 
+    def heard_durable(self, sync: PeerSync, key: DocumentKey, version: int) -> None:
+        """This peer has it on its disk; `confirmed` is called once after all that it says at once."""
+        self.unreplicated.confirmed(key, sync.heard_durable(key, version), trio.current_time())
+
     def confirmed(self) -> None:
         """A peer has confirmed something."""
         self.confirmations.set()
@@ -206,14 +212,16 @@ class Replication:
         if not self._subscribers:
             self.table.forget_changes(entry, entry.version)
 
-    def _count(self, news: News, origin: DeviceId | None) -> None:
+    def _count(self, entry: Entry, news: News, origin: DeviceId | None) -> None:
         if origin is None:
             self.merged.from_here += 1
+            self.unreplicated.made(entry.key, entry.version, len(news.update), trio.current_time())
         else:
             self.merged.from_peers += 1
         self.merged.size_bytes += len(news.update)
 
     def _close(self, name: DocumentName) -> None:
+        self.unreplicated.ended(name)
         old = self.table.get(name)
         if old is not None and not old.deleted:
             self.documents.close(old.key)

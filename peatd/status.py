@@ -81,7 +81,6 @@ class NodeStatus:
         return [
             *metrics.of_node(self.version, self.node_id, self.uptime(), self.readiness()),
             *metrics.of_peers(self.peers()),
-            *metrics.of_events(self.events),
             *self._metrics.of_parts(),
         ]
 

@@ -89,10 +89,13 @@ class PeerSync:
         self._owed_diffs[entry.name] = None
         return False
 
-    def heard_durable(self, key: DocumentKey, version: int) -> None:
+    def heard_durable(self, key: DocumentKey, version: int) -> int:
+        """The version that the peer is now known to have on its disk; 0 if none of this incarnation."""
         known = self._known_of(key)
-        if known is not None:
-            known.durable = max(known.durable, min(version, known.sent))  # Invariant 2.
+        if known is None:
+            return 0
+        known.durable = max(known.durable, min(version, known.sent))  # Invariant 2.
+        return known.durable
 
     # What we want to say ---------------------------------------------------------------------------------------
 

@@ -8,10 +8,15 @@ from collections.abc import Callable
 
 import trio
 
+from peatd.measures import Histogram
+
 STUCK_AFTER = 60.0
 """Seconds of silence. A loaded machine may hold a loop up for a second; a minute is a fault."""
 
 _BEAT = 1.0
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""Seconds."""
+
 EXIT_CODE = 70
 """EX_SOFTWARE of sysexits.h."""
 
@@ -21,10 +26,14 @@ class Watchdog:
 
     A process that was stopped (SIGSTOP, a suspended machine) has not hung: while it stood still so did the watcher,
     which therefore counts its own ticks and not the clock's seconds.
+
+    Attributes:
+        lags: how much later than due the loop came to each beat: what everything on it waits at such a moment.
     """
 
     def __init__(self, *, stuck_after: float = STUCK_AFTER, end: Callable[[], None] | None = None) -> None:
         self.last_beat = time.monotonic()
+        self.lags = Histogram(_BOUNDS)
         self._end = end or _end_process
         self._ticks_allowed = max(1, round(stuck_after / _BEAT))
         self._stopped = threading.Event()
@@ -36,7 +45,9 @@ class Watchdog:
         try:
             while True:
                 self.last_beat = time.monotonic()
-                await trio.sleep(_BEAT)
+                due = trio.current_time() + _BEAT
+                await trio.sleep_until(due)
+                self.lags.observe(trio.current_time() - due)
         finally:
             self._stopped.set()
 

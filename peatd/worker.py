@@ -91,6 +91,11 @@ class Worker:
             self._is_closed = True
             self._schedule.give_up(Unavailable("the engine is shutting down"))
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are not answered."""
+        return self._schedule.waiting
+
     def submit(self, job: Job) -> None:
         """Queues it, behind all that was submitted before.
 

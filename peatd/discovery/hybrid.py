@@ -51,11 +51,15 @@ class HybridDiscovery:
         names = (source.source for source, seen in zip(self._sources, self._seen, strict=True) if node_id in seen)
         return tuple(dict.fromkeys(names))
 
+    def statuses(self) -> Sequence[tuple[str, DiscoveryStatus]]:
+        """Of each source, by its name."""
+        return [(source.source, source.status()) for source in self._sources]
+
     def status(self) -> DiscoveryStatus:
         """Ready when all sources are; the message says of which source each part is."""
         if not self._started:
             return DiscoveryStatus(False, "not started")
-        states = [(source.source, source.status()) for source in self._sources]
+        states = self.statuses()
         messages = [f"{name}: {state.message}" for name, state in states if state.message]
         return DiscoveryStatus(all(state.ready for _, state in states), "; ".join(messages) or None)
 

@@ -35,6 +35,14 @@ def test_metrics_count_what_was_done(own: list[Node]) -> None:
     assert found["peat_peer_rtt_seconds", "bob"] > 0
     assert found["peat_link_sent_bytes_total",] > 0
     assert found["peat_store_sync_duration_seconds_count",] > 0
+    assert found["peat_engine_merge_duration_seconds_count",] >= 2
+    assert theirs["peat_engine_merge_duration_seconds_count",] >= 2
+    assert found["peat_engine_waiting_requests",] == 0
+    assert (found["peat_unreplicated_bytes",], theirs["peat_unreplicated_bytes",]) == (0, 0)
+    assert found["peat_replication_delay_seconds_count",] == 2
+    assert theirs["peat_replication_delay_seconds_count",] == 0
+    assert (found["peat_discovery_ready", "static"], found["peat_discovery_fresh", "static"]) == (1, 1)
+    until(lambda: scrape(alice)["peat_loop_lag_seconds_count",] > 0, "the loop's lag is measured")
     until(lambda: scrape(alice)["peat_peer_owed_documents", "bob"] == 0, "nothing is owed")
 
 
@@ -47,3 +55,14 @@ def test_what_went_over_a_link_is_counted_after_its_end(own: list[Node]) -> None
     after = scrape(alice)
     assert after["peat_link_sent_bytes_total",] >= before["peat_link_sent_bytes_total",]
     assert after["peat_links_total",] >= before["peat_links_total",] >= 2
+
+
+def test_what_no_peer_has_is_told(own: list[Node]) -> None:
+    alice, *others = own
+    for node in others:
+        node.kill()
+    until(lambda: scrape(alice)["peat_peers", "linked"] == 0, "alice is alone")
+    alice.write("PUT", "notes/a", {"n": 1})
+    assert scrape(alice)["peat_unreplicated_bytes",] > 0
+    others[0].start()
+    until(lambda: scrape(alice)["peat_unreplicated_bytes",] == 0, "a peer has it")

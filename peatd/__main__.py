@@ -1,5 +1,6 @@
 """`peatd`: settings, log, event loop, signals, exit codes."""
 
+import errno
 import faulthandler
 import gc
 import os
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
 
 EXIT_STOPPED, EXIT_FAULT, EXIT_USAGE, EXIT_SECOND_SIGNAL = 0, 1, 2, 130
 
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What a disk or a machine says of its state, and not of a setting: the next start may do without anyone's changing
+one. Whoever starts us must not take it for final, as systemd's `RestartPreventExitStatus=2` would."""
+
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> None:
     """Runs one node until SIGTERM or SIGINT; a second signal ends the process at once.
 
-    Exit codes: 0 after an orderly stop, 1 fault, 2 usage or configuration, 130 second signal.
+    Exit codes: 0 after an orderly stop, 1 fault (the disk's, too: starting again may help), 2 usage or configuration,
+    130 second signal.
     """
     for number in _STOPPING:
         signal.signal(number, _stop_before_start)
@@ -135,7 +141,16 @@ def _first(group: BaseExceptionGroup[Exception]) -> Exception:
 
 def _refuse(error: Exception) -> int:
     sys.stderr.write(f"peatd: {error}\n")
-    return EXIT_USAGE
+    return EXIT_FAULT if _may_pass(error) else EXIT_USAGE
+
+
+def _may_pass(error: Exception) -> bool:
+    from peatd.errors import StoreDamaged, StoreUnavailable
+
+    cause = error.__cause__
+    return isinstance(error, StoreUnavailable | StoreDamaged) or (
+        isinstance(cause, OSError) and cause.errno in _PASSING
+    )
 
 
 if __name__ == "__main__":

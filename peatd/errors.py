@@ -20,8 +20,9 @@ PeatError
 ├── Unavailable               ours, for now: draining, disk full, engine restarting (503)
 │   ├── AckTimeout            the change is made, the asked rung was not reached   (504)
 │   └── Barred                the engine failed at it, and would again             (503)
-├── StoreError                the disk's or the directory's                        (503)
-│   ├── StoreDamaged          pages of its file are bad; the next start saves the rest
+├── StoreError                the disk's or the directory's                        (503, exit 2)
+│   ├── StoreUnavailable      its disk is full, failing or read-only: a later start may do   (exit 1)
+│   ├── StoreDamaged          pages of its file are bad; the next start saves the rest   (exit 1)
 │   ├── StoreLocked           another daemon has the directory                     (exit 2)
 │   └── StoreSchemaError      written by a newer peatd                             (exit 2)
 ├── PeerError                 the other node's
@@ -129,6 +130,10 @@ class Barred(Unavailable):
 
 class StoreError(PeatError):
     """The store cannot be opened or read."""
+
+
+class StoreUnavailable(StoreError):
+    """The disk does not let us, for now: it is full, failing or read-only. Who starts us may try again."""
 
 
 class StoreDamaged(StoreError):

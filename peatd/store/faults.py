@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from peatd.errors import StoreDamaged, StoreError
+from peatd.errors import StoreDamaged, StoreError, StoreUnavailable
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
 """No statement of ours breaks a constraint, unless an index disagrees with its table."""
@@ -21,6 +21,16 @@ _ADVICE = {
     **dict.fromkeys(_DAMAGE, "restart peatd: it then saves all rows that can be read"),
     sqlite3.SQLITE_NOTADB: "move the file away, or choose another --data-dir",
 }
+_PASSING = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+)
+"""What may be over at the next try without anyone's changing a setting."""
+
 _OTHERWISE = "look at its disk, then restart peatd"
 
 
@@ -30,7 +40,8 @@ def is_of_the_disk(exc: sqlite3.Error) -> bool:
 
 
 def fault(what: str, path: Path, exc: sqlite3.Error) -> StoreError:
-    """The error to raise for one of SQLite's: a `StoreDamaged` if pages of the file are bad.
+    """The error to raise for one of SQLite's: a `StoreDamaged` if pages of the file are bad, a `StoreUnavailable` if it
+    may be over at the next try.
 
     Args:
         what: what we could not do to the file: "write to".
@@ -40,4 +51,6 @@ def fault(what: str, path: Path, exc: sqlite3.Error) -> StoreError:
     # The low byte is the error, the rest its variety: SQLITE_IOERR_FSYNC is a SQLITE_IOERR.
     advice = _ADVICE.get(code) or _ADVICE.get(code & 0xFF, _OTHERWISE)
     message = f"cannot {what} {path}: {exc}{f' ({name})' if name else ''}: {advice}"
-    return StoreDamaged(message) if code & 0xFF in _DAMAGE else StoreError(message)
+    if code & 0xFF in _DAMAGE:
+        return StoreDamaged(message)
+    return StoreUnavailable(message) if code & 0xFF in _PASSING else StoreError(message)

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from peatd.errors import StoreDamaged, StoreError
+from peatd.errors import StoreDamaged, StoreError, StoreUnavailable
 from peatd.store.faults import fault
 from peatd.store.schema import AUTO_VACUUM, DAMAGE_SEEN, FILE, connect, create_tables
 
@@ -66,9 +66,8 @@ def salvage(directory: Path, *, version: str) -> None:
         problem = fault("save what can be read of", path, exc) if isinstance(exc, sqlite3.Error) else exc
         if isinstance(problem, StoreDamaged):  # whose advice is to try just this
             problem = StoreError(f"nothing can be read of {path}: {exc}: restore it from a copy")
-        raise StoreError(
-            f"{problem}; or move the file away: the node then fetches its documents from its peers"
-        ) from exc
+        kind = StoreUnavailable if isinstance(problem, StoreUnavailable) else StoreError
+        raise kind(f"{problem}; or move the file away: the node then fetches its documents from its peers") from exc
     _swap(directory)
     _log.error("store_salvaged", damaged_file=str(directory / _DAMAGED), rows=rows)
 

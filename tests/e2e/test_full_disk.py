@@ -144,3 +144,23 @@ def test_it_stops_in_order_on_a_full_disk(pair: list[Node], disk: Disk) -> None:
     disk.free(alice)
     alice.start().wait_ready()
     assert alice.document("full/first") == {"n": 1}
+
+
+@pytest.mark.parametrize("disk", [small_volume], indirect=True, ids=["volume"])
+@pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
+def test_a_start_on_a_full_disk_is_no_mistake_of_the_settings(alice: Node, disk: Disk, is_killed: bool) -> None:
+    """Exit code 1: who starts it (systemd's `RestartPreventExitStatus=2`) goes on trying until there is space."""
+    alice.start().wait_ready()
+    alice.write("PUT", "full/first", {"n": 1})
+    alice.kill() if is_killed else alice.stop()
+    disk.fill(alice)
+    before = alice.log()
+    assert alice.start().process is not None
+    assert alice.process is not None
+    assert alice.process.wait(20) == 1
+    (line,) = alice.log().removeprefix(before).splitlines()
+    assert line.startswith("peatd: ")
+    assert "space" in line
+    disk.free(alice)
+    alice.start().wait_ready()
+    assert alice.document("full/first") == {"n": 1}

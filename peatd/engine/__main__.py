@@ -49,7 +49,9 @@ def main() -> int:
 
 
 def _tie_to_parent(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the node's to obey
+    # Ctrl-C in a terminal, and what stops a whole group of processes, is the node's to obey: it ends us when it can.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(0)  # it died before the line above

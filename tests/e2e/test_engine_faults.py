@@ -49,7 +49,7 @@ def undisturbed(formation: Formation) -> Iterator[list[Node]]:
             until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "the engine has ended with its node")  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
 def test_an_engine_that_dies_or_stops_under_load_loses_nothing(undisturbed: list[Node], number: signal.Signals) -> None:
     chance = random.Random(number)
     undisturbed[0].write("PUT", "engine/shared", {"nested": {}}, "?ack=replicated:1")

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
@@ -153,3 +154,17 @@ def test_a_signal_while_its_engine_does_not_come_up_ends_it_too(formation: Forma
     os.kill(engine, signal.SIGSTOP)
     alice.stop(number)
     assert left_behind(alice) == []
+
+
+def test_a_signal_to_the_whole_group_stops_it_in_order(formation: Formation) -> None:
+    """As a shell, `timeout` or a supervisor sends it: the engine leaves it to its node, which still needs it."""
+    alice = formation.node("alice")
+    alice.before_exec = os.setsid
+    alice.start().wait_ready()
+    alice.write("PUT", "stop/a", {"n": 1})
+    engines = alice.engine_pids()
+    os.killpg(alice.pid, signal.SIGTERM)
+    alice.wait_stopped()
+    assert not alice.has_logged("engine.ended")
+    for pid in engines:
+        until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "its engine has ended with it")  # type: ignore[misc]

@@ -34,7 +34,7 @@ class DirectoryLock:
                 f"{directory} is in use by {_holder(self.path)}: stop it, or give this one its own --data-dir"
             ) from exc
         except OSError as exc:
-            raise StoreError(f"cannot use {directory} as data directory: {exc.strerror}: {_advice(exc)}") from exc
+            raise StoreError(f"cannot use {directory} as data directory: {exc.strerror}: {advice(exc)}") from exc
         self._sign()
 
     def holds(self) -> bool:
@@ -101,7 +101,8 @@ def _holder(path: Path) -> str:
     return f"process {pid}"
 
 
-def _advice(exc: OSError) -> str:
+def advice(exc: OSError) -> str:
+    """What to do about a directory or a file in it that the disk does not give us."""
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "make it writable for this user, or choose another --data-dir"
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):

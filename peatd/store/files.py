@@ -8,6 +8,7 @@ from peatd.errors import StoreDamaged
 from peatd.store.directory import DirectoryLock
 from peatd.store.opening import Contents
 from peatd.store.reading import Reader
+from peatd.store.recovery import mend_log
 from peatd.store.salvage import finish_salvage, is_damaged, salvage
 from peatd.store.schema import open_file
 from peatd.store.writing import Writer
@@ -27,6 +28,7 @@ class Files:
         lock = DirectoryLock(directory)
         try:
             finish_salvage(directory)
+            mend_log(directory)
             if is_damaged(directory):
                 salvage(directory, version=__version__)
             try:

@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 
 from peatd.errors import StoreError, StoreSchemaError
+from peatd.store.directory import advice
 from peatd.store.faults import fault
 
 FILE = "peat.db"
@@ -61,7 +62,7 @@ def open_file(directory: Path, *, version: str) -> sqlite3.Connection:
             connection.close()
             raise
     except OSError as exc:
-        raise StoreError(f"cannot open {path}: {exc.strerror}: make it writable for this user") from exc
+        raise StoreError(f"cannot open {path}: {exc.strerror}: {advice(exc)}") from exc
     except sqlite3.Error as exc:
         raise fault("open", path, exc) from exc
     return connection

@@ -70,9 +70,10 @@ def _run_node(settings: "Config") -> int:
     import structlog
     import trio
 
-    from peatd import node
+    from peatd import node, surroundings
     from peatd.errors import ConfigError, DiscoveryError, StoreError
 
+    surroundings.allow_open_files()
     # A service manager ends what hangs by SIGABRT: where it hung is then in its log.
     faulthandler.enable()
     # Measured: with the objects of the imports frozen and fewer collections, a message costs half.

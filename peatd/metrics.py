@@ -11,6 +11,7 @@ from peatd.clients.listener import Reception
 from peatd.discovery.hybrid import HybridDiscovery
 from peatd.documents import Documents
 from peatd.events import EventLog
+from peatd.limits import LimitHits
 from peatd.links import Links
 from peatd.measures import Durations, Histogram, Kind, Measure, counter, gauge
 from peatd.peers import PeerState
@@ -33,9 +34,10 @@ class Metrics:
     discovery: HybridDiscovery
     events: EventLog
     lags: Histogram
+    hits: LimitHits
 
     def of_parts(self) -> Iterator[Measure | Durations]:
-        """Documents, store, engine, links, clients, discovery, readers of events, and the loop that all run on."""
+        """Documents, store, engine, links, clients, discovery, readers of events, the loop that all run on, and limits."""
         yield from self._of_documents()
         yield from self._of_store()
         yield from self._of_engine()
@@ -47,6 +49,9 @@ class Metrics:
             "peat_event_resets_total", "Readers of events that were told that the past is gone.", self.events.resets
         )
         yield Durations("peat_loop_lag_seconds", "How late the event loop came to a beat; one each second.", self.lags)
+        counts = [((limit.value,), count) for limit, count in self.hits.counts.items()]
+        meaning = "What was refused or had to wait for a limit's sake."
+        yield Measure("peat_limit_hits_total", Kind.COUNTER, meaning, counts, ("limit",))
 
     def _of_documents(self) -> Iterator[Measure | Durations]:
         table, merged = self.replication.table, self.replication.merged

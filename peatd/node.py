@@ -26,7 +26,7 @@ from peatd.api.token import create_token
 from peatd.awareness import Awareness
 from peatd.claims import Claim
 from peatd.clients.door import Door
-from peatd.clients.listener import Reception, serve_clients
+from peatd.clients.listener import Reception, room_for_clients, serve_clients
 from peatd.clients.rooms import Rooms
 from peatd.config import Config
 from peatd.dialer import Dialer
@@ -41,6 +41,7 @@ from peatd.hosts import is_loopback
 from peatd.identity import Keypair
 from peatd.keyfile import load_keypair
 from peatd.leaving import take_leave
+from peatd.limits import LimitHits
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.metrics import Metrics
@@ -53,6 +54,7 @@ from peatd.runtime_files import remove, write_node_file
 from peatd.service_manager import ServiceManager
 from peatd.status import NodeStatus
 from peatd.store import Store
+from peatd.surroundings import open_files
 from peatd.transport.dial import dial
 from peatd.transport.link import Link
 from peatd.transport.listener import listen
@@ -123,7 +125,9 @@ class _Node:
         )
         self._replication = Replication(store, self._documents)
         awareness = Awareness()
-        self._reception = Reception(Rooms(self._replication, awareness), self._drain)
+        self._hits = hits = LimitHits()
+        rooms = Rooms(self._replication, awareness)
+        self._reception = Reception(rooms, self._drain, max_clients=room_for_clients(open_files()), hits=hits)
         self._upkeep = Upkeep(self._replication)
         self._events = EventLog(instance[:8].hex())
         self._replication.watch(self._events)
@@ -142,6 +146,7 @@ class _Node:
             self._discovery,
             self._events,
             self._watchdog.lags,
+            hits,
         )
         self._status = NodeStatus(
             config,
@@ -175,7 +180,7 @@ class _Node:
                     locks = Locks(token, self._credentials.formation.client_token_keys())
                     app = create_app(self._status, locks, config.demo_page)
                     unix = config.data_dir / "api.sock"
-                    bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix))
+                    bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix, hits=self._hits))
                     self._status.listening["api"] = bound.tcp[0]
                 if not starting.cancelled_caught:
                     await self._mesh(stopping, token)
@@ -194,7 +199,7 @@ class _Node:
                 dialer.arrived(link.peer, link.address.host)
                 await self._links.keep(link)
 
-            listening = partial(listen, self._config.bind, self._credentials, self._hello, welcome)
+            listening = partial(listen, self._config.bind, self._credentials, self._hello, welcome, hits=self._hits)
             self._status.listening["mesh"] = (await mesh.start(listening))[0]
             if self._config.clients is not None:
                 serving = partial(serve_clients, self._config.clients, self._reception, partial(self._door, token))

@@ -3,10 +3,12 @@
 The environment is an argument; only `config.py` reads it. Each default comes with the words that say whence it is.
 """
 
+import contextlib
 import importlib.util
 import os
 import platform
 import pwd
+import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,3 +110,15 @@ def _home(environ: Mapping[str, str]) -> Path | None:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
         return None
+
+
+def open_files() -> int:
+    """How many files this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def allow_open_files() -> None:
+    """Takes as many as the system lets us have: the lower, soft limit is there for programs that use select(2)."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

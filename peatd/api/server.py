@@ -3,11 +3,9 @@
 Ours: the sockets, the accept loop, the deadlines and the end. hypercorn's: what happens on one connection.
 """
 
-import errno
 from contextlib import ExitStack
 from pathlib import Path
 
-import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
@@ -17,15 +15,11 @@ from quart_trio import QuartTrio
 from peatd.api.connection import Connection, Limits
 from peatd.api.guard import MAX_HEADER_BYTES, GuardedApp, HypercornLog
 from peatd.api.sockets import Bound, Door, open_doors
+from peatd.limits import Limit, LimitHits
 from peatd.names import Address
-
-log = structlog.get_logger("peatd.api")
+from peatd.transport.accepting import accept
 
 DEFAULT_LIMITS = Limits()
-
-_OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_ROOM_INTERVAL = 0.1
-"""Seconds until accepting is tried again when the process has no file descriptor left; trio's own choice."""
 
 
 async def serve(
@@ -34,6 +28,7 @@ async def serve(
     tcp: Address | None,
     unix: Path | None,
     limits: Limits = DEFAULT_LIMITS,
+    hits: LimitHits | None = None,
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves until cancelled; `started()` tells where, once every socket listens.
@@ -48,11 +43,12 @@ async def serve(
     Raises:
         ConfigError: if an address cannot be had, or a live daemon has the unix socket.
     """
+    hits = hits or LimitHits()
     config, context = _hypercorn_config(), WorkerContext(max_requests=None)
     with ExitStack() as sockets:
         doors, bound = await open_doors(sockets, tcp, unix)
         async with trio.open_nursery() as nursery:
-            lobbies = [_Lobby(GuardedApp(app), config, context, limits, door, nursery) for door in doors]
+            lobbies = [_Lobby(GuardedApp(app), config, context, limits, door, hits, nursery) for door in doors]
             try:
                 async with trio.open_nursery() as accepting:
                     for lobby in lobbies:
@@ -81,6 +77,7 @@ class _Lobby:
         context: WorkerContext,
         limits: Limits,
         door: Door,
+        hits: LimitHits,
         nursery: trio.Nursery,
     ) -> None:
         self._app = app
@@ -88,22 +85,15 @@ class _Lobby:
         self._context = context
         self._limits = limits
         self._door = door
+        self._hits = hits
         self._nursery = nursery
-        self._is_full = False
         self.open: set[Connection] = set()
         self.emptied = trio.Event()
 
     async def receive(self) -> None:
         """Accepts for ever."""
         while True:
-            try:
-                stream = await self._door.listener.accept()
-            except OSError as exc:
-                if exc.errno not in _OUT_OF_ROOM:
-                    raise
-                log.warning("api.cannot_accept", reason=exc.strerror)
-                await trio.sleep(_ROOM_INTERVAL)
-                continue
+            stream = await accept(self._door.listener, self._hits)
             if self._has_room():
                 self._nursery.start_soon(self._converse, self._connection(stream))
             else:
@@ -123,11 +113,9 @@ class _Lobby:
                 self.emptied.set()
 
     def _has_room(self) -> bool:
-        was_full, self._is_full = self._is_full, len(self.open) >= self._limits.connections
-        if self._is_full and not was_full:
-            log.warning("api.full", connections=len(self.open), private=self._door.entrance.private)
-        if not self._is_full:
+        if len(self.open) < self._limits.connections:
             return True
+        self._hits.hit(Limit.API_CONNECTIONS, f"{len(self.open)} are open: the one that is idle longest makes room")
         idle = [(since, connection) for connection in self.open if (since := connection.idle_since) is not None]
         if not idle:
             return False

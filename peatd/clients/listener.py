@@ -4,13 +4,11 @@ Quart and hypercorn are not involved: they deliver 15,000 messages a second wher
 inflate what a client has compressed before they look at its size.
 """
 
-import errno
 import time
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-import structlog
 import trio
 
 from peatd.clients import closes
@@ -24,20 +22,26 @@ from peatd.clients.session import Dialect, Session
 from peatd.clients.y_websocket import YWebsocket
 from peatd.drain import Drain
 from peatd.errors import Unavailable
+from peatd.limits import Limit, LimitHits
 from peatd.names import Address
+from peatd.transport.accepting import accept
 from peatd.transport.binding import bind_sockets, peer_address
-
-log = structlog.get_logger()
 
 MAX_CLIENTS = 10_000
 """Connections; 40 KB each when they are idle."""
 MAX_HANDSHAKES = 256
 """Of them in their handshake."""
+_OTHERS_FILES = 800
+"""File descriptors that clients leave to the rest of the node: 512 connections to the API, 64 handshakes of the mesh,
+as many links and more, the store, the engine."""
 _CLOSED = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "this node stops: connect to another")
 _TICK = 1.0
 
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_EXHAUSTED_PAUSE = 0.1
+
+def room_for_clients(open_files: int) -> int:
+    """How many there is a place for in a process that may open so many files. They take none of what the others need,
+    and where there is little, at least a quarter."""
+    return min(MAX_CLIENTS, max(open_files - _OTHERS_FILES, open_files // 4))
 
 
 async def serve_clients(
@@ -67,15 +71,7 @@ async def serve_clients(
 async def _accept(listener: trio.SocketListener, reception: "Reception", door: Door, nursery: trio.Nursery) -> None:
     async with listener:
         while True:
-            try:
-                stream = await listener.accept()
-            except OSError as exc:
-                if exc.errno not in _EXHAUSTED:
-                    raise
-                log.warning("clients.cannot_accept", reason=exc.strerror)
-                await trio.sleep(_EXHAUSTED_PAUSE)
-                continue
-            nursery.start_soon(reception.receive, stream, door)
+            nursery.start_soon(reception.receive, await accept(listener, reception.hits), door)
 
 
 class Reception:
@@ -86,7 +82,11 @@ class Reception:
         refused: handshakes that were answered with a status.
     """
 
-    def __init__(self, rooms: Rooms, drain: Drain) -> None:
+    def __init__(
+        self, rooms: Rooms, drain: Drain, *, max_clients: int = MAX_CLIENTS, hits: LimitHits | None = None
+    ) -> None:
+        self.hits = hits or LimitHits()
+        self._max_clients = max_clients
         self.turned_away = 0
         self.refused = 0
         self.rooms = rooms
@@ -108,7 +108,8 @@ class Reception:
 
     async def receive(self, stream: trio.SocketStream, door: Door) -> None:
         """Serves one connection until it has ended."""
-        if self._handshakes >= MAX_HANDSHAKES or len(self._sessions) >= MAX_CLIENTS:
+        if (full := self._full()) is not None:
+            self.hits.hit(*full)
             self.turned_away += 1
             await trio.aclose_forcefully(stream)
             return
@@ -129,6 +130,13 @@ class Reception:
             await trio.aclose_forcefully(stream)
         finally:
             self._sessions.discard(session)
+
+    def _full(self) -> tuple[Limit, str] | None:
+        if len(self._sessions) >= self._max_clients:
+            return Limit.CLIENTS, f"{self._max_clients} are connected: others are turned away"
+        if self._handshakes >= MAX_HANDSHAKES:
+            return Limit.CLIENT_HANDSHAKES, f"{MAX_HANDSHAKES} are in progress: others are turned away"
+        return None
 
     def _judge(self, door: Door, visit: Visit) -> Rights:
         try:

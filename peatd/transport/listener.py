@@ -5,14 +5,15 @@ listen
    └─ _admit, per connection   handshake, then `on_link` with the link
 """
 
-import errno
 from collections.abc import Awaitable, Callable
 
 import structlog
 import trio
 
 from peatd.errors import HandshakeError
+from peatd.limits import Limit, LimitHits
 from peatd.names import Address
+from peatd.transport.accepting import accept
 from peatd.transport.admission import PATIENCE, Admission, Attempt, Repetitions
 from peatd.transport.binding import bind_sockets, peer_address
 from peatd.transport.establish import receive
@@ -22,10 +23,6 @@ from peatd.wire.messages import Hello
 
 log = structlog.get_logger()
 
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_EXHAUSTED_PAUSE = 0.1
-"""Seconds until `accept` is tried again when there are no descriptors: trio's own number."""
-
 
 async def listen(
     bind: Address,
@@ -33,6 +30,7 @@ async def listen(
     hello: Hello,
     on_link: Callable[[Link], Awaitable[None]],
     *,
+    hits: LimitHits | None = None,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Listens until cancelled; reports the bound addresses once connections can come. Failed handshakes are logged.
@@ -43,7 +41,7 @@ async def listen(
     Raises:
         ConfigError: if the address cannot be bound.
     """
-    door = _Door(credentials, hello, on_link)
+    door = _Door(credentials, hello, on_link, hits or LimitHits())
     listeners = await bind_sockets(bind)
     async with trio.open_nursery() as nursery:
         for listener in listeners:
@@ -54,21 +52,16 @@ async def listen(
 async def _accept(listener: trio.SocketListener, door: "_Door", nursery: trio.Nursery) -> None:
     async with listener:
         while True:
-            try:
-                stream = await listener.accept()
-            except OSError as exc:
-                if exc.errno not in _EXHAUSTED:
-                    raise
-                door.complain("", "exhausted", exc.strerror or str(exc))
-                await trio.sleep(_EXHAUSTED_PAUSE)
-            else:
-                nursery.start_soon(door.admit, stream)
+            nursery.start_soon(door.admit, await accept(listener, door.hits))
 
 
 class _Door:
     """What the connections of one `listen` share."""
 
-    def __init__(self, credentials: Credentials, hello: Hello, on_link: Callable[[Link], Awaitable[None]]) -> None:
+    def __init__(
+        self, credentials: Credentials, hello: Hello, on_link: Callable[[Link], Awaitable[None]], hits: LimitHits
+    ) -> None:
+        self.hits = hits
         self._credentials = credentials
         self._hello = hello
         self._on_link = on_link
@@ -95,7 +88,7 @@ class _Door:
         scope = trio.CancelScope()
         attempt = Attempt(address.host, trio.current_time(), scope.cancel)
         if not self._admission.admit(attempt):
-            self.complain(address.host, "busy", f"{self._admission.turned_away} connections turned away so far")
+            self.hits.hit(Limit.MESH_HANDSHAKES, f"too many at once, the last from {address.host}: turned away")
             await trio.aclose_forcefully(stream)
             return None
         link = None
@@ -103,14 +96,14 @@ class _Door:
             with scope:
                 link = await receive(stream, self._credentials, self._hello, address)
         except HandshakeError as exc:
-            self.complain(address.host, exc.code, str(exc))
+            self._complain(address.host, exc.code, str(exc))
         finally:
             self._admission.release(attempt)
         if scope.cancelled_caught:
-            self.complain(address.host, "slow", f"not done in {PATIENCE:.0f} s, it made room for a newer connection")
+            self._complain(address.host, "slow", f"not done in {PATIENCE:.0f} s, it made room for a newer connection")
         return link
 
-    def complain(self, host: str, code: str, reason: str) -> None:
+    def _complain(self, host: str, code: str, reason: str) -> None:
         unsaid = self._repetitions.count(host, code, trio.current_time())
         if unsaid is not None:
-            log.warning("handshake failed", host=host or None, code=code, reason=reason, repeated=unsaid)
+            log.warning("handshake failed", host=host, code=code, reason=reason, repeated=unsaid)

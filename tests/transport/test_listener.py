@@ -155,7 +155,8 @@ async def test_two_hundred_silent_connections_disturb_no_link() -> None:
             await until(lambda: any(line.get("code") == "closed" for line in logs))
             await (await dial_bob(bob)).stream.aclose()
             nursery.cancel_scope.cancel()
-    assert sorted((line["code"], line["repeated"]) for line in logs) == [("busy", 0), ("closed", 0)]
+    said = sorted((line.get("limit") or line["code"], line["repeated"]) for line in logs)
+    assert said == [("closed", 0), ("mesh_handshakes", 0)]
 
 
 async def test_silent_connections_make_room_for_a_node_at_their_address(mock_clock: MockClock) -> None:
@@ -171,7 +172,7 @@ async def test_silent_connections_make_room_for_a_node_at_their_address(mock_clo
             for stream in silent:
                 await stream.aclose()
             await until(lambda: len(logs) == 3)
-    assert [line["code"] for line in logs] == ["busy", "slow", "closed"]
+    assert [line.get("limit") or line["code"] for line in logs] == ["mesh_handshakes", "slow", "closed"]
 
 
 async def test_a_refused_stranger_is_one_line_and_no_more() -> None:
@@ -217,7 +218,7 @@ async def test_without_descriptors_it_waits_and_goes_on() -> None:
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
                 dialling.connect_ex((address.host, address.port))
-                await until(lambda: any(line.get("code") == "exhausted" for line in logs))
+                await until(lambda: any(line.get("limit") == "file_descriptors" for line in logs))
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
                 dialling.close()

@@ -123,7 +123,11 @@ class Worker:
         self._verdict = None
         self._is_finishing = False
         self._up = trio.Event()
-        process = WorkerProcess(self._command)
+        try:
+            process = WorkerProcess(self._command)
+        except OSError as exc:
+            self._not_started(f"cannot start: {exc.strerror or exc}")
+            return False
         self.pid = process.pid
         try:
             async with trio.open_nursery() as nursery:
@@ -138,6 +142,11 @@ class Worker:
             self.pid = None  # from here on the number may be another's
         self._ended(process, code, came_up)
         return came_up
+
+    def _not_started(self, reason: str) -> None:
+        if self.message != reason:  # else it is a line for each try
+            self.message = reason
+            _log.warning("engine.not_started", reason=reason)
 
     def _ended(self, process: WorkerProcess, code: int, came_up: bool) -> None:
         if code == _EXIT_NO_LIBRARY and not came_up and not self.restarts:

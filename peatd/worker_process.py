@@ -31,9 +31,8 @@ class WorkerProcess:
     """
 
     def __init__(self, command: Sequence[str]) -> None:
-        child_in, our_out = os.pipe()
-        our_in, child_out = os.pipe()
-        our_err, child_err = os.pipe()
+        """Raises: OSError: there is no descriptor, memory or process left for it; nothing stays of the attempt."""
+        child_in, our_out, our_in, child_out, our_err, child_err = _pipes(3)
         try:
             # No environment: the process that reads hostile bytes has no business with the node's secrets.
             environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "RUST_BACKTRACE": "0"}
@@ -120,3 +119,16 @@ class WorkerProcess:
                 return stat.read().rpartition(")")[2].split()
         except OSError:
             return []
+
+
+def _pipes(count: int) -> list[int]:
+    """The ends of so many pipes, each to read from and to write to; or none."""
+    ends: list[int] = []
+    try:
+        for _ in range(count):
+            ends += os.pipe()
+    except OSError:
+        for end in ends:
+            os.close(end)
+        raise
+    return ends

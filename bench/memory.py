@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def _row(what: str, daemon: Daemon, target: float, bare: float) -> Row:
     parts = " + ".join(f"{size:.1f}" for size in resident)
     note = f"node + engine: {parts}; {at_once:.1f} where pages that both map count once"
     return Row(what, sum(resident), "MiB", target, beside=("two bare Pythons", bare), note=note)
+
+
+def resident_mebibytes(pids: Sequence[int]) -> float:
+    """What these processes keep resident, together."""
+    return sum(_mebibytes(pid, "Rss") for pid in pids)
 
 
 def _bare_python() -> float:

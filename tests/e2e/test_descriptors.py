@@ -1,4 +1,4 @@
-"""A node without file descriptors: what is connected is served, nothing spins, and what waited comes when there are some.
+"""A node without file descriptors: what is connected is served, nothing spins, what waited comes when there are some.
 
 While it lasts, an operator sees: new connections (probes too) wait; one line, `limit hit` with `file_descriptors`, and
 the metric of that name; links and clients that are up stay so. After: all is as before, the engine too.

@@ -24,7 +24,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = [
     *("lint", "types", "walls"),
-    *("tests", "tests-other", "fuzz", "e2e"),
+    *("tests", "tests-other", "fuzz", "e2e", "faults"),
     *("demo", "browser", "yjs"),
     *("deploy", "image", "bench"),
 ]
@@ -110,6 +110,14 @@ def e2e(session: nox.Session) -> None:
     """Whole daemons as processes, over real sockets and disks."""
     run = _environment(session)
     run("pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session(python=False)
+def faults(session: nox.Session) -> None:
+    """Whole daemons on kernels, disks and networks that fail; `-- --long` for half an hour instead of minutes. What
+    needs strace, network namespaces or the right to make them is skipped without, and says so."""
+    run = _environment(session)
+    run("pytest", "-rs", "tests/faults", *session.posargs)
 
 
 @nox.session(python=False)
@@ -220,7 +228,7 @@ def lock(session: nox.Session) -> None:
 
 def _run_tests(session: nox.Session, python: str) -> None:
     run = _environment(session, python)
-    elsewhere = [f"--ignore=tests/{directory}" for directory in ("deploy", "e2e", "fuzz", "image", "yjs")]
+    elsewhere = [f"--ignore=tests/{directory}" for directory in ("deploy", "e2e", "faults", "fuzz", "image", "yjs")]
     run("pytest", *elsewhere, *session.posargs)
 
 

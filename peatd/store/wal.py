@@ -151,35 +151,39 @@ class _Reading:
             yield _Frame(number, page, pages, salts == self.salts, (sum1, sum2), log[at + _FRAME.size : at + size])
 
     def _judge(self, frames: Iterator[_Frame]) -> None:
-        """A frame is intact if its sums follow from those before it."""
-        sums = self._sums
+        """A frame is intact if its sums follow from those before it: as they are stored, or as they should be."""
+        stored = computed = self._sums
         strangers = 0
         for frame in frames:
-            found = _add(self._words(frame), sums)
-            if found == frame.sums:
+            found = {seed: _add(self._words(frame), seed) for seed in (stored, computed)}
+            if found[stored] == frame.sums:
                 frame.state = _State.INTACT if frame.is_ours else _State.CORRECTED
-            elif frame.is_ours and strangers < _STRANGERS and self._corrected(frame, sums, found):
+            elif found[computed] == frame.sums:
+                frame.state = _State.INTACT
+                self.frames[-1].state = _State.CORRECTED  # only its sums were wrong
+            elif frame.is_ours and strangers < _STRANGERS and self._corrected(frame, stored, found[stored]):
                 frame.state = _State.CORRECTED
             strangers = strangers + 1 if frame.state is _State.BAD else 0
             if strangers > _STRANGERS and not frame.is_ours:
                 return  # what follows is of an earlier log
             self.frames.append(frame)
-            sums = frame.sums
+            stored, computed = frame.sums, found[stored] if frame.state is _State.BAD else frame.sums
 
     def _corrected(self, frame: _Frame, seed: Sums, found: Sums) -> bool:
-        """Puts one wrong bit right, where that is all that is wrong."""
-        if (found[0] ^ frame.sums[0]).bit_count() + (found[1] ^ frame.sums[1]).bit_count() == 1:
-            frame.sums = found
-            return True
+        """Puts one wrong bit right, where that is all that is wrong, and only one can be it."""
         words = self._words(frame)
-        wrong = _wrong_bit(words, seed, frame.sums)
-        if wrong is None:
+        wrong = list(_wrong_bits(words, seed, frame.sums))
+        differing = (found[0] ^ frame.sums[0]).bit_count() + (found[1] ^ frame.sums[1]).bit_count()
+        if differing == 1 and not wrong:
+            frame.sums = found
+        elif differing > 1 and len(wrong) == 1:
+            ((place, bit),) = wrong
+            words[place] ^= 1 << bit
+            octets = _octets(words, self._magic)
+            frame.page, frame.pages = struct.unpack_from(">2I", octets)
+            frame.content = octets[8:]
+        else:
             return False
-        place, bit = wrong
-        words[place] ^= 1 << bit
-        octets = _octets(words, self._magic)
-        frame.page, frame.pages = struct.unpack_from(">2I", octets)
-        frame.content = octets[8:]
         return True
 
     def last_commit(self, claimed: int) -> int:
@@ -234,12 +238,13 @@ def _add(words: "array[int]", sums: Sums) -> Sums:
     return sum1, sum2
 
 
-def _wrong_bit(words: "array[int]", seed: Sums, sums: Sums) -> tuple[int, int] | None:
-    """Which word has which bit wrong, if the words would have these sums but for that.
+def _wrong_bits(words: "array[int]", seed: Sums, sums: Sums) -> Iterator[tuple[int, int]]:
+    """Which word may have which bit wrong, if the words would have these sums but for that.
 
     The checksum is linear modulo 2^32: a word that is larger by d makes the sums larger by d times what a 1 in its
     place adds. In the last pair of words that is (1, 1) for the first and (0, 1) for the second; each further pair
-    behind it makes (a, b) of that (a + b, a + 2b).
+    behind it makes (a, b) of that (a + b, a + 2b). Modulo 2^9 these repeat within a page: of a word's nine highest
+    bits, several places make the same change.
     """
     found1, found2 = _add(words, seed)
     missing = (sums[0] - found1) & _MASK, (sums[1] - found2) & _MASK
@@ -249,9 +254,8 @@ def _wrong_bit(words: "array[int]", seed: Sums, sums: Sums) -> tuple[int, int] |
             for bit in range(32):
                 change = -(1 << bit) if words[place] >> bit & 1 else 1 << bit
                 if (one1 * change & _MASK, one2 * change & _MASK) == missing:
-                    return place, bit
+                    yield place, bit
         added = [((one1 + one2) & _MASK, (one1 + 2 * one2) & _MASK) for one1, one2 in added]
-    return None
 
 
 def _words(octets: bytes, magic: int) -> "array[int]":

@@ -1,6 +1,6 @@
 """Thousands of strangers who connect and say nothing: they cost next to no memory, keep nobody out, and are one line.
 
-While it lasts, an operator sees: `limit hit` once a minute for each port's limit, `peat_limit_hits_total` rising; links,
+While it lasts, an operator sees: `limit hit` once a minute for each limit, `peat_limit_hits_total` rising; links,
 probes and clients are as ever. After: nothing.
 """
 

@@ -1,0 +1,22 @@
+"""Faults that real kernels, disks and networks have, on real nodes. `--long` tries more of each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.nodes import Formation, formation_in
+
+
+@pytest.fixture
+def formation(tmp_path: Path) -> Iterator[Formation]:
+    with formation_in(tmp_path) as made:
+        yield made
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="faults at many more places, and for longer")
+
+
+@pytest.fixture
+def is_long(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--long"))

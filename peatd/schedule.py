@@ -8,7 +8,6 @@ Invariants:
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peatd.engine.protocol import (
@@ -18,6 +17,7 @@ from peatd.engine.protocol import (
     BadRow,
     Close,
     Encoded,
+    Garbled,
     Merged,
     NotOpen,
     Open,
@@ -33,7 +33,7 @@ from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.suspicion import Blame
-from peatd.worker_jobs import Death, Job, OpenDocument, Sent, Step, StoredLog, Task, only_update
+from peatd.worker_jobs import Death, Job, OpenDocument, Sent, Step, StoredLog, Task, culprit, only_update
 
 _MAX_SENT = 512
 _MAX_SENT_BYTES = 4 * 1024 * 1024
@@ -126,7 +126,7 @@ class Schedule:
         return self._send(job.ask(document.number), Sent(Step.JOB, job.key, document, size, is_alone=is_alone, job=job))
 
     def _send(self, request: Request, sent: Sent) -> bytes:
-        sent.stands_alone = stands_alone(request)
+        sent.stands_alone, sent.request = stands_alone(request), request
         self._sent.append(sent)
         self._sent_bytes += sent.job.size_bytes if sent.job else 0
         return frame(request)
@@ -168,7 +168,13 @@ class Schedule:
         return self._send(request, Sent(step, job.key, document, document.size_bytes, is_alone, job=job, rows=rows))
 
     def answered(self, reply: Reply) -> None:
-        """The reply to the first of what was sent."""
+        """The reply to the first of what was sent.
+
+        Raises:
+            Garbled: if it is no answer to that; the process is not to be believed any more.
+        """
+        if not (self._sent and self._sent[0].is_answered_by(reply)):
+            raise Garbled(f"its answer is a {type(reply).__name__}, which nobody asked for")
         sent = self._sent.popleft()
         self._sent_bytes -= sent.job.size_bytes if sent.job else 0
         match sent.step:
@@ -231,12 +237,12 @@ class Schedule:
         unanswered, self._sent = self._sent, deque()
         self._sent_bytes = 0
         self._documents.clear()
-        culprit = _culprit(unanswered, death)
+        guilty = culprit(unanswered, death)
         for sent in unanswered:
             job = sent.job
             if job is None:
                 continue
-            if sent is culprit:
+            if sent is guilty:
                 self._killed(sent, job, reason)
             elif sent.step is Step.JOB:
                 job.deaths += 1
@@ -284,16 +290,3 @@ class Schedule:
     def _fail(self, job: Job, error: PeatError) -> None:
         self._done(job)
         job.failed(error)
-
-
-def _culprit(unanswered: Sequence[Sent], death: Death) -> Sent | None:
-    """What the process died of, if that is known.
-
-    A crash may come of memory that others took: hence a second try, in a new process. What makes it hang does so again,
-    at the expense of all: one try is enough where it is known that the process was at it.
-    """
-    if not unanswered or death is Death.OUTSIDE:
-        return None
-    first = unanswered[0]
-    is_at_it = len(unanswered) == 1 or first.stands_alone
-    return first if first.is_alone or (death is Death.HANG and is_at_it) else None

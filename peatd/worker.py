@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 import trio
 
-from peatd.engine.protocol import Frames, decode_replies
+from peatd.engine.protocol import Frames, Garbled, decode_replies
 from peatd.errors import ConfigError, PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.patience import Patience, Verdict, Vitals
@@ -161,21 +161,30 @@ class Worker:
         self._ring()
 
     async def _read(self, process: WorkerProcess, task_status: trio.TaskStatus[None]) -> bool:
-        """Answers jobs until the replies end; whether there was any."""
+        """Answers jobs until the replies end, or make no sense; whether there was any."""
         frames = Frames()
         while chunk := await process.receive():
             self._heard += 1
-            for reply in decode_replies(frames.receive(chunk)):
-                if self.is_up:
-                    self._schedule.answered(reply)
-                else:
-                    self.is_up = True
-                    self._up.set()
-                    self.message = None
-                    if not self.restarts:
-                        task_status.started()
+            try:
+                for reply in decode_replies(frames.receive(chunk)):
+                    if self.is_up:
+                        self._schedule.answered(reply)
+                    else:
+                        self._came_up(task_status)
+            except Garbled as exc:
+                # What the library holds may have overwritten anything: it ends as one that crashed.
+                self._verdict = Verdict(str(exc), Death.CRASH)
+                process.kill()
+                break
             self._ring()
         return self.is_up
+
+    def _came_up(self, task_status: trio.TaskStatus[None]) -> None:
+        self.is_up = True
+        self._up.set()
+        self.message = None
+        if not self.restarts:
+            task_status.started()
 
     async def _write(self, process: WorkerProcess) -> None:
         while True:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
-from peatd.engine.protocol import Reply, Request
+from peatd.engine.protocol import Reply, Request, fits
 from peatd.errors import PeatError
 from peatd.names import DocumentKey
 
@@ -109,6 +109,7 @@ class Sent:
         is_alone: nothing else was on its way, and it is asked once more where something was: if the engine dies now,
             this is why.
         stands_alone: the engine answers all before it first: see `protocol.stands_alone`.
+        request: the request itself; `Schedule` sets both.
     """
 
     step: Step
@@ -119,6 +120,24 @@ class Sent:
     job: Job | None = None
     rows: Sequence[StoredUpdate] = ()
     stands_alone: bool = False
+    request: Request | None = None
+
+    def is_answered_by(self, reply: Reply) -> bool:
+        """Whether the reply is one to this."""
+        return self.request is not None and fits(self.request, reply)
+
+
+def culprit(unanswered: Sequence[Sent], death: Death) -> Sent | None:
+    """What the process died of, if that is known.
+
+    A crash may come of memory that others took: hence a second try, in a new process. What makes it hang does so again,
+    at the expense of all: one try is enough where it is known that the process was at it.
+    """
+    if not unanswered or death is Death.OUTSIDE:
+        return None
+    first = unanswered[0]
+    is_at_it = len(unanswered) == 1 or first.stands_alone
+    return first if first.is_alone or (death is Death.HANG and is_at_it) else None
 
 
 def only_update(stored: StoredLog) -> bytes | None:

@@ -9,7 +9,7 @@ import pytest
 import trio
 import y_py
 from fakes import fragile_engine
-from fakes.fragile_engine import ABORT, LOOP, PANIC, POISON, UNREADABLE
+from fakes.fragile_engine import ABORT, BOAST, GARBLE, LOOP, PANIC, POISON, REPEAT, UNREADABLE
 from fakes.log import MemoryLog
 
 from peatd.documents import Documents, Put
@@ -69,7 +69,7 @@ async def text_of(documents, key):
     return view.roots.get("text", "")
 
 
-@pytest.mark.parametrize("word", [PANIC, ABORT, LOOP])
+@pytest.mark.parametrize("word", [PANIC, ABORT, LOOP, GARBLE, BOAST, REPEAT])
 async def test_culprit_is_set_aside_and_the_innocent_are_answered(documents, log, word):
     await apply(documents, log, NOTE, *saying(b"before"))
     (culprit,) = saying(word, client=2)

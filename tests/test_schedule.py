@@ -244,7 +244,8 @@ def test_document_asked_about_longest_ago_is_closed_for_another():
     pipe = Pipe(limit=2)
     for key in (A, B, A, C):
         pipe.submit(key, key.name)
-        pipe.answer(*(Opened(b"") if isinstance(request, Open) else MERGED for request in pipe.sent()[:9]))
+        answers = {Open: Opened(b""), Apply: MERGED, Close: Done()}
+        pipe.answer(*(answers[type(request)] for request in pipe.sent()[:9]))
 
     assert pipe.loads == [A, B, C]
     pipe.submit(B, "again")

@@ -1,12 +1,13 @@
 """What a node and its engine process say to each other: requests down, one reply for each up, in order. Sans-IO.
 
 A frame is a four-byte big-endian length and one msgpack array. Both ends are ours and of one version, so the frames
-need no compatibility and no limits beyond their length field. A document is named by a number that the node gives it
-at `Open` and never uses again: lives of one name cannot be confused.
+need no compatibility. But the library that the process holds takes hostile bytes, and may do anything to the memory of
+it: the node believes no reply that does not parse, is longer than any or does not fit its request. A document is named
+by a number that the node gives it at `Open` and never uses again: lives of one name cannot be confused.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +15,14 @@ import msgspec
 from peatd.update import Content
 
 _LENGTH = struct.Struct(">I")
+
+
+_MAX_FRAME_BYTES = 512 * 1024 * 1024
+"""Several times the largest document as JSON; a lie beyond it is not waited for."""
+
+
+class Garbled(Exception):
+    """The other end said what it cannot have meant."""
 
 
 class _Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -196,12 +205,18 @@ class Frames:
         self._received = bytearray()
 
     def receive(self, chunk: bytes) -> Iterator[memoryview]:
-        """The frames that are complete now. Each view is good only until the next one is asked for."""
+        """The frames that are complete now. Each view is good only until the next one is asked for.
+
+        Raises:
+            Garbled: if one is longer than any.
+        """
         self._received += chunk
         position = 0
         with memoryview(self._received) as view:
             while len(view) - position >= 4:
                 (size,) = _LENGTH.unpack_from(view, position)
+                if size > _MAX_FRAME_BYTES:
+                    raise Garbled(f"it announced {size} bytes")
                 if size > len(view) - position - 4:
                     break
                 with view[position + 4 : position + 4 + size] as body:
@@ -215,4 +230,29 @@ def decode_request(body: memoryview) -> Request:
 
 
 def decode_replies(frames: Iterable[memoryview]) -> Iterator[Reply]:
-    return map(_reply_decoder.decode, frames)
+    """Raises: Garbled, if one is no reply, whatever the bytes."""
+    for body in frames:
+        try:
+            yield _reply_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise Garbled(f"it said what is no reply: {exc}") from exc
+
+
+def fits(request: Request, reply: Reply) -> bool:
+    """Whether this is an answer to that."""
+    if isinstance(request, Diff) and isinstance(reply, Encoded | Cut):
+        return isinstance(reply, Cut) == bool(request.piece_bytes)
+    return isinstance(reply, _ANSWERS[type(request)])
+
+
+_ANSWERS: Mapping[type[Request], tuple[type[Reply], ...]] = {
+    Open: (Opened, BadRow),
+    Apply: (Merged, Refused, Panicked, NotOpen),
+    Diff: (Encoded, Cut, Refused, Panicked, NotOpen),
+    Snapshot: (Encoded, Panicked, NotOpen),
+    Read: (Viewed, Refused, Panicked, NotOpen),
+    Put: (Merged, Refused, Panicked, NotOpen),
+    Patch: (Merged, Refused, Panicked, NotOpen),
+    Close: (Done,),
+    Audit: (Done, BadRow),
+}

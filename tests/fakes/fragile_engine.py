@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 from peatd.engine import __main__ as process
 from peatd.engine import document
+from peatd.engine.protocol import Done, frame
 from peatd.engine.tree import Tree
 from peatd.engine.y_py import YPy, YPyCopy
 from peatd.update import Examined
 
 PANIC, ABORT, LOOP, POISON, UNREADABLE = b"panic!", b"abort!", b"loop!", b"poison!", b"unreadable!"
+GARBLE, BOAST, REPEAT = b"garble!", b"boast!", b"repeat!"
 
 
 class Panic(BaseException):
@@ -29,7 +31,23 @@ def panic() -> None:
     raise Panic("Length exceeded")
 
 
-WHAT_APPLYING_DOES: dict[bytes, Callable[[], None]] = {PANIC: panic, ABORT: os.abort, LOOP: loop}
+def says(nonsense: bytes) -> Callable[[], None]:
+    """As of a library that has overwritten what is not its own."""
+
+    def say() -> None:
+        os.write(sys.stdout.fileno(), nonsense)
+
+    return say
+
+
+WHAT_APPLYING_DOES: dict[bytes, Callable[[], None]] = {
+    PANIC: panic,
+    ABORT: os.abort,
+    LOOP: loop,
+    GARBLE: says(b"\0\0\0\2\x91\xff"),
+    BOAST: says(b"\xff\xff\xff\xff"),
+    REPEAT: says(frame(Done())),
+}
 
 
 class FragileCopy(YPyCopy):

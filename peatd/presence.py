@@ -8,7 +8,7 @@ import trio
 from peatd.awareness import Awareness, Feed
 from peatd.errors import InvalidName, WireError
 from peatd.names import DeviceId, parse_document_name
-from peatd.speakers import Told
+from peatd.speakers import Told, is_json
 from peatd.wire.messages import Presence, Present
 
 _BATCH_BYTES = 64 * 1024
@@ -53,12 +53,15 @@ class PeerPresence:
         """What the peer tells.
 
         Raises:
-            WireError: if it names no document.
+            WireError: if it names no document, or tells what clients here could not parse.
         """
         try:
             name = parse_document_name(message.name)
         except InvalidName as exc:
             raise WireError(str(exc)) from exc
+        for present in message.clients:
+            if present.state and not is_json(present.state):
+                raise WireError(f"{name}: an awareness state is not JSON")
         told = [Told(present.client, present.clock, present.state) for present in message.clients]
         self._awareness.peer_told(self._device_id, name, told, trio.current_time())
 

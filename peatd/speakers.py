@@ -1,8 +1,11 @@
 """What awareness is made of: states, and who speaks for them. Values; the rules are in `awareness.py`. Sans-IO."""
 
+import json
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from peatd.names import DeviceId, DocumentName
+from peatd.wire.messages import MAX_PRESENCE_CLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class State:
 
     @property
     def clock(self) -> int:
-        return self.said + self.ahead
+        return min(self.said + self.ahead, MAX_PRESENCE_CLOCK)
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +61,22 @@ class Place:
     states: dict[int, State] = field(default_factory=dict)
     gone: dict[int, tuple[int, float]] = field(default_factory=dict)
     speakers: set[Speaker] = field(default_factory=set)
+
+
+def is_json(state: bytes) -> bool:
+    """Whether stock clients can parse the state: JSON in UTF-8, without a byte order mark. Many do not survive another.
+
+    Not for `json.loads` of bytes: to it UTF-16, UTF-32, a byte order mark and encoded surrogates are as good.
+    """
+    try:
+        json.loads(state.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is JSON to Python only")
 
 
 def begun(said: Told, owner: Speaker | DeviceId, known_clock: int, now: float) -> State:

@@ -21,11 +21,18 @@ MAX_FRAME_BYTES = 1024 * 1024
 MAX_STATE_BYTES = 64 * 1024
 """Of one client's awareness state: a cursor has a few hundred bytes, a small picture fits."""
 
+MAX_PRESENCE_CLOCK = 2**40
+"""Of an awareness state: a client can tell 2^35, and nodes add what it takes to be above what was known. Far below what
+a message and a stock client can hold: one peer's lie must not make others speak nonsense."""
+
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=511)]
 Digest = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 
-Former = Annotated[list[Annotated[int, msgspec.Meta(ge=0, lt=2**32)]], msgspec.Meta(max_length=10_000)]
+ClientId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+"""A Yjs client."""
+
+Former = Annotated[list[ClientId], msgspec.Meta(max_length=10_000)]
 """Yjs clients of a document's lives that are over."""
 
 _MAX_LISTED = 65_536
@@ -171,8 +178,8 @@ class Durable(_Message, frozen=True, tag=16):
 class Present(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A Yjs client's awareness state: JSON, empty when the client has gone."""
 
-    client: Count
-    clock: Count
+    client: ClientId
+    clock: Annotated[int, msgspec.Meta(ge=0, le=MAX_PRESENCE_CLOCK)]
     state: Annotated[bytes, msgspec.Meta(max_length=MAX_STATE_BYTES)]
 
 

@@ -36,7 +36,14 @@ def test_whatever_the_bytes_there_is_one_error(junk: bytes) -> None:
         decode(junk)
 
 
-@pytest.mark.parametrize("state", [b"{", b"NaN", b"[Infinity]", b"\xff", b"[" * 100_000, b""])
+@pytest.mark.parametrize(
+    "state",
+    [
+        *(b"{", b"NaN", b"[Infinity]", b"\xff", b"[" * 100_000, b""),
+        # Python's JSON takes these as bytes; JavaScript's takes UTF-8, without a byte order mark and strictly.
+        *(b"{\x00}\x00", b"\xff\xfe{\x00}\x00", b"\xef\xbb\xbf{}", b'"\xed\xa0\x80"'),
+    ],
+)
 def test_a_state_that_other_clients_could_not_parse_is_refused(state: bytes) -> None:
     if state:
         with pytest.raises(MalformedMessage):

@@ -22,6 +22,8 @@ READ, WRITE = "read", "write"
 _ALGORITHM = "HS256"
 _MAX_TOKEN_LENGTH = 4096
 """Characters: what a URL and a header carry everywhere. Hundreds of patterns fit."""
+_MAX_SHOWN = 80
+"""Characters of a subject, in a log or an answer."""
 _PATTERN = re.compile(r"[A-Za-z0-9._:*-]{1,255}/[A-Za-z0-9._:*-]{1,255}")
 
 
@@ -39,6 +41,11 @@ class Grant:
     documents: tuple[str, ...]
     may_write: bool
     expires: float
+
+    @property
+    def who(self) -> str:
+        """The subject as it is shown."""
+        return self.subject[:_MAX_SHOWN]
 
     def covers(self, name: str) -> bool:
         """Whether the document is one of those that are meant."""

@@ -20,7 +20,7 @@ from peatd.engine import protocol
 from peatd.engine.protocol import Reply
 from peatd.errors import PeatError, Unavailable
 from peatd.measures import Histogram
-from peatd.names import DocumentKey
+from peatd.names import DocumentKey, DocumentName
 from peatd.open_documents import OpenDocuments
 from peatd.requests import (
     NOTHING_NEW,
@@ -183,7 +183,7 @@ class Documents:
     ) -> None:
         """Queues an update, and returns when there is room for another. One of `then` and `failed` is called, once."""
         self.submit(key, update, origin=origin, then=then, failed=failed)
-        await self.room(key)
+        await self.room(key.name)
 
     def submit(
         self,
@@ -199,9 +199,9 @@ class Documents:
         answered = told(self._timed(then), failed)
         self._submit(lambda: apply_job(key, update, origin, answered, failed, former), failed)
 
-    async def room(self, key: DocumentKey) -> None:
+    async def room(self, name: DocumentName) -> None:
         """Returns when another update of the document can be queued."""
-        await self._worker(key).room(_MAX_WAITING, _MAX_WAITING_BYTES)
+        await self._worker(name).room(_MAX_WAITING, _MAX_WAITING_BYTES)
 
     def submit_diff(
         self,
@@ -258,7 +258,7 @@ class Documents:
     def close(self, key: DocumentKey) -> None:
         """The document's life has ended: forget it, once all is done that was asked before."""
         with suppress(Unavailable):  # not running: nothing is remembered either
-            self._worker(key).submit(Job(key, Task.CLOSE, protocol.Close, lambda _: None, lambda _: None))
+            self._worker(key.name).submit(Job(key, Task.CLOSE, protocol.Close, lambda _: None, lambda _: None))
 
     def _timed(self, then: Callable[[News], T]) -> Callable[[Reply], T]:
         """Takes the time from now until the reply of one that merges."""
@@ -274,17 +274,17 @@ class Documents:
     def _submit(self, job: Callable[[], Job], failed: Callable[[PeatError], object]) -> None:
         try:
             made = job()
-            self._worker(made.key).submit(made)
+            self._worker(made.key.name).submit(made)
         except PeatError as exc:
             failed(exc)
 
     async def _ask(self, job: Job, asked: Asked[T]) -> T:
-        worker = self._worker(job.key)
+        worker = self._worker(job.key.name)
         worker.submit(job)
         return await asked.wait()
 
-    def _worker(self, key: DocumentKey) -> Worker:
-        return self._workers[zlib.crc32(key.name.encode()) % len(self._workers)]
+    def _worker(self, name: DocumentName) -> Worker:
+        return self._workers[zlib.crc32(name.encode()) % len(self._workers)]
 
 
 def _ignore(_key: DocumentKey, _reach: bytes) -> None:

@@ -29,6 +29,7 @@ class Intake:
     ) -> None:
         self._replication = replication
         self._device_id = device_id
+        self._origin = f"peer {device_id}"
         self._failed = failed
         self._unanswered = 0
         self._refused = trio.Event()
@@ -74,7 +75,7 @@ class Intake:
             return
         self._unanswered += 1
         merged, failed = partial(self._merged, key, then), partial(self._not_merged, key)
-        await self._replication.documents.submit_apply(key, update, origin=self._device_id, then=merged, failed=failed)
+        await self._replication.documents.submit_apply(key, update, origin=self._origin, then=merged, failed=failed)
 
     def _merged(self, key: DocumentKey, then: Then, news: News) -> None:
         """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""

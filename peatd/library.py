@@ -100,11 +100,36 @@ class DocumentView:
     roots: Mapping[str, Any]
 
 
+API = "api"
+"""Who wrote, for the quarantine, where nothing more is known of a writer than that it was one of this node's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """An update that killed, hung or panicked the engine, or a row that was found damaged.
+
+    Attributes:
+        origin: who brought it: `peer DEVICE-ID`, `client ADDRESS (SUBJECT)`, `api METHOD ADDRESS (SUBJECT)`; `log` and
+            `store` where it was found later, in what is stored.
+        time: when it came last, in seconds since 1970.
+        times: how often.
+    """
+
+    name: DocumentName
+    incarnation: int
+    origin: str
+    reason: str
+    time: float
+    sha256: str
+    size_bytes: int
+    times: int
+
+
 class Library(Protocol):
     """All documents of this node. Every write is applied when the call returns, and `acknowledged` waits for more.
 
     A condition that does not hold raises PreconditionFailed and changes nothing. All may raise Unavailable, and
-    StoreError where the document cannot be read.
+    StoreError where the document cannot be read. `origin` names the writer to the quarantine.
     """
 
     def count(self) -> int:
@@ -122,13 +147,17 @@ class Library(Protocol):
     async def read(self, name: DocumentName) -> DocumentView:
         """Raises: NoSuchDocument."""
 
-    async def put(self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+    async def put(
+        self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None, origin: str = API
+    ) -> Written:
         """Makes the root map `data` equal to `value`; other roots stay. Creates what is not there.
 
         Raises: PreconditionFailed, InvalidEdit, TooLarge.
         """
 
-    async def patch(self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+    async def patch(
+        self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None, origin: str = API
+    ) -> Written:
         """Applies a JSON Merge Patch (RFC 7396) to the root map `data`; to `{}` where there is no document.
 
         Raises: PreconditionFailed, InvalidEdit, TooLarge.
@@ -143,11 +172,14 @@ class Library(Protocol):
         Raises: NoSuchDocument, MalformedUpdate (the state vector).
         """
 
-    async def apply(self, name: DocumentName, update: bytes) -> Written:
+    async def apply(self, name: DocumentName, update: bytes, *, origin: str = API) -> Written:
         """Merges a Yjs v1 update. Creates what is not there.
 
         Raises: MalformedUpdate, MissingUpdates, TooLarge, Quarantined; nothing is changed then.
         """
+
+    async def quarantine(self) -> Sequence[SetAside]:
+        """What was set aside, the latest first; the oldest are forgotten when they grow too many."""
 
     async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:
         """Waits until the change has reached `ack`, and says which rung it is on.

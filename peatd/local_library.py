@@ -10,13 +10,22 @@ import trio
 from peatd.documents import Documents, Edit, JsonView, News, Patch, Put
 from peatd.drain import Drain
 from peatd.errors import AckTimeout, NoSuchDocument, Overtaken, PreconditionFailed, TooLarge
-from peatd.library import APPLIED, DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written, replicated
+from peatd.library import (
+    API,
+    APPLIED,
+    DURABLE,
+    Ack,
+    DocumentListing,
+    DocumentView,
+    IfMatch,
+    SetAside,
+    Written,
+    replicated,
+)
 from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Merged, Replication
 from peatd.table import Entry
 from peatd.update import MAX_DOCUMENT_BYTES, MAX_UPDATE_BYTES
-
-_FIRST_INCARNATION = 1
 
 
 class LocalLibrary:
@@ -60,11 +69,15 @@ class LocalLibrary:
 
         return await self._documents.read(entry.key, view)
 
-    async def put(self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None) -> Written:
-        return await self._edit(name, Put(value), if_match)
+    async def put(
+        self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None, origin: str = API
+    ) -> Written:
+        return await self._edit(name, Put(value), if_match, origin)
 
-    async def patch(self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None) -> Written:
-        return await self._edit(name, Patch(patch), if_match)
+    async def patch(
+        self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None, origin: str = API
+    ) -> Written:
+        return await self._edit(name, Patch(patch), if_match, origin)
 
     async def delete(self, name: DocumentName, *, if_match: IfMatch | None) -> Written:
         async with self._writing(name):
@@ -77,20 +90,26 @@ class LocalLibrary:
     async def diff(self, name: DocumentName, state_vector: bytes) -> bytes:
         return await self._documents.diff(self._living(name).key, state_vector, lambda update: update)
 
-    async def apply(self, name: DocumentName, update: bytes) -> Written:
+    async def apply(self, name: DocumentName, update: bytes, *, origin: str = API) -> Written:
         if len(update) > MAX_UPDATE_BYTES:
             raise TooLarge(
                 f"an update of {len(update)} bytes: the limit is {MAX_UPDATE_BYTES}; make it of smaller parts"
             )
         async with self._writing(name):
             while True:
-                key = self._key_to_write(name)
+                key = self._table.to_write(name)
                 self._check_size(name)
                 merge = partial(self._merge, key)
                 former = self._former(name)
-                merged = await self._documents.apply(key, update, origin="api", then=merge, former=former)
+                merged = await self._documents.apply(key, update, origin=origin, then=merge, former=former)
                 if merged is not None:
                     return self._written(merged)
+
+    async def quarantine(self) -> Sequence[SetAside]:
+        return [
+            SetAside(u.key.name, u.key.incarnation, u.origin, u.reason, u.time, u.sha256, u.size_bytes, u.times)
+            for u in reversed(await self._replication.store.quarantined())
+        ]
 
     async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:
         mark = written.mark
@@ -112,13 +131,13 @@ class LocalLibrary:
             return ack if reached >= ack else reached
         raise AckTimeout(f"the change is {reached}, but did not become {ack} within {timeout:g} s", str(reached))
 
-    async def _edit(self, name: DocumentName, edit: Edit, if_match: IfMatch | None) -> Written:
+    async def _edit(self, name: DocumentName, edit: Edit, if_match: IfMatch | None, origin: str) -> Written:
         async with self._writing(name):
             while True:
                 self._check(name, if_match)
-                key = self._key_to_write(name)
+                key = self._table.to_write(name)
                 self._check_size(name)
-                merged = await self._documents.edit(key, edit, origin="api", then=partial(self._merge, key))
+                merged = await self._documents.edit(key, edit, origin=origin, then=partial(self._merge, key))
                 if merged is not None:
                     return self._written(merged)
                 # A peer's tombstone ended this incarnation while we edited it: the edit begins the next one.
@@ -143,12 +162,6 @@ class LocalLibrary:
         if entry is None or entry.deleted:
             raise NoSuchDocument(f"there is no document {name} on this node")
         return entry
-
-    def _key_to_write(self, name: DocumentName) -> DocumentKey:
-        entry = self._table.get(name)
-        if entry is None:
-            return DocumentKey(name, _FIRST_INCARNATION)
-        return DocumentKey(name, entry.incarnation + 1) if entry.deleted else entry.key
 
     def _former(self, name: DocumentName) -> Collection[int]:
         entry = self._table.get(name)

@@ -18,6 +18,9 @@ from peatd.peers import PeerState
 from peatd.readiness import Report
 from peatd.replication import Replication
 
+_ORIGINS = ("peer", "client", "api", "log", "store")
+"""What an origin in the quarantine begins with; the last two are what is stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
@@ -101,6 +104,13 @@ class Metrics:
             "peat_quarantined_updates_total",
             "Updates that were set aside, in the life of the store.",
             self.replication.store.quarantined_count,
+        )
+        yield Measure(
+            "peat_quarantine_additions_total",
+            Kind.COUNTER,
+            "Updates that were set aside since the start, by who brought them.",
+            [((origin,), self._store.quarantined_by.get(origin, 0)) for origin in _ORIGINS],
+            ("origin",),
         )
 
     def _of_links(self) -> Iterator[Measure]:

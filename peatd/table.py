@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from peatd.digest import DigestTree
+from peatd.errors import DocumentEnded
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.update import Content, Reach
 from peatd.wire.messages import Offered, State, Tombstone
@@ -21,6 +22,10 @@ Whoever lags further is sent a diff, which the engine makes."""
 
 ALL_RECENT_BYTES = 16 * 1024 * 1024
 """Of all documents together. Only a peer that is linked and does not read gets us there."""
+
+FIRST_INCARNATION = 1
+LAST_INCARNATION = 2**53 - 1
+"""What a message can tell: with one more our peers would take us for no peer of theirs."""
 
 _LOADED = 1
 """The version of what was loaded from the store: more than the 0 that a peer has confirmed before it said anything."""
@@ -107,6 +112,21 @@ class DocumentTable:
         if entry is None or entry.deleted or entry.incarnation != key.incarnation:
             return None
         return entry
+
+    def to_write(self, name: DocumentName) -> DocumentKey:
+        """What a writer here changes: the living incarnation, else the next one.
+
+        Raises:
+            DocumentEnded: if there is none after the last. No node gets there by deleting; a peer's word is enough.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            return DocumentKey(name, FIRST_INCARNATION)
+        if not entry.deleted:
+            return entry.key
+        if entry.incarnation >= LAST_INCARNATION:
+            raise DocumentEnded(f"{name} was deleted for good, by a peer: use another name")
+        return DocumentKey(name, entry.incarnation + 1)
 
     def has_ended(self, key: DocumentKey) -> bool:
         """Whether this incarnation is over: deleted, or followed by another."""

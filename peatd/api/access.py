@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from quart import request
+from quart import g, request
 from quart_trio import QuartTrio
 
 from peatd.api.refusal import Refusal
@@ -82,10 +82,17 @@ def guard_routes(app: QuartTrio, locks: Locks, *, open_endpoints: Collection[str
         headers = request.headers
         shown = Credentials(headers.get("Host"), headers.get("Origin"), headers.get("Authorization"))
         grant = admit(shown, state.get(ENTRANCE, PUBLIC), locks, time.time())
+        g.subject = "" if grant is None else grant.who
         if grant is not None:
             permit(grant, request.method, request.view_args or {})
 
     app.before_request(look)
+
+
+def writer() -> str:
+    """Who makes the request that is being answered, for the quarantine: how, from where, and with whose token."""
+    where = request.remote_addr or "unix socket"
+    return f"api {request.method} {where}" + (f" ({g.subject})" if g.subject else "")
 
 
 def admit(shown: Credentials, entrance: Entrance, locks: Locks, now: float) -> Grant | None:

@@ -1,7 +1,7 @@
 """The HTTP API: every route of `/api/v1`, as one app. Start reading here.
 
-probes.py, metrics.py, nodes.py, documents.py, updates.py and events.py answer · access.py lets in · decode.py parses ·
-errors.py refuses · views.py has the shapes · server.py serves it.
+probes.py, metrics.py, nodes.py, documents.py, updates.py, quarantine.py and events.py answer · access.py lets in ·
+decode.py parses · errors.py refuses · views.py has the shapes · server.py serves it.
 """
 
 from functools import partial
@@ -17,6 +17,7 @@ from peatd.api.documents import add_document_routes
 from peatd.api.errors import answer_errors
 from peatd.api.events import add_event_routes
 from peatd.api.nodes import add_node_routes
+from peatd.api.quarantine import add_quarantine_route
 from peatd.api.updates import add_update_routes
 from peatd.api.views import Mesh
 from peatd.settings.values import DemoPage
@@ -48,6 +49,7 @@ def create_app(mesh: Mesh, locks: Locks, demo: DemoPage = NO_DEMO) -> QuartTrio:
     add_node_routes(app, mesh)
     add_document_routes(app, mesh.documents)
     add_update_routes(app, mesh.documents)
+    add_quarantine_route(app, mesh.documents)
     add_event_routes(app, mesh.events, mesh.documents)
     if demo.is_on:
         demo_page.add_demo_page(app, demo_page.listed_nodes(mesh, demo), is_demo=False)

@@ -8,6 +8,7 @@ from quart import request
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 
+from peatd.api.access import writer
 from peatd.api.answers import empty_answer, json_answer
 from peatd.api.decode import (
     Query,
@@ -44,12 +45,16 @@ def add_document_routes(app: QuartTrio, library: Library) -> None:
     async def put_document(collection: str, document_id: str) -> TrioResponse:
         name, wait, if_match = _write_request(collection, document_id)
         value = await _read_object("application/json")
-        return await acknowledge(library, name, await library.put(name, value, if_match=if_match), wait)
+        return await acknowledge(
+            library, name, await library.put(name, value, if_match=if_match, origin=writer()), wait
+        )
 
     async def patch_document(collection: str, document_id: str) -> TrioResponse:
         name, wait, if_match = _write_request(collection, document_id)
         patch = await _read_object("application/merge-patch+json", "application/json")
-        return await acknowledge(library, name, await library.patch(name, patch, if_match=if_match), wait)
+        return await acknowledge(
+            library, name, await library.patch(name, patch, if_match=if_match, origin=writer()), wait
+        )
 
     async def delete_document(collection: str, document_id: str) -> TrioResponse:
         name, wait, if_match = _write_request(collection, document_id)

@@ -139,8 +139,8 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
 )
 
 _HTTP_HINTS = {
-    HTTPStatus.NOT_FOUND: "the routes are /api/v1/node, /peers, /topology, /documents, /events and the probes; "
-    "Yjs clients connect to the listener that --clients names",
+    HTTPStatus.NOT_FOUND: "the routes are /api/v1/node, /peers, /topology, /documents, /events, /quarantine and the "
+    "probes; Yjs clients connect to the listener that --clients names",
     HTTPStatus.METHOD_NOT_ALLOWED: "the Allow header names the methods of this route",
     HTTPStatus.REQUEST_TIMEOUT: "send the whole body at once, or over a better connection",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "a body has at most 1 MiB: split the change into smaller ones",

@@ -3,6 +3,7 @@
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 
+from peatd.api.access import writer
 from peatd.api.answers import bytes_answer
 from peatd.api.decode import parse_state_vector, parse_wait
 from peatd.api.documents import PATH, acknowledge, read_body, read_query
@@ -27,7 +28,7 @@ def add_update_routes(app: QuartTrio, library: Library) -> None:
     async def post_update(collection: str, document_id: str) -> TrioResponse:
         name = document_name(collection, document_id)
         wait = parse_wait(read_query("ack", "timeout"))
-        return await acknowledge(library, name, await library.apply(name, await read_body()), wait)
+        return await acknowledge(library, name, await library.apply(name, await read_body(), origin=writer()), wait)
 
     app.add_url_rule(f"{PATH}/updates", view_func=read_updates)
     app.add_url_rule(f"{PATH}/updates", view_func=post_update, methods=["POST"])

@@ -113,6 +113,25 @@ class DocumentBody(msgspec.Struct, frozen=True):
     roots: Mapping[str, Any] | UnsetType = UNSET
 
 
+class SetAsideView(msgspec.Struct, frozen=True):
+    """An update in the quarantine: see `library.SetAside`. `time` as in RFC 3339."""
+
+    collection: str
+    id: str
+    incarnation: int
+    origin: str
+    reason: str
+    time: str
+    sha256: str
+    size_bytes: int
+    times: int
+
+
+class QuarantineView(msgspec.Struct, frozen=True):
+    updates: Sequence[SetAsideView]
+    count: int
+
+
 class WrittenView(msgspec.Struct, frozen=True):
     """`ack` is the rung that the change has reached, at least the one that was asked for."""
 

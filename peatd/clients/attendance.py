@@ -31,6 +31,7 @@ class Attendance:
     """One client's part in one document.
 
     Args:
+        origin: names the client to the quarantine.
         leave: ends it: a close code, and why in words.
         prefix: stands before each message to the client.
         confirm: is told how many of the client's updates are on the disk now, or (False) were refused for good.
@@ -44,6 +45,7 @@ class Attendance:
         workload: Workload,
         *,
         may_write: bool,
+        origin: str,
         leave: Callable[[int, str], None],
         prefix: bytes = b"",
         confirm: Callable[[bool, int], None] | None = None,
@@ -54,7 +56,7 @@ class Attendance:
         self._refused = 0
         self._is_asked = False
         self.room = rooms.room(name)
-        self.seat = Seat(line, rooms.awareness.enter(name), prefix, may_write, leave)
+        self.seat = Seat(line, rooms.awareness.enter(name), prefix, may_write, leave, origin)
         self.room.enter(self.seat)
 
     def left(self) -> None:

@@ -29,10 +29,12 @@ class Rights:
 
     Attributes:
         expires: seconds since 1970; None: never.
+        subject: whose token it is; empty where the formation made none.
     """
 
     may_write: bool
     expires: float | None
+    subject: str = ""
 
 
 ALL_RIGHTS = Rights(may_write=True, expires=None)
@@ -83,7 +85,7 @@ class Door:
             raise _unauthorized(str(exc)) from exc
         if not grant.covers(name):
             raise _forbidden(f"the token is not for {name}")
-        return Rights(grant.may_write, grant.expires)
+        return Rights(grant.may_write, grant.expires, grant.who)
 
     def _admit_without_token(self, visit: Visit) -> Rights:
         if not self._loopback:

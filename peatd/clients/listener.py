@@ -121,7 +121,7 @@ class Reception:
         if arrival is None:
             await trio.aclose_forcefully(stream)
             return
-        session = Session(stream, Line(stream.socket.fileno()))
+        session = Session(stream, Line(stream.socket.fileno()), _address(stream))
         self._sessions.add(session)
         try:
             with self._drain.admit():
@@ -168,3 +168,10 @@ class Reception:
             self.rooms.awareness.expire(now)
             for session in list(self._sessions):
                 session.tick(now, time.time())
+
+
+def _address(stream: trio.SocketStream) -> str:
+    try:
+        return str(peer_address(stream.socket.getpeername()))
+    except OSError:  # it has gone already
+        return "that has gone"

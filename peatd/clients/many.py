@@ -101,6 +101,7 @@ class Many:
             self._session.line,
             self._session,
             may_write=rights.may_write,
+            origin=self._session.origin(rights.subject),
             leave=partial(self._close, key),
             prefix=hocuspocus.prefix(key),
             confirm=partial(self._confirm, key),

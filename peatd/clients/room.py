@@ -14,7 +14,7 @@ from peatd.clients import closes, frames, protocol
 from peatd.clients.company import Company
 from peatd.clients.seat import Diff, Mark, Seat
 from peatd.documents import News
-from peatd.errors import PeatError, TooLarge, Unavailable
+from peatd.errors import DocumentEnded, PeatError, TooLarge, Unavailable
 from peatd.names import DocumentKey, DocumentName
 from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.replication import Replication
@@ -23,7 +23,6 @@ from peatd.update import MAX_DOCUMENT_BYTES, check
 
 PIECE_BYTES = 256 * 1024
 """Of a large diff: at 20 KB/s, the slowest line that is of any use, a client hears something every 13 s."""
-_FIRST_INCARNATION = 1
 _NOBODY: frozenset[int] = frozenset()
 _QUICKLY_CHECKED_BYTES = 64 * 1024
 """A few milliseconds."""
@@ -234,7 +233,11 @@ class Room:
         Args:
             taken: is told the seq that makes it durable, and whether there was news in it.
         """
-        key = self._key_to_write()
+        try:
+            key = self._replication.table.to_write(self.name)
+        except DocumentEnded as exc:
+            failed(exc)
+            return
         size_bytes = self._replication.store.size_bytes(self.name) + self._submitted_bytes + len(update)
         status = self._replication.store.status()
         if update == protocol.NOTHING:
@@ -248,11 +251,11 @@ class Room:
             then = partial(self._merged, seat, key, len(update), taken)
             refused = partial(self._refused, len(update), failed)
             documents = self._replication.documents
-            documents.submit(key, update, origin="client", then=then, failed=refused, former=self._former())
+            documents.submit(key, update, origin=seat.origin, then=then, failed=refused, former=self._former())
 
     async def has_capacity(self) -> None:
         """Returns when the engine and the store can take more. (While the disk fails, `write` says so.)"""
-        await self._replication.documents.room(self._key_to_write())
+        await self._replication.documents.room(self.name)
         with suppress(Unavailable):
             await self._replication.store.room()
 
@@ -283,12 +286,6 @@ class Room:
         if self._entry is None or len(update) > _QUICKLY_CHECKED_BYTES:
             return False
         return self._entry.reach.covers(check(update, subdocuments=True))
-
-    def _key_to_write(self) -> DocumentKey:
-        entry = self._replication.table.get(self.name)
-        if entry is None:
-            return DocumentKey(self.name, _FIRST_INCARNATION)
-        return DocumentKey(self.name, entry.incarnation + 1) if entry.deleted else entry.key
 
     def _former(self) -> frozenset[int]:
         entry = self._replication.table.get(self.name)

@@ -64,6 +64,7 @@ class Seat:
         speaker: its part in the document's awareness.
         prefix: stands before each of its messages.
         leave: ends its attendance: a close code, and why in words.
+        origin: names the client to the quarantine.
         answers: the next diff answers its step 1.
         waits: a diff is being made for it; it may have asked for another since.
         missed_presence: its line was full when others moved.
@@ -74,6 +75,7 @@ class Seat:
     prefix: bytes
     may_write: bool
     leave: Callable[[int, str], None]
+    origin: str
     answers: bool = False
     waits: bool = False
     vector: bytes | None = None

@@ -79,10 +79,11 @@ class Session:
 
     _dialect: Dialect
 
-    def __init__(self, stream: trio.SocketStream, line: Line) -> None:
+    def __init__(self, stream: trio.SocketStream, line: Line, address: str) -> None:
         self.line = line
         self.closing: Close | None = None
         self._stream = stream
+        self._address = address
         self._websocket = Connection(ConnectionType.SERVER)
         self._parts: list[bytes | bytearray] = []
         self._size_bytes = 0
@@ -115,6 +116,10 @@ class Session:
                 await self._say_goodbye()
             self.line.close()  # before the descriptor is another's
             await trio.aclose_forcefully(self._stream)
+
+    def origin(self, subject: str) -> str:
+        """Names the client to the quarantine, by where it is and whose token it showed."""
+        return f"client {self._address}" + (f" ({subject})" if subject else "")
 
     def close(self, code: int, reason: str) -> None:
         """Ends the connection, and says why. The first reason counts."""

@@ -15,7 +15,13 @@ class YWebsocket:
 
     def __init__(self, session: Session, rooms: Rooms, name: DocumentName, rights: Rights) -> None:
         self._attendance = Attendance(
-            rooms, name, session.line, session, may_write=rights.may_write, leave=session.close
+            rooms,
+            name,
+            session.line,
+            session,
+            may_write=rights.may_write,
+            origin=session.origin(rights.subject),
+            leave=session.close,
         )
         self.attendances: Sequence[Attendance] = (self._attendance,)
         self._expires = rights.expires

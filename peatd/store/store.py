@@ -5,7 +5,8 @@ writer alone waits for nobody.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,7 @@ class Store:
         self._reading = trio.CapacityLimiter(1)
         self._found: Sequence[StoredDocument] = [self._stored(found) for found in contents.documents]
         self._quarantined_count = contents.set_aside
+        self._quarantined_by: Counter[str] = Counter()
         self._corrupt_seqs: set[int] = set()
         self._told: set[tuple[DocumentKey, str]] = set()
         self._damaged: Callable[[DocumentKey], object] = lambda _: None
@@ -218,6 +220,11 @@ class Store:
         return self._keeper.durable_seq
 
     @property
+    def quarantined_by(self) -> Mapping[str, int]:
+        """How often an update was set aside since the opening, by the first word of its origin."""
+        return self._quarantined_by
+
+    @property
     def quarantined_count(self) -> int:
         """How often an update was set aside in the life of this store."""
         return self._quarantined_count
@@ -277,6 +284,7 @@ class Store:
 
     def _set_aside(self, key: DocumentKey, update: bytes, origin: str, reason: str, seq: int | None) -> None:
         self._quarantined_count += 1
+        self._quarantined_by[origin.partition(" ")[0]] += 1
         self._keeper.add(SetAside(seq, key, update, origin, reason, time.time()))
         if seq is not None:
             self._damaged(key)

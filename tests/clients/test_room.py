@@ -38,6 +38,7 @@ class Guest:
             self.line,
             self,
             may_write=may_write,
+            origin="client 192.0.2.7:5000",
             leave=self._leave,  # type: ignore[arg-type]
         )
 

@@ -15,7 +15,7 @@ from peatd.engine import protocol
 from peatd.engine.engine import Engine
 from peatd.engine.y_py import YPy
 from peatd.errors import PeatError, Unavailable
-from peatd.names import DocumentKey
+from peatd.names import DocumentKey, DocumentName
 from peatd.requests import refusal
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class InProcessDocuments:
         failed: Callable[[PeatError], object],
     ) -> None:
         self.submit(key, update, origin=origin, then=then, failed=failed)
-        await self.room(key)
+        await self.room(key.name)
 
     def submit(
         self,
@@ -70,7 +70,7 @@ class InProcessDocuments:
         self.applied += 1
         self._submit(key, lambda n: protocol.Apply(n, update, list(former)), lambda reply: then(_news(reply)), failed)
 
-    async def room(self, key: DocumentKey) -> None:
+    async def room(self, name: DocumentName) -> None:
         await trio.lowlevel.checkpoint()
 
     def submit_diff(

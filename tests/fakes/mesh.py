@@ -12,7 +12,7 @@ from peatd.engine.json_view import root_view
 from peatd.engine.tree import Tree
 from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
 from peatd.events import EventLog
-from peatd.library import DURABLE, Ack, DocumentListing, DocumentView, IfMatch, Written
+from peatd.library import API, DURABLE, Ack, DocumentListing, DocumentView, IfMatch, SetAside, Written
 from peatd.measures import Durations, Measure, gauge
 from peatd.names import DocumentKey, DocumentName
 from peatd.readiness import OWN_CHECKS, Readiness, Report
@@ -63,12 +63,14 @@ class FakeLibrary:
 
     highest: the rung that changes reach at once.
     failure: raised by whatever is asked next, and from then on.
+    set_aside: the quarantine, latest first.
     """
 
     def __init__(self, events: EventLog | None = None) -> None:
         self._events = events or EventLog("00" * 8)
         self.highest: Ack = DURABLE
         self.failure: Exception | None = None
+        self.set_aside: list[SetAside] = []
         self._copies: dict[DocumentName, _Copy] = {}
         self._lives: dict[DocumentName, int] = {}
 
@@ -97,7 +99,9 @@ class FakeLibrary:
         copy = self._living(name)
         return DocumentView(copy.incarnation, copy.etag, copy.value(), copy.roots())
 
-    async def put(self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+    async def put(
+        self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None, origin: str = API
+    ) -> Written:
         self._check(name, if_match)
         _refuse_what_cannot_be_held(value)
         created, copy = self._begin_or_find(name)
@@ -105,7 +109,9 @@ class FakeLibrary:
         self._events.changed(copy.entry(name), b"", None)
         return Written(created, copy.incarnation, copy.etag, None)
 
-    async def patch(self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None) -> Written:
+    async def patch(
+        self, name: DocumentName, patch: dict[str, Any], *, if_match: IfMatch | None, origin: str = API
+    ) -> Written:
         held = self._copies[name].value() if name in self._copies else {}
         return await self.put(name, _merge(held, patch), if_match=if_match)
 
@@ -121,7 +127,7 @@ class FakeLibrary:
         decode_state_vector(state_vector)
         return bytes(y_py.encode_state_as_update(copy.doc, state_vector))
 
-    async def apply(self, name: DocumentName, update: bytes) -> Written:
+    async def apply(self, name: DocumentName, update: bytes, *, origin: str = API) -> Written:
         self._fail_if_told()
         if len(update) > MAX_UPDATE_BYTES:
             raise TooLarge("an update has at most 1 MiB")
@@ -133,6 +139,10 @@ class FakeLibrary:
         y_py.apply_update(copy.doc, update)
         copy.reach.absorb(content)
         return Written(created, copy.incarnation, copy.etag, None)
+
+    async def quarantine(self) -> Sequence[SetAside]:
+        self._fail_if_told()
+        return self.set_aside
 
     async def acknowledged(self, written: Written, ack: Ack, timeout: float) -> Ack:
         if ack > self.highest:

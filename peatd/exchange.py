@@ -46,6 +46,10 @@ _UNSAID = 10_000
 """Answers waiting for a peer. Comparing a million documents takes fewer; only one who never reads gets there."""
 
 
+_BURDEN = 100_000
+"""Documents that are remembered for a peer's sake, beyond those that we have: 30 MB. It does not read, or it lies."""
+
+
 class PeerExchange:
     """One peer's side of replication. Implements `transport.link.Exchange`.
 
@@ -72,6 +76,7 @@ class PeerExchange:
         self._wake_confirmer = trio.Event()
         self._unconfirmed = Unconfirmed()
         self._sent: set[DocumentName] = set()
+        self._noted: set[DocumentName] = set()
 
     def is_to_confirm(self, seq: int) -> bool:
         """Whether the peer waits to hear that something is on our disk that we recorded up to this seq."""
@@ -167,6 +172,8 @@ class PeerExchange:
                 self._presence.received(message)
             case _:
                 pass  # Hello, Ping, Pong and Goaway are the link's own
+        if self.sync.burden > _BURDEN + len(self._table):
+            raise WireError("it speaks of too many documents that are not here")
         self._wake()
 
     async def _updates(self, message: Updates) -> None:
@@ -273,16 +280,17 @@ class PeerExchange:
 
     def _equal(self) -> None:
         self.error = None
+        self._noted.clear()
         self._agree()
 
     def _agree(self) -> None:
         self.last_sync = trio.current_time()
 
     def _note(self, key: DocumentKey, error: PeatError) -> None:
-        text = f"{key.name}: {error}"
-        if text != self.error:
+        if key.name not in self._noted:  # one line for each document: the next comparison tries again
+            self._noted.add(key.name)
             log.warning("update not merged", document=key.name, device_id=self._device_id, error=str(error))
-        self.error = text
+        self.error = f"{key.name}: {error}"
 
 
 def _key(name: str, incarnation: int) -> DocumentKey:

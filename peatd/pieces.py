@@ -18,6 +18,10 @@ _ASSEMBLED_BYTES = 2 * MAX_DIFF_BYTES
 """What one peer may have in pieces here: two of the largest, for documents take turns."""
 
 
+_BEGUN_BYTES = 4096
+"""What an update that has begun counts for at least: whoever begins and ends none fills memory too."""
+
+
 @dataclass(slots=True)
 class Outgoing:
     """An update on its way: what of it is still to be sent."""
@@ -48,6 +52,7 @@ class Assembly:
 
     def __init__(self) -> None:
         self._parts: dict[str, bytearray] = {}
+        self._held_bytes = 0
 
     def add(self, piece: Piece) -> Updates | None:
         """The whole update, once its last piece is in. A piece at offset 0 begins anew.
@@ -58,21 +63,24 @@ class Assembly:
         if piece.total_bytes > MAX_DIFF_BYTES:
             raise WireError(f"{piece.name}: an update of {piece.total_bytes} bytes; the limit is {MAX_DIFF_BYTES}")
         if piece.offset == 0:
+            self._forget(piece.name)
             self._parts[piece.name] = bytearray()
+            self._held_bytes += _BEGUN_BYTES
         whole = self._parts.get(piece.name)
         if whole is None or len(whole) != piece.offset or piece.offset + len(piece.part) > piece.total_bytes:
             raise WireError(f"{piece.name}: a piece at {piece.offset} does not follow the one before")
         whole += piece.part
+        self._held_bytes += len(piece.part)
         if len(whole) < piece.total_bytes:
-            self._check_total()
+            if self._held_bytes > _ASSEMBLED_BYTES:
+                raise WireError(f"{self._held_bytes} bytes of unfinished updates; the limit is {_ASSEMBLED_BYTES}")
             return None
-        del self._parts[piece.name]
+        self._forget(piece.name)
         return Updates(piece.name, piece.incarnation, piece.version, piece.round, [bytes(whole)])
 
-    def _check_total(self) -> None:
-        held = sum(len(part) for part in self._parts.values())
-        if held > _ASSEMBLED_BYTES:
-            raise WireError(f"{held} bytes of unfinished updates; the limit is {_ASSEMBLED_BYTES}")
+    def _forget(self, name: str) -> None:
+        if (whole := self._parts.pop(name, None)) is not None:
+            self._held_bytes -= len(whole) + _BEGUN_BYTES
 
 
 def fill(changes: list[Change], budget: int, receiver: DeviceId, version: int) -> tuple[list[bytes], int]:

@@ -22,12 +22,16 @@ import trio
 
 from peatd.documents import Documents, News
 from peatd.names import DeviceId, DocumentKey, DocumentName
-from peatd.reach import Reach
+from peatd.reach import MAX_FORMER, Reach
 from peatd.store import Store
 from peatd.sync import PeerSync
 from peatd.table import DocumentTable, Entry
 from peatd.unreplicated import Unreplicated
 from peatd.update import check
+
+_MAX_UNBORN = 10 * MAX_FORMER
+"""Former clients of documents that have not begun here, of all together: those of the ones that were told first are
+forgotten. They are told again with the next state of the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Replication:
         self.unreplicated = Unreplicated()
         self._subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
-        self._unborn: dict[DocumentName, set[int]] = {}
+        self._unborn: dict[DocumentName, frozenset[int]] = {}
         self._load()
 
     def merge(self, key: DocumentKey, news: News, origin: DeviceId | None) -> Merged | None:
@@ -154,12 +158,18 @@ class Replication:
         """A peer says whose content of earlier lives must not come back; whether we know of more than it does."""
         entry = self.table.get(name)
         if entry is None:
-            if former:
-                self._unborn.setdefault(name, set()).update(former)
+            self._note_unborn(name, former)
             return False
         if entry.reach.bury(former):
             self._save_former(entry)
         return len(entry.reach.former) > len(former)
+
+    def _note_unborn(self, name: DocumentName, former: Collection[int]) -> None:
+        """What is told of a document that is not here yet: its content is on its way, or the peer lies."""
+        if former:
+            self._unborn[name] = self._unborn.pop(name, frozenset()).union(former)
+        while sum(map(len, self._unborn.values())) > _MAX_UNBORN:
+            del self._unborn[next(iter(self._unborn))]
 
     def watch(self, watcher: Watcher) -> None:
         """From now on this watcher is told of everything; it must neither fail nor change a document meanwhile."""

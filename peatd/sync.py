@@ -120,6 +120,11 @@ class PeerSync:
         return len(self._said)
 
     @property
+    def burden(self) -> int:
+        """How many documents are remembered for the peer's sake, whether we have them or not."""
+        return max(len(self._states), len(self._rounds))
+
+    @property
     def owes_diffs(self) -> bool:
         """Whether a diff is to be made."""
         return bool(self._owed_diffs)

@@ -25,6 +25,17 @@ class Block(NamedTuple):
     position: int
 
 
+class Keyed(NamedTuple):
+    """A struct under a key, and the neighbour to its left, (-1, -1) if it names none."""
+
+    client: int
+    clock: int
+    length: int
+    info: int
+    left: int
+    left_at: int
+
+
 class Struct(NamedTuple):
     """One struct of an update, and where its bytes are.
 

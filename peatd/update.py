@@ -37,6 +37,7 @@ from peatd.structs import (
     STRING,
     TYPE,
     Block,
+    Keyed,
 )
 
 __all__ = [
@@ -95,8 +96,9 @@ class Examined:
         parents: (client, clock) of all that is named as the parent of a struct.
         gc: client → (clock, length) of the GC structs.
         pairs: client → clocks of the second halves of surrogate pairs, ascending.
-        cuts: client → clocks before which it splits structs, in any order and repeated. Empty where no pair is in
-            question.
+        cuts: client → clocks before which it splits structs, in any order and repeated. Empty where nobody asks.
+        keyed: the structs that say of themselves that they are under a key.
+        types: client → clocks of the shared types, ascending.
         delete_set: its position.
     """
 
@@ -106,17 +108,19 @@ class Examined:
     gc: Mapping[int, Sequence[tuple[int, int]]]
     pairs: Mapping[int, Sequence[int]]
     cuts: Mapping[int, Sequence[int]]
+    keyed: Sequence[Keyed]
+    types: Mapping[int, Sequence[int]]
     delete_set: int
 
 
-def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, has_pairs: bool = False) -> Examined:
+def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, tells_cuts: bool = False) -> Examined:
     """As `check`, for whoever may have to rewrite the update.
 
     Args:
         hooks: whether the engine can hold XML hooks (pycrdt reads the rest of the update wrongly).
-        has_pairs: whether there are surrogate pairs in the copy that it is for.
+        tells_cuts: whether there is something in the copy that it is for that must not be cut, or is not simply cut.
     """
-    walk = _Walk(subdocuments=subdocuments, hooks=hooks, is_watching=has_pairs or may_have_pairs(update))
+    walk = _Walk(subdocuments=subdocuments, hooks=hooks, is_watching=tells_cuts or may_have_pairs(update))
     try:
         delete_set = walk.structs(update)
         position = walk.delete_set(update, delete_set)
@@ -125,7 +129,8 @@ def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, has_pairs:
     if position != len(update):
         raise MalformedUpdate("there are bytes behind the update's end")
     content = walk.content()
-    return Examined(content, walk.blocks, walk.parents, walk.gc, walk.pairs, walk.all_cuts(content), delete_set)
+    cuts = walk.all_cuts(content)
+    return Examined(content, walk.blocks, walk.parents, walk.gc, walk.pairs, cuts, walk.keyed, walk.types, delete_set)
 
 
 class _Walk:
@@ -139,17 +144,21 @@ class _Walk:
         "gc",
         "hooks",
         "is_watching",
+        "keyed",
         "pairs",
         "parents",
         "refers",
         "starts",
         "subdocuments",
+        "types",
     )
 
     def __init__(self, *, subdocuments: bool, hooks: bool, is_watching: bool) -> None:
         self.subdocuments = subdocuments
         self.hooks = hooks
-        self.is_watching = is_watching  # for surrogate pairs, and for what cuts them
+        self.is_watching = is_watching  # for surrogate pairs, and for what cuts anything
+        self.keyed: list[Keyed] = []
+        self.types: dict[int, list[int]] = {}
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.refers: dict[int, int] = {}  # client → the last clock that something refers to
@@ -206,13 +215,17 @@ class _Walk:
                     raise MalformedUpdate("a struct of the update refers to itself or a later one, or to one twice")
             if position == start and content:
                 position = self._parent(client, clock, info, data, position)
-            if content == TYPE and not self.hooks and data[position] == _XML_HOOK:
-                raise MalformedUpdate("the update holds an XML hook, which this engine cannot hold")
+            if content == TYPE:
+                if not self.hooks and data[position] == _XML_HOOK:
+                    raise MalformedUpdate("the update holds an XML hook, which this engine cannot hold")
+                self.types.setdefault(client, []).append(clock)
             if cuts is not None and content == STRING:
                 self._find_pairs(client, clock, data, position)
             length, position = CONTENTS[content](data, position)
             if not length:
                 raise MalformedUpdate("the update holds an empty struct")
+            if info & KEYED:
+                self.keyed.append(Keyed(client, clock, length, info, left, left_at))
             if content <= DELETED:
                 self.deletes.setdefault(client, []).append((clock, length))
                 if content == GC:

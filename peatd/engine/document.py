@@ -9,6 +9,7 @@ from peatd.engine.draft import Draft
 from peatd.engine.items import Branch
 from peatd.engine.json_view import is_map, root_view
 from peatd.engine.library import Copy, Library
+from peatd.engine.places import Types, Values, check_said, stand_alone
 from peatd.engine.protocol import Merged, Viewed
 from peatd.engine.tree import Tree
 from peatd.errors import InvalidEdit, MalformedUpdate
@@ -49,6 +50,8 @@ class Document:
         self.reach = Reach()
         self._gc: dict[int, Ranges] = {}
         self._pairs: dict[int, array[int]] = {}  # client → clocks of the second halves of surrogate pairs
+        self._types = Types()
+        self._values = Values()
         self._foreseen: Mapping[int, Sequence[int]] = {}  # those that the log is going to cut
 
     def foresee(self, rows: Sequence[bytes]) -> None:
@@ -59,7 +62,7 @@ class Document:
             return
         with suppress(MalformedUpdate):  # which is found again when the row is loaded
             for row in filter(None, rows):
-                examined = self._examine(row, has_pairs=True)
+                examined = self._examine(row, tells_cuts=True)
                 add_pairs(pairs, examined.pairs)
                 for client, clocks in examined.cuts.items():
                     cuts.setdefault(client, array("Q")).extend(clocks)
@@ -74,23 +77,29 @@ class Document:
         if row:
             examined = self.examine(row)
             if not self.reach.lacks(examined.content):
-                self.apply(row, examined)
+                self._merge(row, examined, is_new=False)
 
     def examine(self, update: bytes) -> Examined:
         """Raises: MalformedUpdate."""
-        return self._examine(update, has_pairs=bool(self._pairs))
+        return self._examine(update, tells_cuts=bool(self._pairs or self._values))
 
-    def _examine(self, update: bytes, *, has_pairs: bool) -> Examined:
-        library = self._library
-        return examine(update, subdocuments=library.holds_subdocuments, hooks=library.holds_hooks, has_pairs=has_pairs)
+    def _examine(self, update: bytes, *, tells_cuts: bool) -> Examined:
+        of_library = {"subdocuments": self._library.holds_subdocuments, "hooks": self._library.holds_hooks}
+        return examine(update, tells_cuts=tells_cuts, **of_library)
 
     def apply(self, update: bytes, examined: Examined) -> Merged:
-        """Merges an update that lacks nothing; the news.
+        """Merges an update from elsewhere that lacks nothing; the news. What copies would not agree about is refused.
 
         Raises:
-            MalformedUpdate: if the library cannot decode it, and nothing was changed.
+            MalformedUpdate: if the library cannot decode it, or no Yjs program made it; and nothing was changed.
             Pending: if the copy is in doubt.
         """
+        check_said(examined.keyed)
+        self._types.check_parents(examined, self.reach)
+        self._values.check_cuts(examined.cuts, self.reach)
+        return self._merge(update, examined, is_new=True)
+
+    def _merge(self, update: bytes, examined: Examined, *, is_new: bool) -> Merged:
         content = examined.content
         if self.reach.covers(content):
             return NOTHING
@@ -106,7 +115,7 @@ class Document:
             if cut_here:
                 raise Pending(f"the engine cannot read the update: {exc}") from exc
             raise MalformedUpdate(f"the engine cannot read the update: {exc}") from exc
-        merged = self._absorb(news, examined if news == update else None)
+        merged = self._absorb(news, examined if news == update else None, is_new=is_new)
         if cut_here and not self._cuts(news, cut_here):
             raise Pending("the update cuts a surrogate pair in what it does not change")
         if not self.reach.covers(content):
@@ -115,7 +124,7 @@ class Document:
 
     def _cuts(self, news: bytes, pairs: Mapping[int, Sequence[int]]) -> bool:
         """Whether the log, which gets the news, cuts these pairs again when it is replayed; or they are deleted."""
-        cuts = self._examine(news, has_pairs=True).cuts
+        cuts = self._examine(news, tells_cuts=True).cuts
         for client, halves in pairs.items():
             for half in set(halves).difference(cuts.get(client, ())):
                 if not (self.reach.has_deleted(client, half - 1) and self.reach.has_deleted(client, half)):
@@ -134,7 +143,7 @@ class Document:
             examined = self.examine(update)
         return update, examined
 
-    def _absorb(self, news: bytes, examined: Examined | None) -> Merged:
+    def _absorb(self, news: bytes, examined: Examined | None, *, is_new: bool) -> Merged:
         if news == _EMPTY_UPDATE:
             return NOTHING
         if examined is None:
@@ -144,6 +153,10 @@ class Document:
                 raise Pending(f"the engine made something malformed of it: {exc}") from exc
         content = examined.content
         self.reach.absorb(content)
+        if is_new and not stand_alone(examined.keyed, self.reach):
+            raise Pending("the update gives a key more than one value, or none")
+        self._types.add(examined.types)
+        self._values.add(examined.keyed)
         self._note_unseen(news)
         add_pairs(self._pairs, examined.pairs)
         for client, ranges in examined.gc.items():

@@ -5,14 +5,32 @@ import re
 import shutil
 import subprocess
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 _SOURCE = Path(__file__).parent.parent / "yjs"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A copy in stock Yjs.
+
+    Attributes:
+        error: what it threw, or `pending` where it waits for more.
+        update: all of it.
+        places: what stands where: see `tests/yjs/structure.mjs`.
+        values: names what all of that is.
+    """
+
+    error: str | None
+    update: bytes
+    places: Mapping[str, Sequence[str]]
+    values: str
 
 
 class YjsClients:
@@ -51,6 +69,14 @@ class YjsClients:
         """The root map `data` as JSON, the other roots, and all of it as an update."""
         reply = self._ask("read", doc=doc)
         return reply["document"], reply["roots"], b64decode(reply["update"])
+
+    def load(self, *copies: Sequence[bytes]) -> list["Loaded"]:
+        """What new documents are, each of which has merged these updates one after the other."""
+        encoded = [[b64encode(update).decode() for update in updates] for updates in copies]
+        return [
+            Loaded(copy["error"], b64decode(copy.get("update", "")), copy.get("places", {}), copy.get("values", ""))
+            for copy in self._ask("load", copies=encoded)["copies"]
+        ]
 
     def forget(self) -> None:
         self._ask("forget")
@@ -93,7 +119,7 @@ def yjs_clients(directory: Path) -> Iterator[YjsClients]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("needs node and npm, for stock Yjs clients")
-    for name in ("package.json", "package-lock.json", "clients.mjs", "providers.mjs"):
+    for name in ("package.json", "package-lock.json", "clients.mjs", "providers.mjs", "structure.mjs"):
         shutil.copy(_SOURCE / name, directory)
     install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     installed = subprocess.run(install, cwd=directory, capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 import readline from 'node:readline'
 import * as Y from 'yjs'
 import { PROVIDER_COMMANDS } from './providers.mjs'
+import { loaded } from './structure.mjs'
 
 const docs = new Map()
 
@@ -178,6 +179,12 @@ const COMMANDS = {
     const { t, data, a, x } = Object.fromEntries([...made.share].map(([name, type]) => [name, plain(type.toJSON())]))
     return { document: data, roots: { t, a, x }, update: base64(Y.encodeStateAsUpdate(made)) }
   },
+  load: ({ copies }) => ({
+    copies: copies.map((updates) => {
+      const copy = loaded(updates.map(bytes))
+      return copy.update ? { ...copy, update: base64(copy.update) } : copy
+    })
+  }),
   ...PROVIDER_COMMANDS(docs),
   forget: () => {
     docs.clear()

@@ -117,7 +117,7 @@ class Attendance:
             taken: Callable[[int, bool], None] = self._taken
         else:
             taken = partial(self._taken_and_told, message.is_step_2)
-        self.room.write(self.seat, message.update, taken, partial(self._failed, message.is_step_2))
+        self.room.writing.write(self.seat, message.update, taken, partial(self._failed, message.is_step_2))
 
     def _refuse_to_write(self, message: Update) -> None:
         # A client that was asked what we lack answers, also if that is nothing.

@@ -57,11 +57,9 @@ class Company:
             elif seat.speaker.ids.isdisjoint(changed):
                 if seat.prefix not in framed:
                     framed[seat.prefix] = self._frame(seat.prefix, changed)
-                seat.line.put(framed[seat.prefix])
-                seat.line.flush()
+                seat.line.send(framed[seat.prefix])
             elif others := {client: None for client in changed if client not in seat.speaker.ids}:
-                seat.line.put(self._frame(seat.prefix, others))
-                seat.line.flush()
+                seat.line.send(self._frame(seat.prefix, others))
 
     def _frame(self, prefix: bytes, changed: Mapping[int, None]) -> bytes:
         return frames.frame(prefix + protocol.presence(states.encode(self._awareness.told(self._name, changed))))

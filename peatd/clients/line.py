@@ -1,4 +1,4 @@
-"""What goes out to one client: a queue of bytes, and whoever has some sends what the kernel takes at once.
+"""What goes out to one client: whoever has bytes for it sends what the kernel takes at once; the rest waits in a queue.
 
 A plain non-blocking send costs a third of a switch to a task that would do it. The task that waits until there is room
 again runs only while the kernel's buffer is full.
@@ -6,7 +6,7 @@ again runs only while the kernel's buffer is full.
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import trio
@@ -24,11 +24,13 @@ class Line:
     """The bytes on their way to one socket.
 
     Invariants:
-        1. Bytes leave in the order in which they were put: `flush` has no `await`, so there is one writer at a time.
+        1. Bytes leave in the order in which they were sent: what waits goes first, and nothing here awaits between
+           taking bytes and queueing what is left of them, so there is one writer at a time.
         2. After `close` nothing is written: the descriptor's number may be another's by then.
+        3. While something waits, `drain` waits for room: nobody else asks a kernel that has said that it is full.
 
     Attributes:
-        moved_at: trio time at which the kernel last took something.
+        moved_at: trio time at which the kernel was last seen to take something.
     """
 
     def __init__(self, fd: int) -> None:
@@ -37,6 +39,7 @@ class Line:
         self._fd = fd
         self._waiting: deque[bytes | memoryview] = deque()
         self._is_open = True
+        self._has_moved = False
         self._blocked = trio.Event()
 
     @property
@@ -47,26 +50,35 @@ class Line:
     def has_room(self) -> bool:
         return self._is_open and self.waiting_bytes < LOW_BYTES
 
-    def put(self, *parts: bytes) -> None:
-        """Queues bytes; `flush` follows."""
-        if self._is_open:
-            for part in parts:
-                self._waiting.append(part)
-                self.waiting_bytes += len(part)
+    def send(self, data: bytes) -> None:
+        """Sends what the kernel takes at once; the rest goes when it takes more."""
+        if self._waiting or not self._is_open:
+            self._wait((data,))
+            return
+        try:
+            written = os.write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            self.close()  # the reader hears of it, too
+            return
+        self._has_moved = True
+        if written != len(data):
+            self._wait((memoryview(data)[written:],))
+            self._blocked.set()
 
-    def flush(self) -> None:
-        """Sends what the kernel takes; the rest goes when it takes more."""
-        while self._waiting and self._is_open:
-            try:
-                written = os.writev(self._fd, list(islice(self._waiting, _AT_ONCE)))
-            except BlockingIOError:
-                self._blocked.set()
-                return
-            except OSError:
-                self.close()  # the reader hears of it, too
-                return
-            self.moved_at = trio.current_time()
-            self._forget(written)
+    def send_parts(self, *parts: bytes) -> None:
+        """The same, of what is not to be copied together first."""
+        is_blocked = bool(self._waiting)
+        self._wait(parts)
+        if not is_blocked:
+            self._flush()
+
+    def look(self, now: float) -> None:
+        """Brings `moved_at` up to date: to ask for the time with each send would cost a tenth of it."""
+        if self._has_moved:
+            self._has_moved = False
+            self.moved_at = now
 
     async def drain(self, drained: Callable[[], None]) -> None:
         """Sends what has to wait for room, until closed.
@@ -79,16 +91,16 @@ class Line:
             self._blocked = trio.Event()
             if self._is_open:
                 await trio.lowlevel.wait_writable(self._fd)
-                self.flush()
+                self._flush()
                 if self.has_room:
                     drained()
 
     async def emptied(self) -> None:
         """Sends all that waits; instead of `drain`."""
-        self.flush()
+        self._flush()
         while self._waiting:
             await trio.lowlevel.wait_writable(self._fd)
-            self.flush()
+            self._flush()
 
     def close(self) -> None:
         """Drops what waits."""
@@ -96,6 +108,25 @@ class Line:
         self._waiting.clear()
         self.waiting_bytes = 0
         self._blocked.set()
+
+    def _wait(self, parts: Iterable[bytes | memoryview]) -> None:
+        if self._is_open:
+            for part in parts:
+                self._waiting.append(part)
+                self.waiting_bytes += len(part)
+
+    def _flush(self) -> None:
+        while self._waiting and self._is_open:
+            try:
+                written = os.writev(self._fd, list(islice(self._waiting, _AT_ONCE)))
+            except BlockingIOError:
+                self._blocked.set()
+                return
+            except OSError:
+                self.close()  # the reader hears of it, too
+                return
+            self._has_moved = True
+            self._forget(written)
 
     def _forget(self, written: int) -> None:
         self.waiting_bytes -= written

@@ -139,5 +139,4 @@ class Many:
             part[0].left()
 
     def _say(self, key: str, message: bytes) -> None:
-        self._session.line.put(frames.frame(hocuspocus.prefix(key) + message))
-        self._session.line.flush()
+        self._session.line.send(frames.frame(hocuspocus.prefix(key) + message))

@@ -5,7 +5,6 @@ whose line is full: it falls behind, and is owed one diff when it has room again
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -13,17 +12,16 @@ from peatd.awareness import Awareness
 from peatd.clients import closes, frames, protocol
 from peatd.clients.company import Company
 from peatd.clients.seat import Diff, Mark, Seat
-from peatd.documents import News
-from peatd.errors import DocumentEnded, PeatError, TooLarge, Unavailable
-from peatd.names import DocumentKey, DocumentName
+from peatd.clients.writing import Writing
+from peatd.errors import PeatError
+from peatd.names import DocumentName
 from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.replication import Replication
 from peatd.table import Entry
-from peatd.update import MAX_DOCUMENT_BYTES, check
+from peatd.update import check
 
 PIECE_BYTES = 256 * 1024
 """Of a large diff: at 20 KB/s, the slowest line that is of any use, a client hears something every 13 s."""
-_NOBODY: frozenset[int] = frozenset()
 _QUICKLY_CHECKED_BYTES = 64 * 1024
 """A few milliseconds."""
 
@@ -33,7 +31,7 @@ class Room:
 
     Invariants:
         1. A seat is silent, owed, in transit, behind or in step (seat.py).
-        2. Who is in step was put all news but `_news`, which lead from `_told` to the entry's version.
+        2. Who is in step was sent all news but `_news`, which lead from `_told` to the entry's version.
 
     Args:
         unsettled: is called when there are news to flush.
@@ -49,13 +47,11 @@ class Room:
         self.name = name
         self.seats: set[Seat] = set()
         self.company = Company(name, awareness, self.seats)
+        self.writing = Writing(name, replication)
         self._replication = replication
         self._unsettled = unsettled
         self._in_step: set[Seat] = set()
         self._news: list[tuple[bytes, Seat | None]] = []
-        self._writer: Seat | None = None
-        self._submitted_bytes = 0
-        """Of updates that the engine has not answered yet: a limit that they pass together is passed."""
         self._making: dict[bytes, list[Seat]] = {}
         self._shared: WeakValueDictionary[bytes, Diff] = WeakValueDictionary()
         self._entry = self._living()
@@ -81,7 +77,7 @@ class Room:
         """The client has what `vector` says, which is `clocks`."""
         self._in_step.discard(seat)
         seat.reset()
-        if not self._former().isdisjoint(clocks):
+        if not self.writing.former().isdisjoint(clocks):
             # Its copy is of an earlier life: it would offer all that it has of that.
             seat.leave(*closes.DELETED)
             return
@@ -118,7 +114,7 @@ class Room:
         self._told = entry.version
 
     def changed(self, update: bytes) -> None:
-        self._news.append((update, self._writer))
+        self._news.append((update, self.writing.writer))
         self._unsettled(self)
 
     def ended(self) -> None:
@@ -131,7 +127,7 @@ class Room:
             seat.leave(*closes.DELETED)
 
     def flush(self) -> None:
-        """Puts the news on everybody's line."""
+        """Sends the news to all who are in step."""
         news, self._news = self._news, []
         if not news or self._entry is None:
             return
@@ -139,20 +135,23 @@ class Room:
         writers = {writer for _, writer in news if writer is not None}
         framed: dict[bytes, list[bytes]] = {}
         joined: dict[bytes, bytes] = {}
-        for seat in list(self._in_step):
+        fallen = []
+        for seat in self._in_step:
             prefix = seat.prefix
             if prefix not in framed:
                 framed[prefix] = [frames.frame(prefix + protocol.update(update)) for update, _ in news]
                 joined[prefix] = b"".join(framed[prefix])
             if seat in writers:
                 others = zip(framed[prefix], news, strict=True)
-                seat.line.put(*(frame for frame, (_, writer) in others if writer is not seat))
+                if theirs := b"".join(frame for frame, (_, writer) in others if writer is not seat):
+                    seat.line.send(theirs)
             else:
-                seat.line.put(joined[prefix])
-            seat.line.flush()
+                seat.line.send(joined[prefix])
             if seat.line.is_full:
-                self._in_step.discard(seat)
-                seat.mark = self._mark()
+                fallen.append(seat)
+        for seat in fallen:
+            self._in_step.discard(seat)
+            seat.mark = self._mark()
 
     def _mark(self) -> Mark:
         assert self._entry is not None
@@ -210,8 +209,7 @@ class Room:
 
     def _stream(self, seat: Seat, diff: Diff) -> None:
         while seat.line.has_room:
-            is_last = seat.put_piece()
-            seat.line.flush()
+            is_last = seat.send_piece()
             if is_last:
                 seat.diff, seat.answers = None, False
                 if diff.mark.version == self._told:
@@ -223,73 +221,13 @@ class Room:
     def _is_in_step(self, seat: Seat) -> None:
         self._in_step.add(seat)
 
-    # What clients write ----------------------------------------------------------------------------------------
-
-    def write(
-        self, seat: Seat, update: bytes, taken: Callable[[int, bool], None], failed: Callable[[PeatError], None]
-    ) -> None:
-        """Merges a client's update.
-
-        Args:
-            taken: is told the seq that makes it durable, and whether there was news in it.
-        """
-        try:
-            key = self._replication.table.to_write(self.name)
-        except DocumentEnded as exc:
-            failed(exc)
-            return
-        size_bytes = self._replication.store.size_bytes(self.name) + self._submitted_bytes + len(update)
-        status = self._replication.store.status()
-        if update == protocol.NOTHING:
-            taken(self._replication.store.last_seq, False)
-        elif not status.ready:
-            failed(Unavailable(status.message or "the disk fails"))
-        elif size_bytes > MAX_DOCUMENT_BYTES:
-            failed(TooLarge(f"{self.name} would take {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}"))
-        else:
-            self._submitted_bytes += len(update)
-            then = partial(self._merged, seat, key, len(update), taken)
-            refused = partial(self._refused, len(update), failed)
-            documents = self._replication.documents
-            documents.submit(key, update, origin=seat.origin, then=then, failed=refused, former=self._former())
-
-    async def has_capacity(self) -> None:
-        """Returns when the engine and the store can take more. (While the disk fails, `write` says so.)"""
-        await self._replication.documents.room(self.name)
-        with suppress(Unavailable):
-            await self._replication.store.room()
-
-    def _merged(
-        self, seat: Seat, key: DocumentKey, size_bytes: int, taken: Callable[[int, bool], None], news: News
-    ) -> None:
-        """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""
-        self._submitted_bytes -= size_bytes
-        seq, is_news = self._replication.store.last_seq, not news.content.is_empty
-        if is_news:
-            self._writer = seat
-            try:
-                merged = self._replication.merge(key, news, None)
-            finally:
-                self._writer = None
-            if merged is None:
-                seat.leave(*closes.DELETED)
-                return
-            seq = merged.seq
-        taken(seq, is_news)
-
-    def _refused(self, size_bytes: int, failed: Callable[[PeatError], None], error: PeatError) -> None:
-        self._submitted_bytes -= size_bytes
-        failed(error)
+    # What there is ---------------------------------------------------------------------------------------------
 
     def covers(self, update: bytes) -> bool:
         """Whether a small update holds nothing that we lack."""
         if self._entry is None or len(update) > _QUICKLY_CHECKED_BYTES:
             return False
         return self._entry.reach.covers(check(update, subdocuments=True))
-
-    def _former(self) -> frozenset[int]:
-        entry = self._replication.table.get(self.name)
-        return _NOBODY if entry is None else entry.reach.former
 
     def _living(self) -> Entry | None:
         entry = self._replication.table.get(self.name)

@@ -28,9 +28,9 @@ class Line(Protocol):
     @property
     def is_full(self) -> bool: ...
 
-    def put(self, *parts: bytes) -> None: ...
+    def send(self, data: bytes) -> None: ...
 
-    def flush(self) -> None: ...
+    def send_parts(self, *parts: bytes) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,11 @@ class Seat:
     missed_presence: bool = False
 
     def say(self, message: bytes) -> None:
-        """Puts one message on the line, and sends it."""
-        self.line.put(frames.frame(self.prefix + message))
-        self.line.flush()
+        """Sends one message."""
+        self.line.send(frames.frame(self.prefix + message))
 
-    def put_piece(self) -> bool:
-        """Puts the next piece of its diff on the line; whether it was the last."""
+    def send_piece(self) -> bool:
+        """Sends the next piece of its diff; whether it was the last."""
         assert self.diff is not None
         piece = self.diff.pieces[self.next_piece]
         self.next_piece += 1
@@ -98,7 +97,7 @@ class Seat:
         step = protocol.STEP_2 if is_last and self.answers else protocol.UPDATE
         head = self.prefix + protocol.head(protocol.SYNC, step, len(piece))
         # The piece itself is not copied: it is the same for all who are sent it.
-        self.line.put(frames.head(len(head) + len(piece)) + head, piece)
+        self.line.send_parts(frames.head(len(head) + len(piece)) + head, piece)
         return is_last
 
     def reset(self) -> None:

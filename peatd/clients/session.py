@@ -178,7 +178,7 @@ class Session:
             self._settled = trio.Event()
             await self._settled.wait()
         for attendance in self._dialect.attendances:
-            await attendance.room.has_capacity()
+            await attendance.room.writing.has_capacity()
         self._is_reading = True
         self._heard_at = trio.current_time()
 
@@ -228,6 +228,7 @@ class Session:
             time: seconds since 1970.
         """
         self._dialect.expire(time)
+        self.line.look(now)
         sign = max(self._heard_at, self.line.moved_at) if self.line.waiting_bytes else self._heard_at
         if not self._is_reading or self.closing is not None:
             return
@@ -240,12 +241,10 @@ class Session:
         if now - self.line.moved_at > QUIET and not self.line.waiting_bytes:
             message = self._dialect.sign_of_life()
             if message:
-                self.line.put(frames.frame(message))
-                self.line.flush()
+                self.line.send(frames.frame(message))
 
     def _send(self, event: Ping | Pong | CloseConnection) -> None:
-        self.line.put(self._websocket.send(event))
-        self.line.flush()
+        self.line.send(self._websocket.send(event))
 
     def _has_room(self) -> None:
         self._listens.set()

@@ -46,11 +46,16 @@ class FakeLine:
     def is_full(self) -> bool:
         return len(self.waiting) > self.high_bytes
 
-    def put(self, *parts: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        self.send_parts(data)
+
+    def send_parts(self, *parts: bytes) -> None:
         for part in parts:
             self.waiting += part
+        self.flush()
 
     def flush(self) -> None:
+        """Sends what the kernel takes now."""
         taken = self.waiting[: self.capacity_bytes]
         self.capacity_bytes -= len(taken)
         self._sent += taken

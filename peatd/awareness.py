@@ -8,7 +8,7 @@ Rules:
 2. Who introduced a client id speaks for it, nobody else: a connection here, or the peer whose connection it is. A claim
    to an id that is taken is kept until its owner has left: so a client that comes back before its old connection is
    known to be dead is seen at once, and nobody is pushed out. Stock clients send back whatever they hear: what comes
-   after a connection was told of the others (`has_heard`) is no claim, but an echo.
+   after a connection was told of the others (`has_heard`), or of this one, is no claim, but an echo.
 3. What goes is told once, with the clock it had; its clock is remembered for a while, and who comes back begins
    above it. Who joins is told the others with clocks above all before: it may have been here a moment ago, and dropped
    them when its connection was cut. Else stock clients would take the first state for an old one, and not show it until
@@ -72,7 +72,7 @@ class Awareness:
                 self._introduce(speaker, place, said, now)
             elif known.owner is speaker:
                 self._renew(speaker.name, place, said, known, now)
-            elif said.client in speaker.claims or (said.state and not speaker.has_heard):
+            elif said.client in speaker.claims or (said.state and not speaker.may_echo(said.client)):
                 if len(speaker.claims) < MAX_IDS:
                     speaker.claims[said.client] = said  # rule 2
                 if known.doubted_at is not None:
@@ -84,7 +84,7 @@ class Awareness:
 
     def _introduce(self, speaker: Speaker, place: Place, said: Told, now: float) -> None:
         gone, _ = place.gone.get(said.client, (-1, 0.0))
-        is_echo = said.clock <= gone and speaker.has_heard and said.client not in speaker.claims
+        is_echo = said.clock <= gone and speaker.may_echo(said.client) and said.client not in speaker.claims
         if said.state and not is_echo and len(speaker.ids) < MAX_IDS:
             self._take_over(speaker, place, said, gone, now)
 
@@ -165,7 +165,8 @@ class Awareness:
 
     def company(self, speaker: Speaker) -> list[Told]:
         """All others who are there, for one who joins (rule 3); what it says from now on may be an echo."""
-        speaker.has_heard = True
+        speaker.has_heard = speaker.is_listening = True
+        speaker.heard_of.clear()
         place = self._place(speaker.name)
         others = [(client, state) for client, state in place.states.items() if state.owner is not speaker]
         for _, state in others:

@@ -25,12 +25,20 @@ class Speaker:
         ids: that it introduced.
         claims: ids that were taken when it wanted to introduce them, with what it said last.
         has_heard: it was told who else is there.
+        heard_of: ids of which it was told one by one, before that.
+        is_listening: it is told of moves.
     """
 
     name: DocumentName
     ids: set[int] = field(default_factory=set)
     claims: dict[int, Told] = field(default_factory=dict)
     has_heard: bool = False
+    heard_of: set[int] = field(default_factory=set)
+    is_listening: bool = False
+
+    def may_echo(self, client: int) -> bool:
+        """Whether what it says of this id may be what it was told."""
+        return self.has_heard or client in self.heard_of
 
 
 @dataclass(slots=True, eq=False)

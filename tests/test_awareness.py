@@ -90,6 +90,17 @@ def test_the_echo_of_one_who_left_does_not_bring_it_back(node: Node) -> None:
     assert node.states() == {}
 
 
+def test_the_echo_of_one_move_of_which_it_was_told_before_all_others_is_no_claim(node: Node) -> None:
+    alice, bob = node.awareness.enter(NOTES), node.awareness.enter(NOTES)
+    node.awareness.heard(alice, say(1, 5, b'"alice"'), 0)
+    bob.heard_of.add(1)
+    node.awareness.heard(bob, say(1, 5, b'"alice"') + say(2, 1, b'"bob"'), 1)
+    node.awareness.leave(alice, 2)
+    assert node.states() == {2: b'"bob"'}
+    node.awareness.heard(bob, say(1, 5, b'"alice"'), 3)
+    assert node.states() == {2: b'"bob"'}
+
+
 def test_a_client_that_is_back_before_its_old_connection_is_dead_is_seen_when_that_ends(node: Node) -> None:
     old, new = node.awareness.enter(NOTES), node.awareness.enter(NOTES)
     node.awareness.heard(old, say(1, 5, b'"old"'), 0)

@@ -76,7 +76,8 @@ class Attendance:
             case Update():
                 self._write(message)
             case Step1():
-                if not self.seat.speaker.has_heard:
+                if not self.seat.speaker.is_listening:
+                    self.seat.speaker.is_listening = True
                     self._rooms.greeter.later(self._greet)
                 self.room.told(self.seat, message.vector, decode_state_vector(message.vector))
             case Presence():

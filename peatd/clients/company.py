@@ -49,17 +49,20 @@ class Company:
         changed, self._changed = self._changed, {}
         self.due_at = now + INTERVAL
         framed: dict[bytes, bytes] = {}
-        for seat in list(self._seats):
-            if not seat.speaker.has_heard:
-                pass  # it will be told of all
-            elif seat.line.is_full:
+        for seat in self._seats:
+            speaker = seat.speaker
+            if not speaker.is_listening:
+                continue  # it will be told of all
+            if seat.line.is_full:
                 seat.missed_presence = True
-            elif seat.speaker.ids.isdisjoint(changed):
+            elif speaker.ids.isdisjoint(changed):
                 if seat.prefix not in framed:
                     framed[seat.prefix] = self._frame(seat.prefix, changed)
                 seat.line.send(framed[seat.prefix])
-            elif others := {client: None for client in changed if client not in seat.speaker.ids}:
+            elif others := {client: None for client in changed if client not in speaker.ids}:
                 seat.line.send(self._frame(seat.prefix, others))
+            if not speaker.has_heard:
+                speaker.heard_of.update(changed)
 
     def _frame(self, prefix: bytes, changed: Mapping[int, None]) -> bytes:
         return frames.frame(prefix + protocol.presence(states.encode(self._awareness.told(self._name, changed))))

@@ -97,12 +97,15 @@ async def test_a_client_that_goes_takes_its_awareness_along(alice: Port) -> None
 
 
 async def test_who_joins_or_asks_is_told_who_is_there(alice: Port) -> None:
-    async with alice.visit() as one, alice.visit() as other:
+    async with alice.visit() as one:
         await one.send(present(7, 1))
-        await other.send(protocol.step_1(b"\x00"))
-        assert await presence(other) == [Told(7, 2, b"{}")]
-        await other.send(bytes((protocol.QUERY_AWARENESS,)))
-        assert await presence(other) == [Told(7, 3, b"{}")]
+        await one.send(protocol.step_1(b"\x00"))
+        assert [type(await one.said()) for _ in range(2)] == [Step1, Update]
+        async with alice.visit() as other:
+            await other.send(protocol.step_1(b"\x00"))
+            assert await presence(other) == [Told(7, 2, b"{}")]
+            await other.send(bytes((protocol.QUERY_AWARENESS,)))
+            assert await presence(other) == [Told(7, 3, b"{}")]
 
 
 # Who is let in ------------------------------------------------------------------------------------------------

@@ -278,6 +278,23 @@ async def test_who_asks_who_is_there_and_does_not_read_is_told_once_when_it_does
     assert [type(said) for said in deaf.line.said()] == [Presence]
 
 
+async def test_who_is_not_told_yet_who_is_there_hears_of_moves_at_once(rooms: Rooms, autojump_clock: MockClock) -> None:
+    alice, bob, silent = Guest(rooms), Guest(rooms), Guest(rooms)
+    await trio.sleep(1)
+    bob.step_1()
+    alice.attendance.hear(Presence(states.encode([Told(7, 1, b'"a"')])))
+    await trio.sleep(0.01)
+    told = [said for said in bob.line.said() if isinstance(said, Presence)]
+    assert [states.decode(said.states) for said in told] == [[Told(7, 1, b'"a"')]]
+    bob.attendance.hear(told[0])  # as stock clients do
+    await trio.sleep(1)
+    told = [said for said in bob.line.said() if isinstance(said, Presence)]
+    assert [states.decode(said.states) for said in told] == [[Told(7, 2, b'"a"')]]
+    assert [type(said) for said in silent.line.said()] == [Step1]
+    alice.attendance.left()
+    assert rooms.awareness.count() == 0  # bob's echo was no claim
+
+
 async def test_an_update_that_builds_on_what_we_lack_makes_us_ask_and_nothing_is_lost(
     rooms: Rooms, autojump_clock: MockClock
 ) -> None:

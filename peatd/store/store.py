@@ -195,6 +195,11 @@ class Store:
         """Returns `durable_seq` once it is more than `seq`, however long the disk fails."""
         return await self._keeper.wait_synced_past(seq)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `room` would neither wait nor refuse."""
+        return self._keeper.has_room
+
     async def room(self) -> None:
         """Backpressure: returns when there is room to record more.
 

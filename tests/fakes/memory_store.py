@@ -127,6 +127,10 @@ class MemoryStore:
             self._works = None
             works.set()
 
+    @property
+    def has_room(self) -> bool:
+        return self._works is None
+
     async def room(self) -> None:
         await trio.lowlevel.checkpoint()
         if self._works is not None:

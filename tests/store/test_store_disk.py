@@ -228,3 +228,31 @@ def acknowledged_until_killed(directory: Path, lines: int) -> dict[str, int]:
                 acknowledged[name] = int(seq)
     assert writer.returncode == -signal.SIGKILL
     return acknowledged
+
+
+# Gathering
+
+
+async def test_records_that_nobody_waits_for_gather_for_a_moment_behind_a_commit(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with Store.open(tmp_path) as store:
+        seq = store.record(KEY, b"after a pause")
+        assert await store.wait_synced_past(seq - 1) == seq
+        last = store.record(KEY, b"in its wake")
+        await trio.testing.wait_all_tasks_blocked()
+        assert store.durable_seq == seq
+        last = store.record(KEY, b"and one more")
+        mock_clock.jump(keeper.GATHERING)
+        assert await store.wait_synced_past(seq) == last
+
+
+async def test_whoever_waits_for_a_record_has_it_written_at_once(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with Store.open(tmp_path) as store:
+        for n in range(5):  # the clock stands still
+            await store.synced(store.record(KEY, b"%d" % n))
+        store.record(KEY, b"nobody waits for it, and it is written at the end")
+    async with Store.open(tmp_path) as store:
+        assert len(await load_all(store)) == 6

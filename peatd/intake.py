@@ -14,6 +14,9 @@ from peatd.update import check
 _QUICKLY_CHECKED_BYTES = 4096
 """Of one message's updates: most take microseconds, none as long as a round trip to the engine."""
 
+_AT_ONCE = 32
+"""Updates of one message until others have their turn, a millisecond: the engine gets what is together in one piece."""
+
 Then = Callable[[Merged | None], object]
 
 
@@ -43,8 +46,10 @@ class Intake:
         if not updates or self._are_known(key, updates):
             then(self._replication.merge(key, NOTHING_NEW, self._device_id))
             return
-        for update in updates[:-1]:
+        for count, update in enumerate(updates[:-1], start=1):
             await self._submit(key, update, _ignore)
+            if count % _AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
         await self._submit(key, updates[-1], then)
 
     async def recovered(self) -> None:
@@ -68,7 +73,8 @@ class Intake:
 
     async def _submit(self, key: DocumentKey, update: bytes, then: Then) -> None:
         try:
-            await self._replication.store.room()
+            if not self._replication.store.has_room:
+                await self._replication.store.room()
         except Unavailable as error:
             self._failed(key, error)
             self._refused.set()

@@ -40,7 +40,7 @@ class Metrics:
     hits: LimitHits
 
     def of_parts(self) -> Iterator[Measure | Durations]:
-        """Documents, store, engine, links, clients, discovery, readers of events, the loop that all run on, and limits."""
+        """Documents, store, engine, links, clients, discovery, readers of events, the loop, and limits."""
         yield from self._of_documents()
         yield from self._of_store()
         yield from self._of_engine()
@@ -109,7 +109,7 @@ class Metrics:
             "peat_quarantine_additions_total",
             Kind.COUNTER,
             "Updates that were set aside since the start, by who brought them.",
-            [((origin,), self._store.quarantined_by.get(origin, 0)) for origin in _ORIGINS],
+            [((origin,), self.replication.store.quarantined_by.get(origin, 0)) for origin in _ORIGINS],
             ("origin",),
         )
 

@@ -8,7 +8,6 @@ Invariants:
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 from peatd.engine.protocol import (
     MALFORMED,
@@ -33,7 +32,7 @@ from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.suspicion import Blame
-from peatd.worker_jobs import Death, Job, OpenDocument, Sent, Step, StoredLog, Task, culprit, only_update
+from peatd.worker_jobs import Death, Job, Load, OpenDocument, Sent, Step, StoredLog, Task, culprit, only_update
 
 _MAX_SENT = 512
 _MAX_SENT_BYTES = 4 * 1024 * 1024
@@ -44,13 +43,6 @@ _JSON_PACE = 4
 
 _MAX_DEATHS = 5
 """That a job may outlive without being their cause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Load this document's log, then call `Schedule.loaded`."""
-
-    key: DocumentKey
 
 
 class Schedule:
@@ -69,6 +61,11 @@ class Schedule:
     def waiting(self) -> int:
         """How many jobs, or steps towards them, are not answered."""
         return len(self._queue) + len(self._suspects) + len(self._sent)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something that was not sent yet."""
+        return bool(self._queue or self._suspects)
 
     @property
     def size_bytes(self) -> int | None:

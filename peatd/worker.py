@@ -11,8 +11,8 @@ from peatd.engine.protocol import Frames, Garbled, decode_replies
 from peatd.errors import ConfigError, PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.patience import Patience, Verdict, Vitals
-from peatd.schedule import Load, Schedule
-from peatd.worker_jobs import Death, Job, StoredLog
+from peatd.schedule import Schedule
+from peatd.worker_jobs import Death, Job, Load, StoredLog
 from peatd.worker_process import WorkerProcess
 
 _BATCH_BYTES = 256 * 1024
@@ -57,7 +57,8 @@ class Worker:
         self._schedule = schedule
         self._deadline = deadline
         self._recycle_bytes = recycle_bytes
-        self._bell = trio.Event()
+        self._bell = trio.Event()  # for the writer: there is something to send, or the end is near
+        self._relief = trio.Event()  # for those who wait for room: less is waiting
         self._is_closed = True
         self._is_finishing = False
         self._up = trio.Event()
@@ -90,6 +91,7 @@ class Worker:
         finally:
             self._is_closed = True
             self._schedule.give_up(Unavailable("the engine is shutting down"))
+            self._relieve()
 
     @property
     def waiting(self) -> int:
@@ -108,15 +110,19 @@ class Worker:
         self._ring()
 
     def _ring(self) -> None:
-        """Wakes whoever waits for something to have changed."""
         if self._bell.statistics().tasks_waiting:
             self._bell.set()
             self._bell = trio.Event()
 
+    def _relieve(self) -> None:
+        if self._relief.statistics().tasks_waiting:
+            self._relief.set()
+            self._relief = trio.Event()
+
     async def room(self, max_jobs: int, max_bytes: int) -> None:
         """Waits while more than that is waiting."""
         while not self._is_closed and (self._schedule.waiting > max_jobs or self._schedule.waiting_bytes > max_bytes):
-            await self._bell.wait()
+            await self._relief.wait()
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> bool:
         """One life of the process; whether it came up."""
@@ -158,7 +164,7 @@ class Worker:
         self.message = f"restarting after: {verdict.reason}"
         _log.warning("engine.ended", reason=verdict.reason, code=code)
         self._schedule.died(verdict.reason, verdict.death)
-        self._ring()
+        self._relieve()
 
     async def _read(self, process: WorkerProcess, task_status: trio.TaskStatus[None]) -> bool:
         """Answers jobs until the replies end, or make no sense; whether there was any."""
@@ -176,7 +182,9 @@ class Worker:
                 self._verdict = Verdict(str(exc), Death.CRASH)
                 process.kill()
                 break
-            self._ring()
+            self._relieve()
+            if self._schedule.has_more or self._is_finishing:
+                self._ring()
         return self.is_up
 
     def _came_up(self, task_status: trio.TaskStatus[None]) -> None:
@@ -202,7 +210,7 @@ class Worker:
                 await process.send(batch)
             if load is not None:
                 await process.send(await self._loaded(load))
-                self._ring()  # jobs may have ended without the engine
+                self._relieve()  # jobs may have ended without the engine
             elif not batch:
                 if self._is_finishing and self._schedule.size_bytes is None:
                     process.finish()

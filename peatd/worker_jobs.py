@@ -66,6 +66,13 @@ class Job:
     deaths: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load this document's log, then call `Schedule.loaded`."""
+
+    key: DocumentKey
+
+
 @dataclass(slots=True, eq=False)
 class OpenDocument:
     """A document that the engine has, or is being told.

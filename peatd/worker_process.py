@@ -57,11 +57,24 @@ class WorkerProcess:
     async def send(self, data: bytes | bytearray) -> None:
         """Does nothing once the process is gone: its reader notices that."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._requests.send_all(data)
+            written = self._write(data)
+            if written < len(data):
+                await self._requests.send_all(memoryview(data)[written:])
+
+    def _write(self, data: bytes | bytearray) -> int:
+        """What the pipe takes at once: nearly always all, and `send_all` would take a turn of the loop first."""
+        try:
+            return os.write(self._requests.fileno(), data)
+        except OSError:
+            return 0  # it is full, or gone: `send_all` tells which
 
     async def receive(self) -> bytes:
         """What is there of its replies; empty at their end."""
-        return bytes(await self._replies.receive_some(_PIPE_BYTES))
+        fd = self._replies.fileno()
+        while True:
+            await trio.lowlevel.wait_readable(fd)  # `receive_some` would take a turn of the loop, and then try in vain
+            with contextlib.suppress(BlockingIOError):
+                return os.read(fd, _PIPE_BYTES)
 
     async def listen(self) -> None:
         """Keeps the last of what it says on stderr, until it has ended."""

@@ -20,9 +20,9 @@ from peatd.engine.protocol import (
 from peatd.errors import Barred, Quarantined, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
-from peatd.schedule import Load, Schedule
+from peatd.schedule import Schedule
 from peatd.suspicion import Blame
-from peatd.worker_jobs import Death, Job, Task
+from peatd.worker_jobs import Death, Job, Load, Task
 
 A, B, C = (DocumentKey(f"notes/{name}", 1) for name in "abc")
 MERGED = Merged(b"news", {}, {}, {}, {})

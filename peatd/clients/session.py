@@ -9,6 +9,7 @@ Invariants:
     2. Nothing waits for a client that does not read: closing has a deadline.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -157,15 +158,24 @@ class Session:
                 self._websocket.receive_data(received)
                 self._take_events()
                 await self._room()
-            try:
-                received = await self._stream.receive_some(_CHUNK_BYTES)
-            except trio.BrokenResourceError:
-                received = b""
+            received = await self._receive()
             self._heard_at = trio.current_time()
             if not received:
                 self._is_gone = True
                 self._ended.set()
                 return
+
+    async def _receive(self) -> bytes:
+        """What has come; empty at the end. `receive_some` would try in vain first: clients send a message at a time."""
+        fd = self._stream.socket.fileno()
+        while True:
+            await trio.lowlevel.wait_readable(fd)
+            try:
+                return os.read(fd, _CHUNK_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""
 
     async def _room(self) -> None:
         """Backpressure: waits until this client takes its answers, until its updates are worked off, and until the

@@ -59,8 +59,10 @@ class Writing:
     async def has_capacity(self) -> None:
         """Returns when the engine and the store can take more. (While the disk fails, `write` says so.)"""
         await self._replication.documents.room(self._name)
-        with suppress(Unavailable):
-            await self._replication.store.room()
+        store = self._replication.store
+        if not store.has_room:  # as it nearly always has: without a turn of the loop for each message
+            with suppress(Unavailable):
+                await store.room()
 
     def former(self) -> frozenset[int]:
         """Clients of the document's earlier lives."""

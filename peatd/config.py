@@ -71,6 +71,7 @@ class Config:
     kubeconfig: tuple[Path, ...]
     engine: str
     engine_workers: int
+    memory: int
     log_level: str
     log_format: str
     in_cluster: bool
@@ -175,6 +176,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         kubeconfig=kubeconfig,
         engine=_engine(sources),
         engine_workers=sources.take(table.ENGINE_WORKERS),
+        memory=sources.take(table.MEMORY, surroundings.memory),
         log_level=sources.take(table.LOG_LEVEL),
         log_format=sources.take(table.LOG_FORMAT, surroundings.log_format),
         in_cluster=in_cluster,

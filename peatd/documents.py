@@ -97,6 +97,7 @@ class Documents:
             where rows had to be quarantined, or a library makes less of them together than one by one.
         max_open, max_open_bytes: documents in a worker's memory, and the bytes of their logs: 64 MiB of updates can
             take half a GiB.
+        max_waiting_bytes: of unanswered requests to a worker, beyond which `room` waits.
         memory_bytes: that a worker may take above what it starts with; replaced from half of it on.
         deadline: seconds of processor time that a worker may take for a reply, and more for a large document. A
             hundred times what a small one takes; all documents of the worker wait meanwhile.
@@ -115,12 +116,14 @@ class Documents:
         shrunk: Callable[[DocumentKey, bytes], None] | None = None,
         max_open: int = 1024,
         max_open_bytes: int = 64 * 1024 * 1024,
+        max_waiting_bytes: int = _MAX_WAITING_BYTES,
         memory_bytes: int = 1024 * 1024 * 1024,
         deadline: float = 2.0,
         command: Sequence[str] = (sys.executable, "-P", "-m", "peatd.engine"),
     ) -> None:
         self.merge_durations = Histogram(_BOUNDS)
         arguments = ("--engine", engine, "--memory-bytes", str(memory_bytes), "--parent", str(os.getpid()))
+        self._max_waiting_bytes = max_waiting_bytes
         self._blames = [Blame(log.quarantine, shrunk or _ignore) for _ in range(workers)]
         self._workers = [
             Worker(
@@ -201,7 +204,7 @@ class Documents:
 
     async def room(self, name: DocumentName) -> None:
         """Returns when another update of the document can be queued."""
-        await self._worker(name).room(_MAX_WAITING, _MAX_WAITING_BYTES)
+        await self._worker(name).room(_MAX_WAITING, self._max_waiting_bytes)
 
     def submit_diff(
         self,

@@ -144,6 +144,9 @@ class Library(Protocol):
     def etag(self, key: DocumentKey) -> str | None:
         """Of the version that this incarnation is at; None if it is over."""
 
+    def size_bytes(self, name: DocumentName) -> int:
+        """What the document takes on the disk; 0 where there is none."""
+
     async def read(self, name: DocumentName) -> DocumentView:
         """Raises: NoSuchDocument."""
 

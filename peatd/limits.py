@@ -22,6 +22,8 @@ class Limit(Enum):
     FILE_DESCRIPTORS = "file_descriptors"
     MESH_HANDSHAKES = "mesh_handshakes"
     API_CONNECTIONS = "api_connections"
+    REQUEST_MEMORY = "request_memory"
+    MESSAGE_MEMORY = "message_memory"
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"
 

@@ -60,6 +60,9 @@ class LocalLibrary:
         entry = self._table.alive(key)
         return None if entry is None else entry.etag
 
+    def size_bytes(self, name: DocumentName) -> int:
+        return self._replication.store.size_bytes(name)
+
     async def read(self, name: DocumentName) -> DocumentView:
         entry = self._living(name)
 

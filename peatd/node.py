@@ -24,6 +24,7 @@ from peatd.api.app import create_app
 from peatd.api.server import serve
 from peatd.api.token import create_token
 from peatd.awareness import Awareness
+from peatd.byte_budget import ByteBudget
 from peatd.claims import Claim
 from peatd.clients.door import Door
 from peatd.clients.listener import Reception, room_for_clients, serve_clients
@@ -41,9 +42,10 @@ from peatd.hosts import is_loopback
 from peatd.identity import Keypair
 from peatd.keyfile import load_keypair
 from peatd.leaving import take_leave
-from peatd.limits import LimitHits
+from peatd.limits import Limit, LimitHits
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
+from peatd.memory import Shares, share_out
 from peatd.metrics import Metrics
 from peatd.names import Address, NodeId
 from peatd.papers.minting import mint_apart
@@ -79,8 +81,9 @@ async def run(config: Config, *, stopping: trio.Event, readiness: Readiness | No
         ConfigError, StoreError, DiscoveryError: in exception groups, when it cannot start as configured.
     """
     credentials = await _credentials(config)
-    async with Store.open(config.data_dir) as store:
-        await _Node(config, credentials, store, readiness or Readiness()).run(stopping)
+    shares = share_out(config.memory, config.engine_workers)
+    async with Store.open(config.data_dir, pending_bytes=shares.pending) as store:
+        await _Node(config, shares, credentials, store, readiness or Readiness()).run(stopping)
 
 
 async def _credentials(config: Config) -> Credentials:
@@ -100,7 +103,9 @@ async def _credentials(config: Config) -> Credentials:
 class _Node:
     """The parts of one node, wired."""
 
-    def __init__(self, config: Config, credentials: Credentials, store: Store, readiness: Readiness) -> None:
+    def __init__(
+        self, config: Config, shares: Shares, credentials: Credentials, store: Store, readiness: Readiness
+    ) -> None:
         instance = secrets.token_bytes(16)
         own_device = credentials.keypair.device_id
         self._config = config
@@ -122,10 +127,14 @@ class _Node:
             engine=config.engine,
             workers=config.engine_workers,
             shrunk=lambda key, reach: self._replication.shrunk(key, reach),
+            memory_bytes=shares.engine,
+            max_open_bytes=shares.open_documents,
+            max_waiting_bytes=shares.waiting,
         )
         self._replication = Replication(store, self._documents)
         awareness = Awareness()
         self._hits = hits = LimitHits()
+        self._requests = ByteBudget(shares.requests, Limit.REQUEST_MEMORY, hits)
         rooms = Rooms(self._replication, awareness)
         self._reception = Reception(rooms, self._drain, max_clients=room_for_clients(open_files()), hits=hits)
         self._upkeep = Upkeep(self._replication)
@@ -180,7 +189,8 @@ class _Node:
                     locks = Locks(token, self._credentials.formation.client_token_keys())
                     app = create_app(self._status, locks, config.demo_page)
                     unix = config.data_dir / "api.sock"
-                    bound = await serving.start(partial(serve, app, tcp=config.api, unix=unix, hits=self._hits))
+                    serving_api = partial(serve, app, hits=self._hits, memory=self._requests)
+                    bound = await serving.start(partial(serving_api, tcp=config.api, unix=unix))
                     self._status.listening["api"] = bound.tcp[0]
                 if not starting.cancelled_caught:
                     await self._mesh(stopping, token)

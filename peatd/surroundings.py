@@ -13,7 +13,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from peatd.cgroup import memory_limit
 from peatd.errors import ConfigError
+from peatd.memory import LEAST_BYTES, MOST_BYTES
 from peatd.names import Address, NodeId
 from peatd.settings.sources import BUILT_IN, parse
 from peatd.settings.table import API_PORT
@@ -93,6 +95,13 @@ def engine() -> tuple[str, str]:
 def is_installed(engine_name: str) -> bool:
     """Looks for the library without importing it."""
     return importlib.util.find_spec(_MODULES[engine_name]) is not None
+
+
+def memory() -> tuple[int, str]:
+    limit = memory_limit()
+    if limit is None or limit >= MOST_BYTES:
+        return MOST_BYTES, BUILT_IN
+    return max(limit, LEAST_BYTES), "the memory limit of our control group"
 
 
 def log_format() -> tuple[str, str]:

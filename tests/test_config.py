@@ -109,7 +109,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         "label_selector": "a=b,c", "annotation_prefix": "x/", "poll_interval": "5.5", "service_account_dir": "/sa",
         "kubeconfig": str(kubeconfig), "engine": "y-py", "engine_workers": "2", "log_level": "debug",
         "log_format": "text", "clients": "h:4", "client_origin": "https://app.example.org", "drain_delay": "5.0",
-        "demo_page": "bob@h:5,[::1]:6",
+        "demo_page": "bob@h:5,[::1]:6", "memory": "512Mi",
     }  # fmt: skip
     assert values.keys() | {"relay"} == {setting.name for setting in SETTINGS}
     by_flag = read(*(part for name, text in values.items() for part in (f"--{name.replace('_', '-')}", text)))
@@ -125,6 +125,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         assert (config.poll_interval, config.service_account_dir) == (5.5, Path("/sa"))
         assert config.drain_delay == 5
         assert (config.kubeconfig, config.engine, config.engine_workers) == ((kubeconfig,), "y-py", 2)
+        assert config.memory == 512 * 2**20
         assert (config.log_level, config.log_format) == ("debug", "text")
         assert (config.clients, config.client_origins) == (Address("h", 4), ("https://app.example.org",))
         assert str(config.demo_page) == "bob@h:5,[::1]:6"
@@ -143,6 +144,14 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
 )
 def test_the_demo_page_is_off_on_or_a_list_of_listeners(text: str, page: DemoPage) -> None:
     assert parse_demo_page(text) == parse_demo_page(str(page)) == page
+
+
+@pytest.mark.parametrize(
+    ("text", "mebibytes"),
+    [("268435456", 256), ("256Mi", 256), ("256M", 256), ("256MiB", 256), ("1g", 1024), (" 262144k ", 256)],
+)
+def test_memory_is_counted_in_units_of_1024(read: Load, text: str, mebibytes: int) -> None:
+    assert read("--memory", text).memory == mebibytes * 2**20
 
 
 def test_numbers_in_the_file_need_no_quotes(read: Load) -> None:
@@ -188,6 +197,8 @@ def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str
         ("drain_delay", "soon", "0 to 3600"),
         ("kubeconfig", "/nowhere/config", "not there"),
         ("engine", "yjs", "y-py or pycrdt"),
+        ("memory", "100Mi", "192Mi or more"),
+        ("memory", "lots", "512Mi or 1Gi"),
         ("engine_workers", "0", "1 to 64"),
         ("engine_workers", "1_0", "1 to 64"),
         ("engine_workers", "9" * 5000, "1 to 64"),

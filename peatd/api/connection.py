@@ -1,6 +1,7 @@
 """One client's connection to the API, from its acceptance to its end."""
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -16,8 +17,9 @@ from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
 from peatd.api.access import ENTRANCE, Entrance
-from peatd.api.guard import GuardedProtocol
+from peatd.api.guard import HOLDING, GuardedProtocol
 from peatd.api.stream import BoundedStream
+from peatd.byte_budget import Holding
 
 log = structlog.get_logger("peatd.api")
 
@@ -28,6 +30,7 @@ class Limits:
 
     Attributes:
         connections: open at once. Each costs a file descriptor and, idle, 17 KB.
+        probe_places: beyond these, for probes alone: any other request there is told to come again.
         idle: from opening, or from the last answer, to the end of the next request's headers; slow headers end here.
         send: for the client to take 64 KiB of an answer.
         half_closed: for an answer to a client that has closed its own side already, as `nc -N` does.
@@ -35,6 +38,7 @@ class Limits:
     """
 
     connections: int = 256
+    probe_places: int = 32
     idle: float = 15.0
     send: float = 10.0
     half_closed: float = 5.0
@@ -54,11 +58,16 @@ class Connection(TCPServer):
         context: WorkerContext,
         limits: Limits,
         entrance: Entrance,
+        holding: Holding,
+        is_crowded: Callable[[], bool],
         stream: trio.SocketStream,
     ) -> None:
         self._bounded = BoundedStream(stream, limits.send)
-        super().__init__(app, config, context, cast(LifespanState, {ENTRANCE: entrance}), self._bounded)  # type: ignore[arg-type]  # it reads and sends, closes, and has a socket
+        state = cast(LifespanState, {ENTRANCE: entrance, HOLDING: holding})
+        super().__init__(app, config, context, state, self._bounded)  # type: ignore[arg-type]  # it reads and sends, closes, and has a socket
         self._limits = limits
+        self._holding = holding
+        self._is_crowded = is_crowded
         self._scope = trio.CancelScope(shield=True)
         # A deadline that moves, in place of hypercorn's task for each time that a connection is idle.
         self._reading = trio.CancelScope(deadline=trio.current_time() + limits.idle)
@@ -78,6 +87,7 @@ class Connection(TCPServer):
             log.exception("api.connection_failed")
         finally:
             self._bounded.abort()
+            self._holding.release()
 
     def abort(self) -> None:
         """Ends it now, whatever it is doing."""
@@ -117,6 +127,7 @@ class Connection(TCPServer):
                 server,
                 self.protocol_send,
             )
+            self._http.holding, self._http.is_crowded = self._holding, self._is_crowded
             self.protocol = self._http  # type: ignore[assignment]  # in place of the wrapper that also speaks HTTP/2
             with self._reading:
                 await self._read()
@@ -130,6 +141,7 @@ class Connection(TCPServer):
             case Updated() if self._http.is_over:
                 pass  # it would wait for another request on a connection that has ended
             case Updated(idle=True):
+                self._holding.release()
                 self.idle_since = trio.current_time()
                 self._reading.deadline = self.idle_since + self._limits.idle
                 self._answered.set()

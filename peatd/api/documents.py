@@ -21,8 +21,10 @@ from peatd.api.decode import (
     parse_wait,
     require_content_type,
 )
+from peatd.api.guard import HOLDING
 from peatd.api.refusal import bad_request
 from peatd.api.views import DocumentBody, ListingsView, ListingView, WrittenView
+from peatd.byte_budget import Holding
 from peatd.library import DocumentListing, IfMatch, Library, Written
 from peatd.names import DocumentName, document_name
 
@@ -38,6 +40,7 @@ def add_document_routes(app: QuartTrio, library: Library) -> None:
     async def read_document(collection: str, document_id: str) -> TrioResponse:
         name = document_name(collection, document_id)
         read_query()
+        await make_room(library, name)
         view = await library.read(name)
         body = DocumentBody(collection, document_id, view.incarnation, view.document, view.roots or UNSET)
         return json_answer(body, headers={"ETag": quote(view.etag)})
@@ -72,6 +75,21 @@ def add_document_routes(app: QuartTrio, library: Library) -> None:
 def read_query(*known: str) -> Query:
     """The query string of the request that is being answered."""
     return Query(list(request.args.items(multi=True)), known)
+
+
+_VIEW_EXPANSION = 10
+"""What a document takes, as the engine's answer, as JSON and as what we send, for each byte of its log."""
+
+
+async def make_room(library: Library, name: DocumentName) -> None:
+    """Waits until there is memory for what is read of the document, until the answer has gone.
+
+    Raises:
+        Unavailable: if there is none in time.
+    """
+    holding: Holding | None = request.scope.get("state", {}).get(HOLDING)
+    if holding is not None:
+        await holding.take(_VIEW_EXPANSION * library.size_bytes(name))
 
 
 async def read_body() -> bytes:

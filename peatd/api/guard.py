@@ -6,6 +6,7 @@ answered as if it were none (RFC 9110 §7.8); that alone disposes of most.
 """
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -21,15 +22,33 @@ from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, Scope
 from quart_trio import QuartTrio
 
 from peatd.api.errors import error_body
+from peatd.byte_budget import Holding
+from peatd.errors import Unavailable
 
 log = structlog.get_logger("peatd.api")
 
 MAX_HEADER_BYTES = 64 * 1024
 """Of a request line and its headers: a state vector of 5,000 clients fits into `?sv=`."""
 
+HOLDING = "peatd.holding"
+"""Where in a connection's ASGI state stands what its request has taken of the memory that all share."""
+
+_BODY_EXPANSION = 32
+"""What a body takes for each of its bytes while it is answered: measured, of lists of empty lists, read by msgspec."""
+_MOST_BODY_BYTES = 1024 * 1024
+"""What is taken for a body that does not say how long it is. A longer one is refused before it is read (app.py)."""
+
+_PROBES = frozenset(
+    prefix + path
+    for prefix in (b"", b"/api/v1")
+    for path in (b"/health", b"/livez", b"/ready", b"/readyz", b"/metrics")
+)
+"""What is asked by those who end, or page somebody for, a node that does not answer."""
+
 _REASONS = {
     431: ("headers_too_large", "the request's line and headers are longer than 64 KiB", "send less in them"),
     500: ("internal", "the request failed inside the daemon", "its log says why, with a traceback"),
+    503: ("unavailable", "too much is asked at once for this node's memory", "wait a second, or ask another node"),
     501: ("not_implemented", "the transfer coding is not known", "send Content-Length, or Transfer-Encoding: chunked"),
 }
 _NOT_HTTP = ("bad_request", "this is not a request that HTTP/1.1 allows", "RFC 9112 has the grammar")
@@ -108,6 +127,8 @@ class GuardedProtocol(H11Protocol):
     for its turn, when the connection ends, waits for ever. Hence a loop of our own over h11's events.
     """
 
+    holding: Holding
+    is_crowded: Callable[[], bool]
     is_over = False
     _is_deaf = False
     _has_refused = False
@@ -171,13 +192,30 @@ class GuardedProtocol(H11Protocol):
             await self.can_read.wait()
         elif isinstance(event, h11.Request):
             await self.send(Updated(idle=False))
-            await self._create_stream(event)
+            if await self._has_place(event):
+                await self._create_stream(event)
+            else:
+                await self._refuse(503)
         elif self.stream is None:  # it was answered before its body had come: the connection is closing
             self.is_over = True
         elif isinstance(event, h11.Data):
             await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
         elif isinstance(event, h11.EndOfMessage):
             await self.stream.handle(EndBody(stream_id=STREAM_ID))
+
+    async def _has_place(self, request: h11.Request) -> bool:
+        """Whether there is a place for its connection, and memory for its body. For probes there always is: a node that
+        has much to do must not be ended for it."""
+        size_bytes = _body_bytes(request)
+        if not size_bytes and request.target.partition(b"?")[0] in _PROBES:
+            return True
+        if self.is_crowded():
+            return False
+        try:
+            await self.holding.take(_BODY_EXPANSION * size_bytes)
+        except Unavailable:
+            return False
+        return True
 
     async def _create_stream(self, request: h11.Request) -> None:
         self.stream = GuardedRequest(
@@ -220,6 +258,14 @@ def _has_body_behind(event: _Sendable) -> bool:
     return isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers)
 
 
+def _body_bytes(request: h11.Request) -> int:
+    """How long its body will be at most."""
+    for name, value in request.headers:
+        if name == b"content-length":
+            return min(int(value), _MOST_BODY_BYTES)
+    return _MOST_BODY_BYTES if any(name == b"transfer-encoding" for name, _ in request.headers) else 0
+
+
 def _refuse_what_is_ambiguous(request: h11.Request) -> None:
     """Refuses what two servers in a row could understand in two ways.
 
@@ -237,6 +283,7 @@ def _error(status_code: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of an answer after which the connection is closed."""
     body = error_body(*_REASONS.get(status_code, _NOT_HTTP))
     headers = [
+        *([(b"retry-after", b"1")] if status_code == HTTPStatus.SERVICE_UNAVAILABLE else ()),
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),
         (b"connection", b"close"),

@@ -15,7 +15,9 @@ from quart_trio import QuartTrio
 from peatd.api.connection import Connection, Limits
 from peatd.api.guard import MAX_HEADER_BYTES, GuardedApp, HypercornLog
 from peatd.api.sockets import Bound, Door, open_doors
+from peatd.byte_budget import ByteBudget, Holding
 from peatd.limits import Limit, LimitHits
+from peatd.memory import MOST_BYTES, share_out
 from peatd.names import Address
 from peatd.transport.accepting import accept
 
@@ -29,6 +31,7 @@ async def serve(
     unix: Path | None,
     limits: Limits = DEFAULT_LIMITS,
     hits: LimitHits | None = None,
+    memory: ByteBudget | None = None,
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves until cancelled; `started()` tells where, once every socket listens.
@@ -39,16 +42,18 @@ async def serve(
     Args:
         tcp: port 0 takes a free one; None is off.
         unix: the socket's path, of any length; None is off.
+        memory: what requests may take while they are answered.
 
     Raises:
         ConfigError: if an address cannot be had, or a live daemon has the unix socket.
     """
     hits = hits or LimitHits()
+    memory = memory or ByteBudget(share_out(MOST_BYTES, 1).requests, Limit.REQUEST_MEMORY, hits)
     config, context = _hypercorn_config(), WorkerContext(max_requests=None)
     with ExitStack() as sockets:
         doors, bound = await open_doors(sockets, tcp, unix)
         async with trio.open_nursery() as nursery:
-            lobbies = [_Lobby(GuardedApp(app), config, context, limits, door, hits, nursery) for door in doors]
+            lobbies = [_Lobby(GuardedApp(app), config, context, limits, door, hits, memory, nursery) for door in doors]
             try:
                 async with trio.open_nursery() as accepting:
                     for lobby in lobbies:
@@ -66,7 +71,7 @@ class _Lobby:
     """The connections that came in by one door.
 
     Invariants:
-        1. There are never more than `limits.connections`.
+        1. There are never more than `limits.connections`, and of those that are probed `limits.probe_places`.
         2. An idle connection makes room for a new one: whoever holds many open in silence keeps no probe out.
     """
 
@@ -78,6 +83,7 @@ class _Lobby:
         limits: Limits,
         door: Door,
         hits: LimitHits,
+        memory: ByteBudget,
         nursery: trio.Nursery,
     ) -> None:
         self._app = app
@@ -86,6 +92,7 @@ class _Lobby:
         self._limits = limits
         self._door = door
         self._hits = hits
+        self._memory = memory
         self._nursery = nursery
         self.open: set[Connection] = set()
         self.emptied = trio.Event()
@@ -100,7 +107,10 @@ class _Lobby:
                 await trio.aclose_forcefully(stream)
 
     def _connection(self, stream: trio.SocketStream) -> Connection:
-        connection = Connection(self._app, self._config, self._context, self._limits, self._door.entrance, stream)
+        entrance, holding = self._door.entrance, Holding(self._memory)
+        connection = Connection(
+            self._app, self._config, self._context, self._limits, entrance, holding, self._is_crowded, stream
+        )
         self.open.add(connection)
         return connection
 
@@ -112,13 +122,16 @@ class _Lobby:
             if not self.open:
                 self.emptied.set()
 
+    def _is_crowded(self) -> bool:
+        return len(self.open) > self._limits.connections
+
     def _has_room(self) -> bool:
         if len(self.open) < self._limits.connections:
             return True
-        self._hits.hit(Limit.API_CONNECTIONS, f"{len(self.open)} are open: the one that is idle longest makes room")
+        self._hits.hit(Limit.API_CONNECTIONS, f"{len(self.open)} are open: idle ones make room, busy ones do not")
         idle = [(since, connection) for connection in self.open if (since := connection.idle_since) is not None]
         if not idle:
-            return False
+            return len(self.open) < self._limits.connections + self._limits.probe_places
         _, longest = min(idle, key=lambda one: one[0])
         longest.abort()
         self.open.discard(longest)  # Invariant 1: it is as good as gone

@@ -6,7 +6,7 @@ from quart_trio.wrappers import TrioResponse
 from peatd.api.access import writer
 from peatd.api.answers import bytes_answer
 from peatd.api.decode import parse_state_vector, parse_wait
-from peatd.api.documents import PATH, acknowledge, read_body, read_query
+from peatd.api.documents import PATH, acknowledge, make_room, read_body, read_query
 from peatd.api.refusal import bad_request
 from peatd.errors import MalformedUpdate
 from peatd.library import Library
@@ -19,6 +19,7 @@ def add_update_routes(app: QuartTrio, library: Library) -> None:
     async def read_updates(collection: str, document_id: str) -> TrioResponse:
         name = document_name(collection, document_id)
         state_vector = parse_state_vector(read_query("sv").get("sv"))
+        await make_room(library, name)
         try:
             return bytes_answer(await library.diff(name, state_vector))
         except MalformedUpdate as exc:

@@ -6,6 +6,7 @@ that of `--help` and `--print-config`.
 
 from pathlib import Path
 
+from peatd.memory import LEAST_BYTES, MIB
 from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings.setting import Setting
 from peatd.settings.values import (
@@ -25,6 +26,7 @@ from peatd.settings.values import (
     parse_peer,
     parse_url,
     seconds,
+    size,
     whole_number,
 )
 
@@ -239,6 +241,16 @@ ENGINE_WORKERS: Setting[int] = Setting(
     default="1",
     reason="one keeps up with a mesh of a few hundred edits a second; each costs memory",
 )
+MEMORY: Setting[int] = Setting(
+    name="memory",
+    metavar="SIZE",
+    variables=("PEAT_MEMORY",),
+    parse=size(LEAST_BYTES // MIB),
+    meaning="how much memory the node and its engine may take together, as 512Mi or 1Gi: with less, more has to wait, "
+    "or is refused",
+    otherwise="what the container or the service may take, and 2Gi at most",
+    reason="it is better refused than killed for it",
+)
 LOG_LEVEL: Setting[str] = Setting(
     name="log_level",
     metavar="LEVEL",
@@ -266,7 +278,7 @@ GROUPS: tuple[tuple[str, tuple[Setting[object], ...]], ...] = (
         "Kubernetes",
         (NAMESPACE, LABEL_SELECTOR, ANNOTATION_PREFIX, POLL_INTERVAL, SERVICE_ACCOUNT_DIR, KUBECONFIG),
     ),
-    ("documents", (ENGINE, ENGINE_WORKERS)),
+    ("documents", (ENGINE, ENGINE_WORKERS, MEMORY)),
     ("logs", (LOG_LEVEL, LOG_FORMAT)),
 )
 SETTINGS: tuple[Setting[object], ...] = tuple(setting for _, group in GROUPS for setting in group)

@@ -188,6 +188,23 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
+_SIZE = re.compile(r"([0-9]{1,12})(?:([KMGT])I?)?B?", re.ASCII)
+_UNITS = {None: 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def size(lowest_mib: int) -> Callable[[str], int]:
+    """Bytes. K, M and G are of 1024, with and without the i, as memory is counted in."""
+
+    def parse(text: str) -> int:
+        found = _SIZE.fullmatch(text.strip().upper())
+        size_bytes = int(found[1]) * _UNITS[found[2]] if found else 0
+        if size_bytes < lowest_mib * 2**20:
+            raise ValueError(f"{_shown(text)} will not do: write a size of {lowest_mib}Mi or more, as 512Mi or 1Gi")
+        return size_bytes
+
+    return parse
+
+
 def seconds(lowest: float, highest: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:

@@ -23,7 +23,8 @@ from peatd.store.writing import Written
 Outcome = TypeVar("Outcome")
 
 PENDING_BYTES = 64 * 2**20
-"""`room` waits beyond this: one largest diff. More would only be more to lose, if the disk stays full."""
+"""`room` waits beyond this, unless it was told of less: one largest diff. More would only be more to lose, if the disk
+stays full."""
 
 GATHERING = 0.01
 """Seconds from the begin of one commit to the next, unless somebody waits in `synced`: a commit costs a few tenths of a
@@ -54,7 +55,10 @@ class Keeper:
         sync_durations: of the group commits that succeeded.
     """
 
-    def __init__(self, files: Files, last_seq: int, fold_left: Callable[[Remainder], object]) -> None:
+    def __init__(
+        self, files: Files, last_seq: int, fold_left: Callable[[Remainder], object], pending_bytes: int
+    ) -> None:
+        self._pending_bytes = pending_bytes
         self.pending = Pending()
         self.failure: str | None = None
         self.sync_durations = Histogram(_BOUNDS)
@@ -107,7 +111,7 @@ class Keeper:
     async def room(self) -> None:
         await trio.lowlevel.checkpoint()
         self._refuse_while_failing()
-        while self.pending.size_bytes > PENDING_BYTES:
+        while self.pending.size_bytes > self._pending_bytes:
             await self._attempt.wait()
             self._refuse_while_failing()
 

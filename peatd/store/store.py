@@ -19,7 +19,7 @@ from peatd.errors import StoreDamaged, StoreError
 from peatd.measures import Histogram
 from peatd.names import DocumentKey, DocumentName
 from peatd.store.files import Files
-from peatd.store.keeper import Keeper
+from peatd.store.keeper import PENDING_BYTES, Keeper
 from peatd.store.lives import Life, Lives
 from peatd.store.opening import Contents, FoundDocument
 from peatd.store.operations import Append, ChangeLife, Checkpoint, Fold, SetAside, replay
@@ -43,12 +43,12 @@ class Store:
         4. `durable_seq` covers a record only after its fsync.
     """
 
-    def __init__(self, files: Files, contents: Contents) -> None:
+    def __init__(self, files: Files, contents: Contents, pending_bytes: int) -> None:
         self._lives = Lives(
             Life(found.key, found.deleted, contents.sizes.get(found.key.name) or Sizes())
             for found in contents.documents
         )
-        self._keeper = Keeper(files, contents.last_seq, self._lives.fold_left)
+        self._keeper = Keeper(files, contents.last_seq, self._lives.fold_left, pending_bytes)
         self._reader = files.reader
         self._reading = trio.CapacityLimiter(1)
         self._found: Sequence[StoredDocument] = [self._stored(found) for found in contents.documents]
@@ -62,8 +62,11 @@ class Store:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, directory: Path) -> AsyncIterator[Self]:
+    async def open(cls, directory: Path, *, pending_bytes: int = PENDING_BYTES) -> AsyncIterator[Self]:
         """Opens the store in `directory`; on leaving, what is pending is written, within a deadline.
+
+        Args:
+            pending_bytes: not durable yet, beyond which `room` waits.
 
         Raises:
             StoreLocked: another process has it.
@@ -71,7 +74,7 @@ class Store:
             StoreError: it cannot be opened; the message says what to do.
         """
         files, contents = await trio.to_thread.run_sync(Files.open, directory)
-        store = cls(files, contents)
+        store = cls(files, contents, pending_bytes)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store._keeper.run)
             try:

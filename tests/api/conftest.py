@@ -16,6 +16,7 @@ from peatd.api.access import Locks
 from peatd.api.app import NO_DEMO, create_app
 from peatd.api.connection import Limits
 from peatd.api.server import serve
+from peatd.byte_budget import ByteBudget
 from peatd.documents import Documents
 from peatd.drain import Drain
 from peatd.library import Library
@@ -64,7 +65,9 @@ def serve_with(tmp_path: Path) -> Serve:
     """Serves under limits and with a demo page of the test's own; leaving the block stops it."""
 
     @asynccontextmanager
-    async def serving(limits: Limits, demo: DemoPage = NO_DEMO) -> AsyncIterator[Node]:
+    async def serving(
+        limits: Limits, demo: DemoPage = NO_DEMO, memory: ByteBudget | None = None
+    ) -> AsyncIterator[Node]:
         mesh = FakeMesh()
         app = create_app(mesh, Locks(TOKEN, (CLIENT_KEY,)), demo)
         stopped = trio.Event()
@@ -74,9 +77,9 @@ def serve_with(tmp_path: Path) -> Serve:
             async def run(task_status: trio.TaskStatus[Node]) -> None:
                 with scope:
                     async with trio.open_nursery() as inner:
-                        bound = await inner.start(
-                            partial(serve, app, tcp=Address("127.0.0.1", 0), unix=tmp_path / "api.sock", limits=limits)
-                        )
+                        bounds = {"limits": limits, "memory": memory}
+                        unix = tmp_path / "api.sock"
+                        bound = await inner.start(partial(serve, app, tcp=Address("127.0.0.1", 0), unix=unix, **bounds))
                         task_status.started(Node(mesh, app, bound.tcp[0], bound.unix, scope, stopped))
                 stopped.set()
 

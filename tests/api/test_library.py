@@ -128,7 +128,10 @@ async def test_lists_are_in_order_and_in_pages(library: Library):
     assert [one.name for one in library.list("b", after=None, limit=100)] == ["b/1", "b/10", "b/2"]
     assert [one.name for one in library.list("b", after=document_name("b", "1"), limit=1)] == ["b/10"]
     assert library.list("no-such", after=None, limit=100) == []
-    assert all(one.size_bytes > 0 and one.incarnation >= 1 for one in library.list(None, after=None, limit=100))
+    listed = library.list(None, after=None, limit=100)
+    assert all(one.size_bytes > 0 and one.incarnation >= 1 for one in listed)
+    assert [library.size_bytes(one.name) for one in listed] == [one.size_bytes for one in listed]
+    assert library.size_bytes(document_name("nowhere", "none")) == 0
     assert library.count() == 6
 
 

@@ -123,7 +123,10 @@ async def test_only_idle_connections_make_room(serve_with):
             await client.say(GET_WAIT)
         await gate.asked(3)
         refused = await node.connect_privately()
-        assert await refused.hear_all() == b""
+        reply = await refused.ask("GET", "/api/v1/documents")
+        assert (reply.status, reply.headers["retry-after"], reply.headers["connection"]) == (503, "1", "close")
+        probe = await node.connect_privately()
+        assert (await probe.ask("GET", "/readyz")).status == 200
         by_the_other_door = await node.connect()
         assert (await by_the_other_door.ask("GET", "/livez")).status == 200
         gate.opened.set()
@@ -133,7 +136,7 @@ async def test_only_idle_connections_make_room(serve_with):
         await _settled()
         welcome = await node.connect_privately()
         assert (await welcome.ask("GET", "/livez")).status == 200
-        for client in (*busy, refused, by_the_other_door, welcome):
+        for client in (*busy, refused, probe, by_the_other_door, welcome):
             await client.stream.aclose()
 
 

@@ -83,13 +83,12 @@ class FakeLibrary:
     def list(self, collection: str | None, *, after: DocumentName | None, limit: int) -> Sequence[DocumentListing]:
         self._fail_if_told()
         names = [name for name in sorted(self._copies) if collection in (None, name.split("/")[0])]
-        return [
-            DocumentListing(
-                name, self._copies[name].incarnation, len(y_py.encode_state_as_update(self._copies[name].doc))
-            )
-            for name in names
-            if after is None or name > after
-        ][:limit]
+        listed = [name for name in names if after is None or name > after]
+        return [DocumentListing(name, self._copies[name].incarnation, self.size_bytes(name)) for name in listed[:limit]]
+
+    def size_bytes(self, name: DocumentName) -> int:
+        copy = self._copies.get(name)
+        return len(y_py.encode_state_as_update(copy.doc)) if copy is not None else 0
 
     def etag(self, key: DocumentKey) -> str | None:
         copy = self._copies.get(key.name)

@@ -159,9 +159,8 @@ async def test_files_removed_under_the_store_are_no_longer_trusted_until_they_ar
 # Backpressure, and the end
 
 
-async def test_room_waits_while_too_much_is_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "PENDING_BYTES", 1000)
-    async with Store.open(tmp_path) as store:
+async def test_room_waits_while_too_much_is_pending(tmp_path: Path) -> None:
+    async with Store.open(tmp_path, pending_bytes=1000) as store:
         seq = store.record(KEY, bytes(2000))
         assert store.durable_seq < seq
         await store.room()

@@ -1,0 +1,58 @@
+"""How the memory that a node may take is shared out. Sans-IO.
+
+A node and its engine take some 75 MiB when they are idle; what is above that is shared by those who can use it up. Each
+share is a bound, kept where the bytes are: over it callers wait, and are refused when that takes too long. So a node
+with little memory is slower and says no more often, and is not killed for what it promised.
+"""
+
+from dataclasses import dataclass
+
+MIB = 2**20
+
+IDLE_BYTES = 96 * MIB
+"""Of a node and one engine process, with room for what is not worth counting: the table, buffers, SQLite's pages."""
+IDLE_ENGINE_BYTES = 24 * MIB
+"""Of each engine process beyond the first."""
+LEAST_BYTES = 192 * MIB
+"""With less, a share is too small for the largest request."""
+MOST_BYTES = 2048 * MIB
+"""More is not needed for what one node of two cores can do in a second, and would only be more to lose."""
+
+_EXPANSION = 8
+"""How much larger than its log a document is in an engine: measured, 64 MiB take half a GiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Bytes, each a bound of its own.
+
+    Attributes:
+        engine: of one engine process, above what it starts with; it is replaced from half of that on.
+        open_documents: of the logs of the documents in it.
+        waiting: of the requests that wait for it.
+        pending: of what is recorded and not on the disk yet.
+        requests: that HTTP requests take together, while they are answered.
+        messages: of the clients' messages that have not come whole.
+    """
+
+    engine: int
+    open_documents: int
+    waiting: int
+    pending: int
+    requests: int
+    messages: int
+
+
+def share_out(memory_bytes: int, engine_workers: int) -> Shares:
+    """The shares of a node that may take so much. What is measured of them together stays below it."""
+    free = max(min(memory_bytes, MOST_BYTES), LEAST_BYTES) - IDLE_BYTES - (engine_workers - 1) * IDLE_ENGINE_BYTES
+    free = max(free, LEAST_BYTES - IDLE_BYTES)
+    engine = free // 2 // engine_workers
+    return Shares(
+        engine=min(engine, 1024 * MIB),
+        open_documents=min(engine // _EXPANSION // 2, 64 * MIB),
+        waiting=max(min(free // 16 // engine_workers, 16 * MIB), MIB),
+        pending=min(free // 16, 64 * MIB),
+        requests=min(free // 4, 512 * MIB),
+        messages=min(free // 8, 256 * MIB),
+    )

@@ -23,7 +23,6 @@ class Limit(Enum):
     MESH_HANDSHAKES = "mesh_handshakes"
     API_CONNECTIONS = "api_connections"
     REQUEST_MEMORY = "request_memory"
-    MESSAGE_MEMORY = "message_memory"
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"
 

@@ -32,7 +32,6 @@ class Shares:
         waiting: of the requests that wait for it.
         pending: of what is recorded and not on the disk yet.
         requests: that HTTP requests take together, while they are answered.
-        messages: of the clients' messages that have not come whole.
     """
 
     engine: int
@@ -40,7 +39,6 @@ class Shares:
     waiting: int
     pending: int
     requests: int
-    messages: int
 
 
 def share_out(memory_bytes: int, engine_workers: int) -> Shares:
@@ -54,5 +52,4 @@ def share_out(memory_bytes: int, engine_workers: int) -> Shares:
         waiting=max(min(free // 16 // engine_workers, 16 * MIB), MIB),
         pending=min(free // 16, 64 * MIB),
         requests=min(free // 4, 512 * MIB),
-        messages=min(free // 8, 256 * MIB),
     )

@@ -1,0 +1,134 @@
+"""A node that may take 256 MB, under many times the load that it can take.
+
+While it lasts, an operator sees: 503 with `Retry-After` for what finds no room within five seconds, `limit hit` with
+`request_memory` once a minute and `peat_limit_hits_total`; probes answer, links stay, the process is the same. After:
+all that was acknowledged, and a node that works as before.
+"""
+
+import contextlib
+import http.client
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.nodes import Formation, Node, until, up, wait_equal
+from faults.injected import lapse
+
+MEMORY_MIB = 256
+WRITERS, READERS = 60, 40
+"""Connections that never pause. One saturates the engine with such bodies; 96 MiB would be what they take at once."""
+LASTS, LASTS_LONG = 12.0, 180.0
+PROBE_WITHIN = 5.0
+"""Seconds for a probe on a machine whose cores the load itself takes too."""
+
+BODIES = {
+    "text": json.dumps({"text": "x" * 1_000_000}).encode(),
+    "lists": b'{"lists": [' + b"[]," * 300_000 + b"[]]}",
+    "numbers": b'{"numbers": [' + b"1," * 400_000 + b"1]}",
+    "keys": json.dumps({f"key{n}": n for n in range(40_000)}).encode(),
+}
+
+
+class Load:
+    """Programs that write and read as fast as they are let.
+
+    Attributes:
+        acknowledged: documents that were written.
+        statuses: how often each was answered.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.acknowledged: set[str] = set()
+        self.statuses: dict[int, int] = {}
+        self._node = node
+        self._ended = threading.Event()
+        work = [self._write] * WRITERS + [self._read] * READERS
+        self._threads = [threading.Thread(target=self._go_on, args=(one, n), daemon=True) for n, one in enumerate(work)]
+
+    @contextlib.contextmanager
+    def lasting(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            for thread in self._threads:
+                thread.join(60)
+
+    def _go_on(self, work, number: int) -> None:  # type: ignore[no-untyped-def]
+        chance = random.Random(number)
+        while not self._ended.is_set():
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException),
+                self._node.connection(timeout=60) as connection,
+            ):
+                while not self._ended.is_set():
+                    work(connection, chance)
+
+    def _write(self, connection, chance: random.Random) -> None:  # type: ignore[no-untyped-def]
+        name = f"load/{chance.randrange(10**9)}"
+        reply = connection.ask("PUT", f"documents/{name}", BODIES[chance.choice(list(BODIES))])
+        self._count(reply.status)
+        if reply.status in (200, 201):
+            self.acknowledged.add(name)
+
+    def _read(self, connection, chance: random.Random) -> None:  # type: ignore[no-untyped-def]
+        names = list(self.acknowledged) or ["load/none"]
+        self._count(connection.ask("GET", f"documents/{chance.choice(names)}").status)
+
+    def _count(self, status: int) -> None:
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+
+
+def resident_mib(node: Node) -> float:
+    """Of the node and its engine, whichever that is now."""
+    total = 0
+    for pid in [node.pid, *node.engine_pids()]:
+        with contextlib.suppress(OSError, IndexError):
+            total += int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0])
+    return total / 1024
+
+
+def probe(node: Node) -> float:
+    """Seconds until a kubelet has its answer."""
+    begun = time.monotonic()
+    connection = http.client.HTTPConnection(node.stated()["api"], timeout=PROBE_WITHIN)
+    with contextlib.closing(connection):
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == 200
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("engine", ["y-py", "pycrdt"])
+def test_it_refuses_rather_than_dies(formation: Formation, engine: str, is_long: bool) -> None:
+    nodes = alice, _ = formation.mesh("alice", "bob", arguments=["--engine", engine])
+    alice.arguments = [*alice.arguments, "--memory", f"{MEMORY_MIB}Mi"]
+    up(*nodes)
+    alice.write("PUT", "small/a", {"n": 0}, "?ack=replicated:1")
+    load, most, slowest = Load(alice), 0.0, 0.0
+    lasts = time.monotonic() + (LASTS_LONG if is_long else LASTS)
+    with load.lasting():
+        while time.monotonic() < lasts:
+            most = max(most, resident_mib(alice))
+            slowest = max(slowest, probe(alice))
+            lapse(0.1)
+    print(f"{most:.0f} MiB at most, slowest probe {slowest:.2f} s, {load.statuses}")
+    assert most < MEMORY_MIB
+    assert load.statuses.keys() <= {200, 201, 404, 422, 503}
+    assert load.statuses.get(503)
+    assert load.acknowledged
+    assert alice.stated()["pid"] == alice.pid
+    lines = [event for event in alice.events() if event.get("limit") == "request_memory"]
+    assert 1 <= len(lines) <= 1 + lasts // 60
+    assert not any(node.has_logged("peer unlinked") for node in nodes)
+    until(lambda: alice.ask("PATCH", "documents/small/a", {"n": 1}).status == 200, "it works as before")
+    sample = sorted(load.acknowledged)[:8]
+    for name in sample:
+        until(lambda name=name: alice.ask("GET", f"documents/{name}").status == 200, f"{name} is there")  # type: ignore[misc]
+    wait_equal(nodes, "small/a", *sample[:3])
+    alice.stop()

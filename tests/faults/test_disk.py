@@ -12,6 +12,7 @@ from e2e.nodes import Formation, Node, peatd, until, up, wait_equal
 from faults.injected import injected, need_strace, strace
 
 ACKNOWLEDGED = 30
+LONG = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,9 @@ def said(node: Node) -> list[str]:
     return [event["event"] for event in node.events() if event["event"].startswith("store_")]
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC", "EROFS", "EDQUOT"])
+@pytest.mark.parametrize(
+    "error", ["EIO", "ENOSPC", *(pytest.param(error, marks=LONG) for error in ("EROFS", "EDQUOT"))]
+)
 def test_a_failing_disk_is_said_and_survived(pair: list[Node], error: str) -> None:
     alice, bob = pair
     with injected(alice, f"error={error}"):

@@ -104,7 +104,7 @@ def probe(node: Node) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("engine", ["y-py", "pycrdt"])
+@pytest.mark.parametrize("engine", ["y-py", pytest.param("pycrdt", marks=pytest.mark.long)])
 def test_it_refuses_rather_than_dies(formation: Formation, engine: str, is_long: bool) -> None:
     nodes = alice, _ = formation.mesh("alice", "bob", arguments=["--engine", engine])
     alice.arguments = [*alice.arguments, "--memory", f"{MEMORY_MIB}Mi"]

@@ -43,7 +43,7 @@ def unlinked(node: Node) -> int:
     return node.log().count("peer unlinked")
 
 
-@pytest.mark.parametrize("fault", ["loss", "repeats", "both"])
+@pytest.mark.parametrize("fault", ["loss", "repeats", pytest.param("both", marks=pytest.mark.long)])
 def test_lost_and_repeated_packets_slow_it_and_no_more(net: Network, pair: list[Node], fault: str) -> None:
     alice, bob = pair
     with net.losing(0.1 if fault != "repeats" else 0.0), net.repeating() if fault != "loss" else net.losing(0.0):
@@ -74,12 +74,14 @@ def test_a_narrow_line_carries_what_is_owed_and_keeps_its_link(net: Network, pai
     assert unlinked(alice) == unlinked(bob) == 0
 
 
-@pytest.mark.parametrize("sides", [(0,), (1,), (0, 1)], ids=["alice-deaf", "bob-deaf", "both"])
+@pytest.mark.parametrize(
+    "sides",
+    [(0,), pytest.param((1,), marks=pytest.mark.long), pytest.param((0, 1), marks=pytest.mark.long)],
+    ids=["alice-deaf", "bob-deaf", "both"],
+)
 def test_a_cut_line_is_told_and_whole_again_soon(
     net: Network, pair: list[Node], sides: tuple[int, ...], is_long: bool
 ) -> None:
-    if sides != (0,) and not is_long:
-        pytest.skip("it takes as long as the first: with --long")
     alice, bob = pair
     with net.cut(*sides):
         for node in pair:

@@ -12,9 +12,10 @@ import trio
 
 from peatd.confirmations import Unconfirmed
 from peatd.diffs import DiffMaker
-from peatd.errors import InvalidName, MissingUpdates, PeatError, WireError
+from peatd.errors import MissingUpdates, PeatError, WireError
 from peatd.intake import Intake
-from peatd.names import DeviceId, DocumentKey, DocumentName, parse_document_name
+from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.pace import pause_after
 from peatd.pieces import Assembly
 from peatd.presence import PeerPresence
 from peatd.reach import EMPTY_DIGEST
@@ -34,6 +35,7 @@ from peatd.wire.messages import (
     State,
     Tombstone,
     Updates,
+    named,
 )
 
 log = structlog.get_logger()
@@ -77,6 +79,7 @@ class PeerExchange:
         self._unconfirmed = Unconfirmed()
         self._sent: set[DocumentName] = set()
         self._noted: set[DocumentName] = set()
+        self._next_at = 0.0
 
     def is_to_confirm(self, seq: int) -> bool:
         """Whether the peer waits to hear that something is on our disk that we recorded up to this seq."""
@@ -104,6 +107,8 @@ class PeerExchange:
         sent = (self._table.get(name) for name in self._sent)
         self._replication.forget_changes([entry for entry in sent if entry is not None])
         self._sent.clear()
+        if self._next_at > trio.current_time():
+            await trio.sleep_until(self._next_at)
         while True:
             self._wake_writer = trio.Event()
             batch = [*self._unconfirmed.take(self._replication.store.durable_seq), *self.sync.take()]
@@ -114,6 +119,7 @@ class PeerExchange:
                 self._diffs.wake()
                 if self._unconfirmed:
                     self._wake_confirmer.set()
+                self._next_at = trio.current_time() + pause_after(batch, self._replication.audience)
                 return batch
             await self._wake_writer.wait()
 
@@ -151,7 +157,7 @@ class PeerExchange:
                     await self._updates(whole)
             case Durable():
                 for reached in message.documents:
-                    key = _key(reached.name, reached.incarnation)
+                    key = DocumentKey(named(reached.name), reached.incarnation)
                     self._replication.heard_durable(self.sync, key, reached.version)
                 self._replication.confirmed()
                 self._agree()
@@ -177,7 +183,7 @@ class PeerExchange:
         self._wake()
 
     async def _updates(self, message: Updates) -> None:
-        key = _key(message.name, message.incarnation)
+        key = DocumentKey(named(message.name), message.incarnation)
         if self._answered_ended(key):
             return
         reached = Reached(key.name, key.incarnation, message.version)
@@ -197,7 +203,7 @@ class PeerExchange:
             self._wake()
 
     def _state(self, state: State) -> None:
-        key = _key(state.name, state.incarnation)
+        key = DocumentKey(named(state.name), state.incarnation)
         if self._answered_ended(key):
             return
         entry = self._table.alive(key) or self._begun_if_empty(key, state.digest)
@@ -209,7 +215,7 @@ class PeerExchange:
             self.sync.tell(key)
 
     def _tombstone(self, tombstone: Tombstone) -> None:
-        key = _key(tombstone.name, tombstone.incarnation)
+        key = DocumentKey(named(tombstone.name), tombstone.incarnation)
         self._replication.end(key, self._device_id)
         reached = Reached(key.name, key.incarnation, tombstone.version)
         self._confirm_later(self._replication.store.last_seq, reached)
@@ -231,7 +237,7 @@ class PeerExchange:
         return True
 
     def _offer(self, offer: Offer) -> None:
-        theirs = {_key(offered.name, 0).name: offered for offered in offer.documents}
+        theirs = {named(offered.name): offered for offered in offer.documents}
         for name in self._table.tree.below(offer.prefix) - theirs.keys():
             entry = self._table.get(name)
             assert entry is not None
@@ -291,10 +297,3 @@ class PeerExchange:
             self._noted.add(key.name)
             log.warning("update not merged", document=key.name, device_id=self._device_id, error=str(error))
         self.error = f"{key.name}: {error}"
-
-
-def _key(name: str, incarnation: int) -> DocumentKey:
-    try:
-        return DocumentKey(parse_document_name(name), incarnation)
-    except InvalidName as exc:
-        raise WireError(str(exc)) from exc

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import trio
 
 from peatd.awareness import Awareness, Feed
-from peatd.errors import InvalidName, WireError
-from peatd.names import DeviceId, parse_document_name
+from peatd.errors import WireError
+from peatd.names import DeviceId
 from peatd.speakers import Told, is_json
-from peatd.wire.messages import Presence, Present
+from peatd.wire.messages import Presence, Present, named
 
 _BATCH_BYTES = 64 * 1024
 """Of states, before documents have their turn."""
@@ -55,10 +55,7 @@ class PeerPresence:
         Raises:
             WireError: if it names no document, or tells what clients here could not parse.
         """
-        try:
-            name = parse_document_name(message.name)
-        except InvalidName as exc:
-            raise WireError(str(exc)) from exc
+        name = named(message.name)
         for present in message.clients:
             if present.state and not is_json(present.state):
                 raise WireError(f"{name}: an awareness state is not JSON")

@@ -92,6 +92,8 @@ class Replication:
         deleted."""
         self.unsaved: set[DocumentName] = set()
         """Documents that have changed since their reach was last saved (upkeep.py)."""
+        self.audience: dict[DocumentName, int] = {}
+        """How many clients of this node are at each document; kept by whoever lets them in."""
         self.merged = MergedCount()
         self.unreplicated = Unreplicated()
         self._subscribers: set[Subscriber] = set()

@@ -62,12 +62,17 @@ class Room:
     def enter(self, seat: Seat) -> None:
         """The client is here. It is asked what we lack; it says by itself what it lacks."""
         self.seats.add(seat)
+        self._replication.audience[self.name] = len(self.seats)
         self.ask(seat)
 
     def exit(self, seat: Seat) -> None:
         self.seats.discard(seat)
         self._in_step.discard(seat)
         seat.reset()
+        if self.seats:
+            self._replication.audience[self.name] = len(self.seats)
+        else:
+            self._replication.audience.pop(self.name, None)
 
     def ask(self, seat: Seat) -> None:
         """Has the client send what we lack."""

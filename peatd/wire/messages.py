@@ -10,7 +10,8 @@ from typing import Annotated
 
 import msgspec
 
-from peatd.errors import WireError
+from peatd.errors import InvalidName, WireError
+from peatd.names import DocumentName, parse_document_name
 
 PROTOCOL = 1
 """What HELLO says of these rules and messages. Another number is another protocol."""
@@ -218,3 +219,15 @@ def decode(frame: bytes | memoryview) -> Message:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise WireError(f"not a message of this protocol: {exc}") from exc
     return message
+
+
+def named(name: str) -> DocumentName:
+    """The document that a message names.
+
+    Raises:
+        WireError: if that is no name.
+    """
+    try:
+        return parse_document_name(name)
+    except InvalidName as exc:
+        raise WireError(str(exc)) from exc

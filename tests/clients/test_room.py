@@ -295,6 +295,15 @@ async def test_who_is_not_told_yet_who_is_there_hears_of_moves_at_once(rooms: Ro
     assert rooms.awareness.count() == 0  # bob's echo was no claim
 
 
+async def test_a_node_knows_how_many_clients_are_at_a_document(replica: Replica, rooms: Rooms) -> None:
+    alice, bob = Guest(rooms), Guest(rooms)
+    assert replica.replication.audience == {NOTES: 2}
+    alice.attendance.left()
+    assert replica.replication.audience == {NOTES: 1}
+    bob.attendance.left()
+    assert replica.replication.audience == {}
+
+
 async def test_an_update_that_builds_on_what_we_lack_makes_us_ask_and_nothing_is_lost(
     rooms: Rooms, autojump_clock: MockClock
 ) -> None:

@@ -1,6 +1,7 @@
 """Nodes that write, delete, crash and are cut off from each other end up with the same."""
 
 import random
+from functools import partial
 
 import pytest
 import trio
@@ -305,3 +306,20 @@ class _Churn:
 
     async def _wait(self) -> None:
         await trio.sleep(self._random.uniform(0.0, 0.5))
+
+
+@pytest.mark.parametrize(("clients", "least", "most"), [(2, 15, 60), (100, 1, 10)])
+async def test_changes_that_a_crowd_makes_gather_on_their_way_to_peers(
+    autojump_clock: MockClock, clients: int, least: int, most: int
+) -> None:
+    async with mesh("alice", "bob") as (alice, bob):
+        await alice.library.put(NOTES, {}, if_match=None)
+        await until_equal(alice, bob)
+        alice.replication.audience[NOTES] = clients
+        before = alice.links.traffic().sent_messages
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                nursery.start_soon(partial(alice.library.patch, NOTES, {str(number): number}, if_match=None))
+                await trio.sleep(0.002)
+            await until_equal(alice, bob)
+        assert least <= alice.links.traffic().sent_messages - before <= most

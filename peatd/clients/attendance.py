@@ -12,6 +12,7 @@ from peatd.clients.protocol import Message, Presence, QueryAwareness, Step1, Unk
 from peatd.clients.rooms import Rooms
 from peatd.clients.seat import Seat
 from peatd.errors import MissingUpdates, PeatError, Unavailable
+from peatd.join import join
 from peatd.names import DocumentName
 from peatd.update import decode_state_vector
 
@@ -24,7 +25,7 @@ class Workload(Protocol):
 
     def submitted(self) -> None: ...
 
-    def settled(self, is_news: bool) -> None: ...
+    def settled(self, count: int, *, is_news: bool) -> None: ...
 
 
 class Attendance:
@@ -53,6 +54,7 @@ class Attendance:
         self._rooms = rooms
         self._workload = workload
         self._confirm = confirm
+        self._written: list[bytes] = []
         self._refused = 0
         self._is_asked = False
         self.room = rooms.room(name)
@@ -61,6 +63,7 @@ class Attendance:
 
     def left(self) -> None:
         """The client takes part no more."""
+        self.submit()
         self.room.exit(self.seat)
         self._rooms.awareness.leave(self.seat.speaker, trio.current_time())
         self._rooms.recovery.forget(self._ask)
@@ -86,6 +89,12 @@ class Attendance:
                 self.room.company.tell(self.seat)
             case Unknown():
                 pass
+
+    def submit(self) -> None:
+        """Has merged what the client has written since the last call: at the end of each read, and at its own."""
+        written, self._written = self._written, []
+        for joined in join(written):
+            self._submit(joined.update, joined.count, is_step_2=False)
 
     # Awareness -------------------------------------------------------------------------------------------------
 
@@ -114,11 +123,15 @@ class Attendance:
             self._refuse_to_write(message)
             return
         self._workload.submitted()
-        if self._confirm is None and not message.is_step_2:
-            taken: Callable[[int, bool], None] = self._taken
+        if message.is_step_2:
+            self.submit()
+            self._submit(message.update, 1, is_step_2=True)
         else:
-            taken = partial(self._taken_and_told, message.is_step_2)
-        self.room.writing.write(self.seat, message.update, taken, partial(self._failed, message.is_step_2))
+            self._written.append(message.update)
+
+    def _submit(self, update: bytes, count: int, *, is_step_2: bool) -> None:
+        taken, failed = partial(self._taken, count, is_step_2), partial(self._failed, count, is_step_2)
+        self.room.writing.write(self.seat, update, taken, failed)
 
     def _refuse_to_write(self, message: Update) -> None:
         # A client that was asked what we lack answers, also if that is nothing.
@@ -128,29 +141,25 @@ class Attendance:
         elif holds_news:
             self.seat.say(protocol.denied(READ_ONLY))
 
-    def _taken(self, _seq: int, is_news: bool) -> None:
-        self._workload.settled(is_news)
-
-    def _taken_and_told(self, is_step_2: bool, seq: int, is_news: bool) -> None:
-        self._workload.settled(is_news)
-        count = 1
+    def _taken(self, count: int, is_step_2: bool, seq: int, is_news: bool) -> None:
+        self._workload.settled(count, is_news=is_news)
         if is_step_2:  # it holds all that was refused before
             count += self._refused
             self._refused = 0
         if self._confirm is not None:
             self._rooms.confirmer.later(seq, partial(self._confirm, True, count))
 
-    def _failed(self, is_step_2: bool, error: PeatError) -> None:
-        self._workload.settled(False)
+    def _failed(self, count: int, is_step_2: bool, error: PeatError) -> None:
+        self._workload.settled(count, is_news=False)
         match error:
             case MissingUpdates() if not is_step_2:
-                self._refused += 1
+                self._refused += count
                 if not self._is_asked:
                     self._ask()
             case MissingUpdates() | Unavailable():
                 if not self._refused and self._confirm is None and isinstance(error, Unavailable):
                     self.seat.say(protocol.denied(_NOT_NOW.format(error)))
-                self._refused += 1
+                self._refused += count
                 self._rooms.recovery.later(self._ask)
             case _:
                 self.seat.leave(*closes.for_error(error))

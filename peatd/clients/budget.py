@@ -25,5 +25,5 @@ class Budget:
         self._at = now
         return self._left >= 0
 
-    def give_back(self) -> None:
-        self._left += 1
+    def give_back(self, count: int) -> None:
+        self._left += count

@@ -128,11 +128,11 @@ class Session:
             self.closing = Close(code, reason)
             self._ended.set()
 
-    def settled(self, is_news: bool) -> None:
-        """An update of this client's was worked off."""
-        self._unsettled -= 1
+    def settled(self, count: int, *, is_news: bool) -> None:
+        """So many updates of this client's were worked off."""
+        self._unsettled -= count
         if is_news:
-            self._budget.give_back()
+            self._budget.give_back(count)
         self._settled.set()
 
     def submitted(self) -> None:
@@ -156,7 +156,11 @@ class Session:
         while self.closing is None:
             if received:
                 self._websocket.receive_data(received)
-                self._take_events()
+                try:
+                    self._take_events()
+                finally:  # whatever follows it: what it wrote before is merged
+                    for attendance in self._dialect.attendances:
+                        attendance.submit()
                 await self._room()
             received = await self._receive()
             self._heard_at = trio.current_time()

@@ -45,8 +45,8 @@ class Guest:
     def submitted(self) -> None:
         self.unsettled += 1
 
-    def settled(self, is_news: bool) -> None:
-        self.unsettled -= 1
+    def settled(self, count: int, *, is_news: bool) -> None:
+        self.unsettled -= count
 
     def _leave(self, code: int, reason: str) -> None:
         self.left = (code, reason)
@@ -60,8 +60,14 @@ class Guest:
         with self.doc.begin_transaction() as transaction:
             self.doc.get_text("t").insert(transaction, 0, text)
         update = bytes(y_py.encode_state_as_update(self.doc, before))
-        self.attendance.hear(Update(update, is_step_2=False))
+        self.send(update)
         return update
+
+    def send(self, *updates: bytes) -> None:
+        """What comes with one read."""
+        for update in updates:
+            self.attendance.hear(Update(update, is_step_2=False))
+        self.attendance.submit()
 
     def hear(self) -> list[Update]:
         """Takes in what came; the updates."""
@@ -126,6 +132,28 @@ async def test_news_goes_to_all_in_step_but_its_writer_in_one_frame(rooms: Rooms
     await trio.sleep(0.1)
     assert bob.line.messages() == carol.line.messages() == [protocol.update(update)]
     assert alice.line.messages() == []
+
+
+async def test_what_comes_with_one_read_is_merged_stored_and_told_as_one(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    writer, reader, scribe = Guest(rooms), Guest(rooms), Guest(rooms)
+    for guest in (writer, reader):
+        guest.step_1()
+        guest.line.messages()
+    updates = []
+    scribe.send = lambda *sent: updates.extend(sent)  # type: ignore[method-assign]
+    for n in range(50):
+        scribe.write(f"{n} ")
+    writer.send(*updates)
+    assert writer.unsettled == 50
+    await until(lambda: not writer.unsettled)
+    assert replica.documents.applied == 1
+    assert replica.store.tail_rows(NOTES) == 1
+    await until(lambda: reader.text == scribe.text)
+    writer.send(*updates)  # again: that is not news
+    await until(lambda: not writer.unsettled)
+    assert replica.store.tail_rows(NOTES) == 1
 
 
 async def test_who_was_not_asked_what_it_has_is_sent_no_news(rooms: Rooms, autojump_clock: MockClock) -> None:
@@ -325,7 +353,7 @@ async def test_an_update_that_builds_on_what_we_lack_makes_us_ask_and_nothing_is
 async def test_malformed_and_unheld_updates_end_it_with_a_reason(rooms: Rooms, autojump_clock: MockClock) -> None:
     mallory = Guest(rooms)
     mallory.step_1()
-    mallory.attendance.hear(Update(b"\x01\x02\x03", is_step_2=False))
+    mallory.send(b"\x01\x02\x03")
     await until(lambda: mallory.left)
     assert mallory.left is not None
     assert mallory.left[0] == closes.MALFORMED
@@ -384,7 +412,7 @@ async def test_a_deleted_document_ends_its_clients_and_they_cannot_bring_it_back
     assert ghost.left == closes.DELETED
     late = Guest(rooms)  # its content appears only after it has said that it has none
     late.step_1()
-    late.attendance.hear(Update(bytes(y_py.encode_state_as_update(alice.doc)), is_step_2=False))
+    late.send(bytes(y_py.encode_state_as_update(alice.doc)))
     await until(lambda: late.left)
     assert late.left == closes.DELETED
     assert replica.library.count() == 0

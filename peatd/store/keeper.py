@@ -26,10 +26,10 @@ PENDING_BYTES = 64 * 2**20
 """`room` waits beyond this, unless it was told of less: one largest diff. More would only be more to lose, if the disk
 stays full."""
 
-GATHERING = 0.01
+GATHERING = 0.02
 """Seconds from the begin of one commit to the next, unless somebody waits in `synced`: a commit costs a few tenths of a
-millisecond of processor time, here and in the kernel, whether it holds one record or a hundred. A record that comes
-after a pause is written at once."""
+millisecond of processor time, here and in the kernel, whether it holds one record or a hundred, and a dozen times takes
+Python's lock from whoever sends to clients. A record that comes after a pause is written at once."""
 
 FINAL_SYNC = 1.5
 """Seconds for the last batch at exit, which as a whole takes no more than five. What was acknowledged is durable long

@@ -71,7 +71,10 @@ class Writer:
             connection = self._connected()
             remainders = self._transact(connection, operations)
             wal_bytes = self._wal_bytes_unless_moved()
-            return Written(remainders, wal_bytes > _WAL_BYTES or self._has_free_pages(connection))
+            # Appending frees no pages; and to ask would wait for Python's lock ten times more, or others for us.
+            may_have_freed = any(not isinstance(operation, Append) for operation in operations)
+            is_untidy = wal_bytes > _WAL_BYTES or (may_have_freed and self._has_free_pages(connection))
+            return Written(remainders, is_untidy)
         except sqlite3.Error as exc:
             if not is_of_the_disk(exc):
                 raise

@@ -13,6 +13,10 @@ import trio
 _PIPE_BYTES = 1024 * 1024
 """The most that Linux gives without privileges: sixteen times the default, hence fewer wake-ups."""
 
+_READ_BYTES = 64 * 1024
+"""Taken from the pipe at once, unless there was more than that the last time. Memory for more comes from the kernel and
+goes back to it with each read, which costs as much as the read."""
+
 _STDERR_BYTES = 2000
 """Kept of what the process said last: a panic's message, for the quarantine's reason."""
 
@@ -52,6 +56,7 @@ class WorkerProcess:
         self._replies = trio.lowlevel.FdStream(our_in)
         self._stderr = trio.lowlevel.FdStream(our_err)
         self._said = b""
+        self._read_bytes = _READ_BYTES
         self.pid = self._popen.pid
 
     async def send(self, data: bytes | bytearray) -> None:
@@ -74,7 +79,9 @@ class WorkerProcess:
         while True:
             await trio.lowlevel.wait_readable(fd)  # `receive_some` would take a turn of the loop, and then try in vain
             with contextlib.suppress(BlockingIOError):
-                return os.read(fd, _PIPE_BYTES)
+                received = os.read(fd, self._read_bytes)
+                self._read_bytes = _READ_BYTES if len(received) < _READ_BYTES else _PIPE_BYTES
+                return received
 
     async def listen(self) -> None:
         """Keeps the last of what it says on stderr, until it has ended."""

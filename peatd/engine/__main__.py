@@ -18,7 +18,9 @@ from peatd.engine.engine import Engine
 from peatd.engine.library import Library
 from peatd.engine.protocol import Done, Frames, decode_request, frame, stands_alone
 
-_READ_BYTES = 1024 * 1024
+_READ_BYTES = 64 * 1024
+_READ_MORE_BYTES = 1024 * 1024
+"""Read at once, and where the last read was full: memory for so much comes from the kernel and goes back each time."""
 _FLUSH_BYTES = 256 * 1024
 _FLUSH_INTERVAL = 0.05
 """Replies are written at the latest when so much of them is waiting, or after so many seconds: the node waits for none
@@ -82,7 +84,9 @@ def _serve(engine: Engine) -> None:
     requests, replies = sys.stdin.fileno(), sys.stdout.fileno()
     frames = Frames()
     _write(replies, frame(Done()))  # says that we are up
-    while chunk := os.read(requests, _READ_BYTES):
+    read_bytes = _READ_BYTES
+    while chunk := os.read(requests, read_bytes):
+        read_bytes = _READ_BYTES if len(chunk) < _READ_BYTES else _READ_MORE_BYTES
         waiting = bytearray()
         written = time.monotonic()
         for body in frames.receive(chunk):

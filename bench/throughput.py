@@ -72,7 +72,8 @@ async def _submit(replication: Replication, to: DocumentKey, updates: Sequence[b
 
     for update in updates:
         await replication.store.room()
-        await replication.documents.submit_apply(to, update, origin="bench", then=then, failed=partial(_fail, to))
+        replication.documents.submit(to, update, origin="bench", then=then, failed=partial(_fail, to))
+        await replication.documents.room(to.name)
     await merged.wait()
 
 

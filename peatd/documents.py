@@ -124,12 +124,14 @@ class Documents:
         self.merge_durations = Histogram(_BOUNDS)
         arguments = ("--engine", engine, "--memory-bytes", str(memory_bytes), "--parent", str(os.getpid()))
         self._max_waiting_bytes = max_waiting_bytes
+        self._turned: Callable[[], object] = lambda: None
         self._blames = [Blame(log.quarantine, shrunk or _ignore) for _ in range(workers)]
         self._workers = [
             Worker(
                 (*command, *arguments),
                 log.load,
                 Schedule(OpenDocuments(max_open, max_open_bytes), blame),
+                turned=lambda: self._turned(),
                 deadline=deadline,
                 recycle_bytes=memory_bytes // 2,
             )
@@ -157,6 +159,10 @@ class Documents:
             message=messages[0] if messages else None,
         )
 
+    def watch_turns(self, turned: Callable[[], object]) -> None:
+        """From now on this is called whenever answers that came together were used, before anything else runs."""
+        self._turned = turned
+
     def pids(self) -> list[int]:
         """Of the worker processes, for whoever watches over memory."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
@@ -174,19 +180,6 @@ class Documents:
         """
         asked = Asked(self._timed(then))
         return await self._ask(apply_job(key, update, origin, asked.answered, asked.failed, former), asked)
-
-    async def submit_apply(
-        self,
-        key: DocumentKey,
-        update: bytes,
-        *,
-        origin: str,
-        then: Callable[[News], object],
-        failed: Callable[[PeatError], object],
-    ) -> None:
-        """Queues an update, and returns when there is room for another. One of `then` and `failed` is called, once."""
-        self.submit(key, update, origin=origin, then=then, failed=failed)
-        await self.room(key.name)
 
     def submit(
         self,

@@ -81,7 +81,9 @@ class Intake:
             return
         self._unanswered += 1
         merged, failed = partial(self._merged, key, then), partial(self._not_merged, key)
-        await self._replication.documents.submit_apply(key, update, origin=self._origin, then=merged, failed=failed)
+        documents = self._replication.documents
+        documents.submit(key, update, origin=self._origin, then=merged, failed=failed)
+        await documents.room(key.name)
 
     def _merged(self, key: DocumentKey, then: Then, news: News) -> None:
         """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""

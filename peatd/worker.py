@@ -39,6 +39,7 @@ class Worker:
     Args:
         command: what to start; it speaks `engine.protocol` on stdin and stdout.
         load: gives a document's log.
+        turned: is called whenever all replies that had come were worked off.
         deadline: seconds of processor time without a reply; more for large documents.
         recycle_bytes: resident size at which the process is replaced when nothing is on its way.
     """
@@ -49,12 +50,14 @@ class Worker:
         load: Callable[[DocumentKey], Awaitable[StoredLog]],
         schedule: Schedule,
         *,
+        turned: Callable[[], object],
         deadline: float,
         recycle_bytes: int,
     ) -> None:
         self._command = command
         self._load = load
         self._schedule = schedule
+        self._turned = turned
         self._deadline = deadline
         self._recycle_bytes = recycle_bytes
         self._bell = trio.Event()  # for the writer: there is something to send, or the end is near
@@ -182,6 +185,8 @@ class Worker:
                 self._verdict = Verdict(str(exc), Death.CRASH)
                 process.kill()
                 break
+            finally:
+                self._turned()
             self._relieve()
             if self._schedule.has_more or self._is_finishing:
                 self._ring()

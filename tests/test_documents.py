@@ -102,8 +102,27 @@ async def test_submitted_updates_are_answered_in_order(documents, log):
             done.set()
 
     for update in updates:
-        await documents.submit_apply(OTHER, update, origin="test", then=then, failed=failures.append)
+        documents.submit(OTHER, update, origin="test", then=then, failed=failures.append)
+        await documents.room(OTHER.name)
     await done.wait()
 
     assert answered == updates
     assert not failures
+
+
+async def test_behind_the_answers_that_come_together_there_is_a_turn_and_before_it_nothing_else(documents, log):
+    happened, watched = [], trio.Event()
+
+    def turned():
+        happened.append("turned")
+        watched.set()
+
+    documents.watch_turns(turned)
+    for number in range(3):
+        update = (await documents.edit(NOTE, Put({"n": number}), origin="test", then=recording(log, NOTE))).update
+        happened.clear()
+        documents.submit(OTHER, update, origin="test", then=lambda _: happened.append("merged"), failed=happened.append)
+        while "merged" not in happened:
+            watched = trio.Event()
+            await watched.wait()
+        assert happened[-2:] == ["merged", "turned"]

@@ -76,10 +76,13 @@ async def test_culprit_is_set_aside_and_the_innocent_are_answered(documents, log
     outcomes = []
 
     for update in saying(b"1", b"2", b"3", client=3):
-        await documents.submit_apply(NOTE, update, origin="eve", then=recording(log, NOTE), failed=outcomes.append)
-    await documents.submit_apply(NOTE, culprit, origin="eve", then=outcomes.append, failed=outcomes.append)
+        documents.submit(NOTE, update, origin="eve", then=recording(log, NOTE), failed=outcomes.append)
+        await documents.room(NOTE.name)
+    documents.submit(NOTE, culprit, origin="eve", then=outcomes.append, failed=outcomes.append)
+    await documents.room(NOTE.name)
     for update in saying(b"4", b"5", b"6", client=4):
-        await documents.submit_apply(OTHER, update, origin="eve", then=recording(log, OTHER), failed=outcomes.append)
+        documents.submit(OTHER, update, origin="eve", then=recording(log, OTHER), failed=outcomes.append)
+        await documents.room(OTHER.name)
 
     assert await text_of(documents, OTHER) == "654"
     assert sorted(await text_of(documents, NOTE)) == sorted("before321")
@@ -190,7 +193,8 @@ async def test_end_from_outside_is_nobodys_fault(documents, log, sign):
 
     updates = saying(*[b"x"] * 500)
     for number, update in enumerate(updates):
-        await documents.submit_apply(NOTE, update, origin="bob", then=then, failed=outcomes.append)
+        documents.submit(NOTE, update, origin="bob", then=then, failed=outcomes.append)
+        await documents.room(NOTE.name)
         if number == 250:
             os.kill(documents.pids()[0], sign)
     await done.wait()

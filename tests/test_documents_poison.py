@@ -49,7 +49,8 @@ async def test_damaged_updates_harm_nobody_else(engine, nursery):
         ended()
 
     for mutant in mutants(rng, 3000):
-        await documents.submit_apply(TARGET, mutant, origin="mutant", then=then, failed=ended)
+        documents.submit(TARGET, mutant, origin="mutant", then=then, failed=ended)
+        await documents.room(TARGET.name)
     await done.wait()
 
     assert all(isinstance(failure, DocumentError) for failure in failures)

@@ -1,4 +1,4 @@
-"""All rooms of this node, and the one task that sends what happened in them."""
+"""All rooms of this node, and who sends what happened in them."""
 
 import trio
 
@@ -21,30 +21,25 @@ class Rooms:
         self._replication = replication
         self._rooms: dict[DocumentName, Room] = {}
         self._unsettled: dict[Room, None] = {}
-        self._has_news = trio.Event()
         self._restless: set[Room] = set()
         self._has_moved = trio.Event()
         replication.watch(self)
+        replication.documents.watch_turns(self._send_news)
         awareness.watch(self._moved)
 
     async def run(self) -> None:
         """All that is done for clients beside answering them, until cancelled."""
         async with trio.open_nursery() as nursery:
             services = (self.confirmer, self.recovery, self.greeter)
-            for part in (self._send_news, self._tell_company, *(service.run for service in services)):
+            for part in (self._tell_company, *(service.run for service in services)):
                 nursery.start_soon(part)
 
-    async def _send_news(self) -> None:
+    def _send_news(self) -> None:
         """Sends news, all that a turn of the engine has brought at once: a burst costs a send for each client, not for
-        each client and update."""
-        while True:
-            await self._has_news.wait()
-            self._has_news = trio.Event()
-            while self._unsettled:
-                room = next(iter(self._unsettled))
-                del self._unsettled[room]
-                room.flush()
-                await trio.lowlevel.checkpoint()
+        each client and update. Peers and the disk have their turn after those who are here."""
+        unsettled, self._unsettled = self._unsettled, {}
+        for room in unsettled:
+            room.flush()
 
     async def _tell_company(self) -> None:
         """Tells who is where."""
@@ -97,4 +92,3 @@ class Rooms:
 
     def _note(self, room: Room) -> None:
         self._unsettled[room] = None
-        self._has_news.set()

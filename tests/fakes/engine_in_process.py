@@ -33,6 +33,7 @@ class InProcessDocuments:
     def __init__(self, log: Any, seed: random.Random, *, delay: Callable[[], float] = lambda: 0.0) -> None:
         self.applied = self.diffs = 0
         self._log = log
+        self._turned: Callable[[], object] = lambda: None
         self._delay = delay
         self._engine = Engine(YPy(), lambda: seed.getrandbits(32))
         self._numbers: dict[DocumentKey, int] = {}
@@ -44,18 +45,10 @@ class InProcessDocuments:
         async for work in self._receive:
             await trio.sleep(self._delay())
             await work()
+            self._turned()
 
-    async def submit_apply(
-        self,
-        key: DocumentKey,
-        update: bytes,
-        *,
-        origin: str,
-        then: Callable[[News], object],
-        failed: Callable[[PeatError], object],
-    ) -> None:
-        self.submit(key, update, origin=origin, then=then, failed=failed)
-        await self.room(key.name)
+    def watch_turns(self, turned: Callable[[], object]) -> None:
+        self._turned = turned
 
     def submit(
         self,

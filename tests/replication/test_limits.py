@@ -58,15 +58,15 @@ async def test_what_the_peer_cannot_take_in_stays_owed(
 ) -> None:
     seed = random.Random(1)
     async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
-        apply = bob.documents.submit_apply
+        apply = bob.documents.submit
 
-        async def refuse(key: DocumentKey, update: bytes, *, failed: Failed, **rest: Any) -> None:
+        def refuse(key: DocumentKey, update: bytes, *, failed: Failed, **rest: Any) -> None:
             if key.name == LARGE:
                 failed(TooLarge("the update has too many bytes"))
             else:
-                await apply(key, update, failed=failed, **rest)
+                apply(key, update, failed=failed, **rest)
 
-        monkeypatch.setattr(bob.documents, "submit_apply", refuse)
+        monkeypatch.setattr(bob.documents, "submit", refuse)
         await alice.library.put(LARGE, {"n": 1}, if_match=None)
         await alice.library.put(NOTES, {"n": 1}, if_match=None)
         async with linked(alice, bob):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from peatd.errors import WireError
 from peatd.wire.messages import (
     MAX_FRAME_BYTES,
+    MAX_PRESENCE_CLOCK,
     Compare,
     Durable,
     Equal,
@@ -57,6 +58,7 @@ FROZEN: list[tuple[Message, str]] = [
 ]
 
 counts = st.integers(0, 2**53 - 1)
+clocks = st.integers(0, MAX_PRESENCE_CLOCK)
 names = st.text(max_size=60)
 digests = st.binary(min_size=16, max_size=16)
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=60)
@@ -65,7 +67,7 @@ blobs = st.binary(max_size=200)
 
 ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Hello: st.builds(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans()),
-    Presence: st.builds(Presence, names, st.lists(st.builds(Present, counts, counts, blobs), max_size=5)),
+    Presence: st.builds(Presence, names, st.lists(st.builds(Present, counts, clocks, blobs), max_size=5)),
     Ping: st.builds(Ping, counts),
     Pong: st.builds(Pong, counts),
     Goaway: st.builds(Goaway, printable, printable),

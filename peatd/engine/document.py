@@ -83,6 +83,16 @@ class Document:
         """Raises: MalformedUpdate."""
         return self._examine(update, tells_cuts=bool(self._pairs or self._values))
 
+    def succeed(self, former: "Document", size_bytes: int) -> None:
+        """Takes the place of a copy that has the same. Who edits stays: each new client would stay in the state vector.
+
+        Args:
+            size_bytes: of the document as it is now; a tree that is mostly of what was deleted is not worth keeping.
+        """
+        self._client = former._client
+        if former._tree is not None and former.tree_bytes + former._unseen_bytes <= 2 * size_bytes:
+            self._tree, self._unseen, self._unseen_bytes = former._tree, former._unseen, former._unseen_bytes
+
     def _examine(self, update: bytes, *, tells_cuts: bool) -> Examined:
         of_library = {"subdocuments": self._library.holds_subdocuments, "hooks": self._library.holds_hooks}
         return examine(update, tells_cuts=tells_cuts, **of_library)

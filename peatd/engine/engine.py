@@ -106,7 +106,7 @@ class Engine:
                 diff = document.diff(state_vector)
                 return Cut(cut(diff, piece_bytes)) if piece_bytes else Encoded(diff)
             case Snapshot():
-                return Encoded(self._proven(document))
+                return Encoded(self._renewed(request.document, document))
             case Read():
                 reply: Reply = document.read()
             case Put(value=value):
@@ -117,6 +117,17 @@ class Engine:
                 assert_never(request)
         self._keep_tree(request.document, document)
         return reply
+
+    def _renewed(self, number: int, document: Document) -> bytes:
+        """The snapshot. The copy that proved it stays, and the one that it was made of goes: with all that was deleted in
+        it, which y-py would keep for good."""
+        snapshot, renewed = self._proven(document)
+        renewed.succeed(document, len(snapshot))
+        self._forget(number)
+        self._documents[number] = renewed
+        if renewed.tree_bytes:
+            self._keep_tree(number, renewed)
+        return snapshot
 
     def _keep_tree(self, number: int, document: Document) -> None:
         """It may be asked for again soon, but memory has bounds."""
@@ -172,8 +183,8 @@ class Engine:
             return _reason(exc)
         return None
 
-    def _proven(self, document: Document) -> bytes:
-        """The whole document, known to load again as the same."""
+    def _proven(self, document: Document) -> tuple[bytes, Document]:
+        """The whole document, known to load again as the same: what was loaded."""
         everything = document.copy.diff(EMPTY_STATE_VECTOR)
         again = self._new_document()
         try:
@@ -183,7 +194,7 @@ class Engine:
             raise RuntimeError(f"the library encoded something malformed: {exc}") from exc
         if not again.reach.equals(document.reach):
             raise RuntimeError("the snapshot holds something else than the document")
-        return snapshot
+        return snapshot, again
 
     def _new_document(self) -> Document:
         return Document(self._library, self._new_client)

@@ -101,6 +101,32 @@ def test_apply_diff_snapshot_and_reload(library):
     assert read(opened(library, snapshot)) == {"k": "v"}
 
 
+def test_a_snapshot_leaves_nothing_of_what_was_deleted_in_memory(library):
+    engine = opened(library)
+    engine.handle(Put(1, {"k": "mellon"}))
+    engine.handle(Put(1, {"k": "friend"}))
+    before = engine.handle(Diff(1, b"\x00")).encoded
+
+    snapshot = engine.handle(Snapshot(1)).encoded
+
+    kept = engine.handle(Diff(1, b"\x00")).encoded
+    assert b"mellon" not in kept
+    assert check(kept, subdocuments=False) == check(before, subdocuments=False) == check(snapshot, subdocuments=False)
+    assert read(engine) == {"k": "friend"}
+
+
+def test_edits_after_a_snapshot_are_by_the_same_client(library):
+    engine = opened(library)
+    for number in range(5):
+        engine.handle(Put(1, {"k": number, "nested": {"n": number}}))
+        engine.handle(Snapshot(1))
+
+    (client,) = check(engine.handle(Diff(1, b"\x00")).encoded, subdocuments=False).ends
+    assert read(engine) == {"k": 4, "nested": {"n": 4}}
+    assert read(opened(library, engine.handle(Snapshot(1)).encoded)) == {"k": 4, "nested": {"n": 4}}
+    assert list(check(engine.handle(Put(1, {"k": 5})).news, subdocuments=False).ends) == [client]
+
+
 def test_update_that_builds_on_what_is_not_here_is_refused_with_our_state_vector(library):
     alice = opened(library)
     alice.handle(Put(1, {"k": 1}))

@@ -72,7 +72,11 @@ class Daemon:
         return int(json.loads((self.directory / "node.json").read_text())["clients"].rpartition(":")[2])
 
     def ask(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
-        """Status and JSON. The connection is kept for the next question."""
+        """Status and JSON. The connection is kept for the next question.
+
+        Args:
+            value: bytes go as they are, all else as JSON.
+        """
         self.question(method, path, value)
         return self.answer()
 
@@ -80,9 +84,10 @@ class Daemon:
         """The first half of `ask`: others can be asked before `answer` waits for this one."""
         if self._api is None:
             self._api = Connection(self.directory / "api.sock", PATIENCE)
-        body = None if value is None else json.dumps(value).encode()
+        body = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
+        kind = "application/octet-stream" if isinstance(value, bytes) else "application/json"
         try:
-            self._api.request(method, f"/api/v1/{path}", body, {"Content-Type": "application/json"} if body else {})
+            self._api.request(method, f"/api/v1/{path}", body, {"Content-Type": kind} if body else {})
         except (OSError, http.client.HTTPException):
             self._hang_up()
             raise

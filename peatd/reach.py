@@ -116,6 +116,12 @@ class Reach:
         deleted = self._deleted.get(client)
         return deleted is not None and deleted.covers(clock, 1)
 
+    @property
+    def living(self) -> int:
+        """How many clocks are not deleted: a measure of the content that is left."""
+        gone = sum(end - start for ranges in self._deleted.values() for start, end in ranges)
+        return sum(self._clocks.values()) - gone
+
     def not_deleted(self, client: int, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """The parts of sorted, disjoint (clock, length) that are not deleted here."""
         deleted = self._deleted.get(client)

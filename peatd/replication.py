@@ -91,7 +91,7 @@ class Replication:
         """Set, and replaced by another, whenever a peer has confirmed something, a peer came or went, or a document was
         deleted."""
         self.unsaved: set[DocumentName] = set()
-        """Documents that have changed since their reach was last saved (upkeep.py)."""
+        """Documents that have changed, or ended, since their reach was last saved (upkeep.py)."""
         self.audience: dict[DocumentName, int] = {}
         """How many clients of this node are at each document; kept by whoever lets them in."""
         self.merged = MergedCount()
@@ -138,6 +138,7 @@ class Replication:
         self._close(key.name)
         seq = self.store.set_incarnation(key.name, key.incarnation, deleted=True)
         entry = self.table.end(key)
+        self.unsaved.add(key.name)
         self._save_former(entry)
         for subscriber in self._subscribers:
             subscriber.sync.ended(entry, origin)

@@ -20,7 +20,8 @@ INTERVAL = 1.0
 _TAIL_BYTES = 64 * 1024
 _TAIL_ROWS = 1000
 """A document's updates are folded into a snapshot when they are more than this, and more than the snapshot itself:
-so each byte is rewritten a bounded number of times, and opening a document stays quick."""
+so each byte is rewritten a bounded number of times, and opening a document stays quick. A snapshot larger than that is
+also made anew when half of its content was deleted: a deletion takes a few bytes, whatever it deletes."""
 
 
 class Upkeep:
@@ -31,6 +32,7 @@ class Upkeep:
         self._store = replication.store
         self._damaged: set[DocumentKey] = set()
         self._postponed: dict[DocumentName, int] = {}
+        self._living: dict[DocumentName, int] = {}  # what was left of a large document when it was folded
         self._store.watch_damage(self._damaged.add)
 
     async def run(self) -> None:
@@ -39,8 +41,7 @@ class Upkeep:
             changed = self._replication.unsaved.copy()
             self.save()
             for name in changed:
-                if self._has_outgrown(name):
-                    await self._fold(name, self._folded)
+                await self._keep_small(name)
             while self._damaged:
                 await self._fold(self._damaged.pop().name, self._repaired)
 
@@ -53,20 +54,37 @@ class Upkeep:
                 self._store.checkpoint(entry.key, entry.reach.encode())
         self._replication.unsaved.clear()
 
+    async def _keep_small(self, name: DocumentName) -> None:
+        entry = self._replication.table.get(name)
+        if entry is None or entry.deleted:
+            self._postponed.pop(name, None)
+            self._living.pop(name, None)
+        elif self._has_outgrown(name) or self._has_shrunk(entry):
+            await self._fold(name, self._folded)
+
     def _has_outgrown(self, name: DocumentName) -> bool:
         tail_bytes = self._store.tail_bytes(name)
-        snapshot_bytes = self._store.size_bytes(name) - tail_bytes
         if tail_bytes < self._postponed.get(name, 0):
             return False
         rows = self._store.tail_rows(name)
         is_large = tail_bytes > _TAIL_BYTES or rows > _TAIL_ROWS
         # One update is as good as the snapshot of it: a first sync brings many such documents, and no folding.
-        return is_large and rows > 1 and tail_bytes > snapshot_bytes
+        return is_large and rows > 1 and tail_bytes > self._snapshot_bytes(name)
+
+    def _has_shrunk(self, entry: Entry) -> bool:
+        if self._snapshot_bytes(entry.name) <= _TAIL_BYTES:
+            return False
+        living = entry.reach.living
+        return 2 * living < self._living.setdefault(entry.name, living)
+
+    def _snapshot_bytes(self, name: DocumentName) -> int:
+        return self._store.size_bytes(name) - self._store.tail_bytes(name)
 
     async def _fold(self, name: DocumentName, folded: Callable[[Entry, bytes], None]) -> None:
         entry = self._replication.table.get(name)
         if entry is None or entry.deleted:
             return
+        self._living[name] = entry.reach.living
         try:
             await self._replication.documents.snapshot(entry.key, lambda snapshot: folded(entry, snapshot))
             self._postponed.pop(name, None)

@@ -49,6 +49,18 @@ async def test_one_large_update_is_as_good_as_its_snapshot(autojump_clock: MockC
         assert alice.store.tail_rows(NOTES) == 0
 
 
+async def test_a_large_document_of_which_most_was_deleted_is_made_small(autojump_clock: MockClock) -> None:
+    async with Replica("alice", random.Random(1)).running() as alice:
+        for number in range(100):
+            await alice.library.patch(NOTES, {f"field-{number}": "x" * 1000}, if_match=None)
+        await trio.sleep(3 * INTERVAL)
+        assert alice.store.tail_rows(NOTES) == 0
+        await alice.library.put(NOTES, {"field-0": "x" * 1000}, if_match=None)
+        await trio.sleep(3 * INTERVAL)
+        assert alice.store.size_bytes(NOTES) < 5000
+        assert await alice.json() == {NOTES: {"field-0": "x" * 1000}}
+
+
 async def test_what_is_reached_is_saved_so_that_a_start_reads_no_updates(autojump_clock: MockClock) -> None:
     async with Replica("alice", random.Random(1)).running() as alice:
         await write(alice, 10)

@@ -37,7 +37,8 @@ class Life:
 class Lives:
     """All documents by name.
 
-    Invariant 1: a life only goes forward. It ends by deletion or by a later incarnation, and never comes back.
+    Invariant 1: a life only goes forward. It ends by deletion or by a later incarnation, and never comes back; in the
+    end it may be forgotten.
     """
 
     def __init__(self, lives: Iterable[Life]) -> None:
@@ -52,6 +53,14 @@ class Lives:
         if life and (life.is_over_for(key) or (life.key == key and not deleted)):
             return False
         self._by_name[key.name] = Life(key, deleted)
+        return True
+
+    def forget(self, key: DocumentKey) -> bool:
+        """False if that is not its state: deleted at this incarnation."""
+        life = self._by_name.get(key.name)
+        if life is None or life.key != key or not life.deleted:
+            return False
+        del self._by_name[key.name]
         return True
 
     def fold_left(self, remainder: Remainder) -> None:

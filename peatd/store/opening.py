@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from peatd.names import DocumentKey, DocumentName
 from peatd.store.records import (
     ENDED,
+    Ages,
     CorruptRow,
     LogRow,
     RowKind,
     Sizes,
     document_checksum,
+    note_checksum,
     parse_row,
     reach_checksum,
 )
@@ -48,14 +50,21 @@ class Contents:
     Attributes:
         damaged: what had a wrong checksum beside the corrupt rows, as sentences for the log.
         set_aside: how often an update was quarantined in all this time.
+        notes: by their topics.
     """
 
     documents: Sequence[FoundDocument]
     sizes: dict[DocumentName, Sizes]
+    ages: dict[DocumentName, Ages]
     corrupt: Sequence[CorruptRow]
     damaged: Sequence[str]
     last_seq: int
     set_aside: int
+    notes: dict[str, bytes]
+
+    @property
+    def is_whole(self) -> bool:
+        return not (self.corrupt or self.damaged or any(document.is_rebuilt for document in self.documents))
 
 
 def read_contents(connection: sqlite3.Connection) -> Contents:
@@ -70,6 +79,7 @@ def read_contents(connection: sqlite3.Connection) -> Contents:
 class _Opening:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._ages: dict[DocumentName, Ages] = {}
         self._corrupt: list[CorruptRow] = []
         self._damaged: list[str] = []
         self._without_checkpoint: set[DocumentName] = set()
@@ -87,19 +97,24 @@ class _Opening:
                 tails[name] = self._all_rows(name)
             rows = self._verified(name, tails.get(name, ()))
             documents.append(replace(document, tail=_in_order(row for row in rows if row.key == document.key)))
-        return Contents(documents, sizes, self._corrupt, self._damaged, self._last_seq(documents), self._set_aside())
+        notes, last_seq, set_aside = self._notes(), self._last_seq(documents), self._set_aside()
+        return Contents(documents, sizes, self._ages, self._corrupt, self._damaged, last_seq, set_aside, notes)
 
     def _sizes(self) -> dict[DocumentName, Sizes]:
         sizes: dict[DocumentName, Sizes] = {}
-        query = "SELECT name, kind, count(*), sum(size), max(through) FROM log GROUP BY name, kind"
-        for name, kind, rows, size_bytes, through in self._connection.execute(query):
+        query = "SELECT name, kind, count(*), sum(size), max(through), max(seq) FROM log GROUP BY name, kind"
+        for name, kind, rows, size_bytes, through, seq in self._connection.execute(query):
             if not isinstance(name, str):
                 continue
             entry = sizes.setdefault(DocumentName(name), Sizes())
+            ages = self._ages.setdefault(DocumentName(name), Ages())
+            ages.changed = max(ages.changed, seq)
             if kind == RowKind.SNAPSHOT:
                 entry.through, entry.snapshot_bytes = through, size_bytes
             elif kind == RowKind.UPDATE:
                 entry.tail_rows, entry.tail_bytes = rows, size_bytes
+            else:
+                ages.born, ages.aged = seq, through if isinstance(through, int) else 0
         return sizes
 
     def _believed(self) -> dict[DocumentName, FoundDocument]:
@@ -155,6 +170,15 @@ class _Opening:
         query = "SELECT max(coalesce((SELECT max(seq) FROM log), 0), coalesce((SELECT max(seq) FROM quarantine), 0))"
         (stored,) = self._connection.execute(query).fetchone()
         return max([int(stored), *(document.reach_seq for document in documents)])
+
+    def _notes(self) -> dict[str, bytes]:
+        notes = {}
+        for topic, value in self._connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'blob'"):
+            if note_checksum(topic, value[8:]) == value[:8]:
+                notes[topic] = value[8:]
+            else:
+                self._damaged.append(f"what was noted of {topic}")
+        return notes
 
     def _set_aside(self) -> int:
         query = (

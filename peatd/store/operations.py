@@ -26,11 +26,12 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class ChangeLife:
-    """An incarnation began, or ended. All rows of lives that are over go."""
+    """An incarnation began, or ended (`aged` seconds before, at least). All rows of lives that are over go."""
 
     seq: int
     key: DocumentKey
     deleted: bool
+    aged: int = 0
 
     @property
     def name(self) -> DocumentName:
@@ -81,7 +82,30 @@ class SetAside:
         return self.key.name
 
 
-Operation = Append | ChangeLife | Checkpoint | Fold | SetAside
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nothing is left of a document whose life had ended."""
+
+    key: DocumentKey
+
+    @property
+    def name(self) -> DocumentName:
+        return self.key.name
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is about no single document, in the place of what was noted under `topic` before."""
+
+    topic: str
+    text: bytes
+
+    @property
+    def name(self) -> DocumentName:
+        return DocumentName("")  # no document's
+
+
+Operation = Append | ChangeLife | Checkpoint | Fold | SetAside | Forget | Note
 
 _OVERHEAD_BYTES = 300
 """What an operation costs in memory beside its payload: without it, a flood of tiny updates would look free."""
@@ -93,7 +117,9 @@ def _cost(operation: Operation) -> int:
             return _OVERHEAD_BYTES + len(payload)
         case Fold(snapshot=snapshot, reach=reach):
             return _OVERHEAD_BYTES + len(snapshot) + len(reach)
-        case ChangeLife():
+        case Note(text=payload):
+            return _OVERHEAD_BYTES + len(payload)
+        case ChangeLife() | Forget():
             return _OVERHEAD_BYTES
 
 

@@ -73,6 +73,9 @@ class StoredDocument:
         reach: the last checkpoint's, as it was given; `b""` if there is none.
         tail: what was recorded after that checkpoint, to be absorbed in this order.
         size_bytes: of its snapshot and updates.
+        born: the seq of the record that its life began, or ended; 0 where that was lost.
+        changed: no seq of what was recorded of it is higher.
+        aged: of a deleted one: how long ago that was, at least, when it was recorded.
     """
 
     name: DocumentName
@@ -81,6 +84,9 @@ class StoredDocument:
     reach: bytes
     tail: tuple[bytes, ...]
     size_bytes: int
+    born: int = 0
+    changed: int = 0
+    aged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,15 @@ class Sizes:
     snapshot_bytes: int = 0
     tail_rows: int = 0
     tail_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Ages:
+    """See `StoredDocument`."""
+
+    born: int = 0
+    changed: int = 0
+    aged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +166,11 @@ def row_checksum(seq: int, key: DocumentKey, kind: int, through: int, payload: b
 def document_checksum(key: DocumentKey, *, deleted: bool) -> bytes:
     """The 8 bytes that protect what a document's row says of its life."""
     return _checksum(f"{key.incarnation} {deleted:d} {key.name}\0".encode(), b"")
+
+
+def note_checksum(topic: str, text: bytes) -> bytes:
+    """The 8 bytes that stand before a note."""
+    return _checksum(f"{topic}\0".encode(), text)
 
 
 def reach_checksum(key: DocumentKey, reach_seq: int, reach: bytes) -> bytes:

@@ -4,9 +4,7 @@ Group commit: while the disk is busy with one batch, the next one gathers. So 25
 writer alone waits for nobody.
 """
 
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +20,11 @@ from peatd.store.files import Files
 from peatd.store.keeper import PENDING_BYTES, Keeper
 from peatd.store.lives import Life, Lives
 from peatd.store.opening import Contents, FoundDocument
-from peatd.store.operations import Append, ChangeLife, Checkpoint, Fold, SetAside, replay
-from peatd.store.records import CorruptRow, QuarantinedUpdate, Sizes, StoredDocument, StoredLog, StoreStatus
+from peatd.store.operations import Append, ChangeLife, Checkpoint, Fold, Forget, Note, replay
+from peatd.store.quarantine import Quarantine
+from peatd.store.records import Ages, QuarantinedUpdate, Sizes, StoredDocument, StoredLog, StoreStatus
 
 _log = structlog.get_logger(__name__)
-
-_MAX_TOLD = 1024
-"""Documents and reasons remembered so that an update which is offered again and again is one line in the log."""
 
 
 class Store:
@@ -41,6 +37,10 @@ class Store:
         2. Operations become durable in the order of the calls, each after all before it.
         3. What was recorded stays in memory until it is durable, however often the disk fails.
         4. `durable_seq` covers a record only after its fsync.
+
+    Attributes:
+        notes: what was noted in earlier runs, by its topic.
+        is_whole: the opening found no damage.
     """
 
     def __init__(self, files: Files, contents: Contents, pending_bytes: int) -> None:
@@ -51,12 +51,12 @@ class Store:
         self._keeper = Keeper(files, contents.last_seq, self._lives.fold_left, pending_bytes)
         self._reader = files.reader
         self._reading = trio.CapacityLimiter(1)
-        self._found: Sequence[StoredDocument] = [self._stored(found) for found in contents.documents]
-        self._quarantined_count = contents.set_aside
-        self._quarantined_by: Counter[str] = Counter()
-        self._corrupt_seqs: set[int] = set()
-        self._told: set[tuple[DocumentKey, str]] = set()
-        self._damaged: Callable[[DocumentKey], object] = lambda _: None
+        self._found: Sequence[StoredDocument] = [
+            self._stored(found, contents.ages.get(found.key.name) or Ages()) for found in contents.documents
+        ]
+        self.notes: Mapping[str, bytes] = contents.notes
+        self.is_whole = contents.is_whole
+        self._quarantine = Quarantine(self._keeper, contents.set_aside)
         self._unreadable: StoreError | None = None
         self._repair(contents)
 
@@ -120,14 +120,27 @@ class Store:
         self._keeper.add(Append(seq, key, update))
         return seq
 
-    def set_incarnation(self, name: DocumentName, incarnation: int, *, deleted: bool) -> int:
-        """Begins a life, or ends it, which drops its rows and those of all earlier ones. What is older is ignored."""
+    def set_incarnation(self, name: DocumentName, incarnation: int, *, deleted: bool, aged: int = 0) -> int:
+        """Begins a life, or ends it, which drops its rows and those of all earlier ones. What is older is ignored.
+
+        Args:
+            aged: how many seconds ago it ended, at least.
+        """
         key = DocumentKey(name, incarnation)
         if not self._lives.change(key, deleted=deleted):
             return self.last_seq
         seq = self._keeper.next_seq()
-        self._keeper.add(ChangeLife(seq, key, deleted))
+        self._keeper.add(ChangeLife(seq, key, deleted, aged))
         return seq
+
+    def forget(self, key: DocumentKey) -> None:
+        """Lets go of a document whose life has ended, as if it had never been; a living one stays."""
+        if self._lives.forget(key):
+            self._keeper.add(Forget(key))
+
+    def note(self, topic: str, text: bytes) -> None:
+        """Keeps something that is about no single document, instead of what was noted under this topic before."""
+        self._keeper.add(Note(topic, text))
 
     def checkpoint(self, key: DocumentKey, reach: bytes) -> None:
         """Keeps what the document reaches with all that was recorded of it so far, for a fast boot."""
@@ -149,12 +162,7 @@ class Store:
 
     def quarantine(self, key: DocumentKey, update: bytes, *, origin: str, reason: str, seq: int | None = None) -> None:
         """Sets an update aside for inspection. With `seq`, that row leaves the log: see `watch_damage`."""
-        if (key, reason) not in self._told:
-            if len(self._told) >= _MAX_TOLD:
-                self._told.clear()
-            self._told.add((key, reason))
-            _log.error("update_quarantined", document=key.name, origin=origin, reason=reason, size_bytes=len(update))
-        self._set_aside(key, update, origin, reason, seq)
+        self._quarantine.take(key, update, origin=origin, reason=reason, seq=seq)
 
     # What waits.
 
@@ -175,7 +183,7 @@ class Store:
             raise
         if not isinstance(self._unreadable, StoreDamaged):  # a bad page stays bad until the next opening
             self._unreadable = None
-        self._set_corrupt_aside(corrupt)
+        self._quarantine.take_corrupt(corrupt)
         return replace(replay(key, rows, pending), damaged=len(corrupt))
 
     async def quarantined(self) -> list[QuarantinedUpdate]:
@@ -230,12 +238,12 @@ class Store:
     @property
     def quarantined_by(self) -> Mapping[str, int]:
         """How often an update was set aside since the opening, by the first word of its origin."""
-        return self._quarantined_by
+        return self._quarantine.by_origin
 
     @property
     def quarantined_count(self) -> int:
         """How often an update was set aside in the life of this store."""
-        return self._quarantined_count
+        return self._quarantine.count
 
     @property
     def heartbeat(self) -> float | None:
@@ -251,23 +259,32 @@ class Store:
         """Whether the last write succeeded, and if not, why and what to do; and what it cannot read."""
         failure = self._keeper.failure
         message = failure or (str(self._unreadable) if self._unreadable else None)
-        return StoreStatus(failure is None, message, self._keeper.pending.size_bytes, len(self._corrupt_seqs))
+        return StoreStatus(failure is None, message, self._keeper.pending.size_bytes, self._quarantine.corrupt_rows)
 
     def watch_damage(self, damaged: Callable[[DocumentKey], object]) -> None:
         """Has `damaged` called, synchronously, when stored rows of a document turn out to be lost.
 
         Its reach, in memory and given to `checkpoint`, then claims what nobody here has: make it anew from `load`.
         """
-        self._damaged = damaged
+        self._quarantine.damaged = damaged
 
     def _sizes(self, name: DocumentName) -> Sizes:
         life = self._lives.get(name)
         return life.sizes if life else Sizes()
 
-    def _stored(self, found: FoundDocument) -> StoredDocument:
-        tail = tuple(row.payload for row in found.tail)
+    def _stored(self, found: FoundDocument, ages: Ages) -> StoredDocument:
         key = found.key
-        return StoredDocument(key.name, key.incarnation, found.deleted, found.reach, tail, self.size_bytes(key.name))
+        return StoredDocument(
+            key.name,
+            key.incarnation,
+            found.deleted,
+            found.reach,
+            tail=tuple(row.payload for row in found.tail),
+            size_bytes=self.size_bytes(key.name),
+            born=0 if found.is_rebuilt else ages.born,
+            changed=max(ages.changed, found.reach_seq),
+            aged=ages.aged,
+        )
 
     def _repair(self, contents: Contents) -> None:
         for what in contents.damaged:
@@ -275,24 +292,9 @@ class Store:
         for found in contents.documents:
             if found.is_rebuilt:
                 self._keeper.add(ChangeLife(self._keeper.next_seq(), found.key, found.deleted))
-        self._set_corrupt_aside(contents.corrupt)
+        self._quarantine.take_corrupt(contents.corrupt)
 
     def _could_not_read(self, error: StoreError) -> None:
         if str(error) != str(self._unreadable):  # once, not for each that asks
             _log.error("store_unreadable", message=str(error))
         self._unreadable = error
-
-    def _set_corrupt_aside(self, corrupt: Iterable[CorruptRow]) -> None:
-        for row in corrupt:
-            if row.seq in self._corrupt_seqs:
-                continue  # found by two loads at once
-            self._corrupt_seqs.add(row.seq)
-            _log.warning("store_row_corrupt", document=row.key.name, incarnation=row.key.incarnation, seq=row.seq)
-            self._set_aside(row.key, row.payload, "store", "its checksum is wrong", row.seq)
-
-    def _set_aside(self, key: DocumentKey, update: bytes, origin: str, reason: str, seq: int | None) -> None:
-        self._quarantined_count += 1
-        self._quarantined_by[origin.partition(" ")[0]] += 1
-        self._keeper.add(SetAside(seq, key, update, origin, reason, time.time()))
-        if seq is not None:
-            self._damaged(key)

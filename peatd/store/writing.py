@@ -17,8 +17,17 @@ from peatd.errors import StoreDamaged, StoreError
 from peatd.names import DocumentKey
 from peatd.store.directory import DirectoryLock
 from peatd.store.faults import fault, is_of_the_disk
-from peatd.store.operations import Append, ChangeLife, Checkpoint, Fold, Operation, SetAside
-from peatd.store.records import BEGUN, ENDED, Remainder, RowKind, document_checksum, reach_checksum, row_checksum
+from peatd.store.operations import Append, ChangeLife, Checkpoint, Fold, Forget, Note, Operation, SetAside
+from peatd.store.records import (
+    BEGUN,
+    ENDED,
+    Remainder,
+    RowKind,
+    document_checksum,
+    note_checksum,
+    reach_checksum,
+    row_checksum,
+)
 from peatd.store.schema import FILE, connect, note_damage
 
 QUARANTINE_BYTES = 64 * 2**20
@@ -172,6 +181,14 @@ def _apply(connection: sqlite3.Connection, operation: Operation) -> Remainder | 
             return _fold(connection, operation)
         case SetAside():
             _set_aside(connection, operation)
+        case Forget(key):
+            for table in ("log", "documents"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE name = ? AND incarnation <= ?", (key.name, key.incarnation)
+                )
+        case Note(topic, text):
+            noted = note_checksum(topic, text) + text
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (topic, noted))
     return None
 
 
@@ -181,7 +198,8 @@ def _change_life(connection: sqlite3.Connection, change: ChangeLife) -> None:
         "DELETE FROM log WHERE name = ? AND (kind = ? OR incarnation < ?)",
         (key.name, RowKind.LIFE, key.incarnation + change.deleted),
     )
-    connection.execute(_INSERT, _row(change.seq, key, RowKind.LIFE, 0, ENDED if change.deleted else BEGUN))
+    payload = ENDED if change.deleted else BEGUN
+    connection.execute(_INSERT, _row(change.seq, key, RowKind.LIFE, change.aged, payload))
     connection.execute(
         "INSERT OR REPLACE INTO documents (name, incarnation, deleted, checksum) VALUES (?, ?, ?, ?)",
         (key.name, key.incarnation, change.deleted, document_checksum(key, deleted=change.deleted)),

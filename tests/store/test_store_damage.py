@@ -244,6 +244,19 @@ async def test_a_write_that_meets_a_bad_page_ends_the_program_rather_than_retry_
         assert len(store.documents()) == 100
 
 
+async def test_after_damage_nothing_is_whole_and_a_changed_note_is_none(tmp_path: Path) -> None:
+    async with Store.open(tmp_path) as store:
+        store.record(KEY, b"one")
+        store.note("horizon", b"far")
+        store.note("other", b"kept")
+    with closing(sqlite3.connect(tmp_path / "peat.db")) as connection:
+        connection.execute("UPDATE meta SET value = CAST(value || x'00' AS BLOB) WHERE name = 'horizon'")
+        connection.commit()
+    async with Store.open(tmp_path) as store:
+        assert store.notes == {"other": b"kept"}
+        assert not store.is_whole
+
+
 @pytest.mark.parametrize("crashed_after", ["copying", "renaming"])
 async def test_a_salvage_that_crashed_goes_on_at_the_next_opening(tmp_path: Path, crashed_after: str) -> None:
     async with Store.open(tmp_path) as store:

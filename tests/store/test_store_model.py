@@ -22,6 +22,8 @@ class LifeModel:
     through: int = 0
     reach: bytes = b""
     reach_seq: int = 0
+    born: int = 0
+    aged: int = 0
 
     def tail(self) -> tuple[bytes, ...]:
         snapshot = (self.snapshot,) if self.snapshot is not None and self.through > self.reach_seq else ()
@@ -38,6 +40,18 @@ class Record:
 class Change:
     key: DocumentKey
     deleted: bool
+    aged: int
+
+
+@dataclass(frozen=True)
+class Forget:
+    key: DocumentKey
+
+
+@dataclass(frozen=True)
+class Note:
+    topic: str
+    text: bytes
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,9 @@ payloads = st.binary(max_size=20)
 steps = st.one_of(
     st.builds(Record, keys, payloads),
     st.builds(Record, keys, payloads),
-    st.builds(Change, keys, st.booleans()),
+    st.builds(Change, keys, st.booleans(), st.integers(0, 9)),
+    st.builds(Forget, keys),
+    st.builds(Note, st.sampled_from(["a", "b"]), payloads),
     st.builds(Check, keys, payloads),
     st.builds(FoldBack, keys, st.integers(0, 4), payloads),
     st.builds(Poison, st.sampled_from(NAMES)),
@@ -87,12 +103,13 @@ class StoreModel:
 
     def __init__(self) -> None:
         self.lives: dict[DocumentName, LifeModel] = {}
+        self.notes: dict[str, bytes] = {}
 
-    def change(self, key: DocumentKey, deleted: bool) -> None:
+    def change(self, key: DocumentKey, deleted: bool, store: Store, aged: int = 0) -> None:
         life = self.lives.get(key.name)
         if life and (key.incarnation, deleted) <= (life.incarnation, life.deleted):
             return
-        self.lives[key.name] = LifeModel(key.incarnation, deleted)
+        self.lives[key.name] = LifeModel(key.incarnation, deleted, born=store.last_seq + 1, aged=aged)
 
     def alive(self, key: DocumentKey) -> LifeModel | None:
         life = self.lives.get(key.name)
@@ -101,13 +118,21 @@ class StoreModel:
     async def do(self, step: object, store: Store) -> None:
         match step:
             case Record(key, update):
-                self.change(key, deleted=False)
+                self.change(key, False, store)
                 seq = store.record(key, update)
                 if life := self.alive(key):
                     life.updates[seq] = update
-            case Change(key, deleted):
-                self.change(key, deleted)
-                store.set_incarnation(key.name, key.incarnation, deleted=deleted)
+            case Change(key, deleted, aged):
+                self.change(key, deleted, store, aged)
+                store.set_incarnation(key.name, key.incarnation, deleted=deleted, aged=aged)
+            case Forget(key):
+                life = self.lives.get(key.name)
+                if life and (life.incarnation, life.deleted) == (key.incarnation, True):
+                    del self.lives[key.name]
+                store.forget(key)
+            case Note(topic, text):
+                self.notes[topic] = text
+                store.note(topic, text)
             case Check(key, reach):
                 life = self.lives.get(key.name)
                 if life and life.incarnation == key.incarnation:
@@ -150,10 +175,14 @@ class StoreModel:
     def compare_opening(self, store: Store) -> None:
         found = {document.name: document for document in store.documents()}
         assert found.keys() == self.lives.keys()
+        assert store.notes == self.notes
+        assert store.is_whole
         for name, life in self.lives.items():
             document = found[name]
             assert (document.incarnation, document.deleted) == (life.incarnation, life.deleted)
             assert (document.reach, document.tail) == (life.reach, life.tail())
+            assert (document.born, document.aged) == (life.born, life.aged)
+            assert document.changed >= max([life.born, *life.updates])
             tail_bytes = sum(map(len, life.updates.values()))
             assert document.size_bytes == store.size_bytes(name) == len(life.snapshot or b"") + tail_bytes
             assert store.tail_bytes(name) == tail_bytes

@@ -1,7 +1,7 @@
 """What a node still takes after a long history of which little is left: memory of node and engine, and disk.
 
-Three histories: one key of a map that is set again and again, text that is typed and deleted, and documents that are made
-and deleted. The first two enter by the raw-update route, many small structs at a time, as a busy client's do.
+Three histories: one key of a map that is set again and again, text that is typed and deleted, and documents that are
+made and deleted. The first two enter by the raw-update route, many small structs at a time, as a busy client's do.
 """
 
 import tempfile

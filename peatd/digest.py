@@ -34,7 +34,6 @@ class DigestTree:
 
     def __init__(self) -> None:
         self._leaves: dict[DocumentName, int] = {}
-        self._paths: dict[DocumentName, str] = {}
         self._buckets: defaultdict[str, set[DocumentName]] = defaultdict(set)
         self._sums: defaultdict[str, int] = defaultdict(int)
 
@@ -44,14 +43,23 @@ class DigestTree:
     def put(self, document: Offered) -> None:
         """States a document anew."""
         name = DocumentName(document.name)
-        leaf = _leaf(document)
-        change = leaf ^ self._leaves.get(name, 0)
-        if name not in self._paths:
-            self._paths[name] = _path(name)
-            self._buckets[self._paths[name][:_KEPT_LEVELS]].add(name)
+        leaf, path = _leaf(document), _path(name)
+        if name not in self._leaves:
+            self._buckets[path[:_KEPT_LEVELS]].add(name)
+        self._change(path, leaf ^ self._leaves.get(name, 0))
         self._leaves[name] = leaf
+
+    def remove(self, name: DocumentName) -> None:
+        """Forgets a document; nothing happens to one that it does not have."""
+        leaf = self._leaves.pop(name, None)
+        if leaf is not None:
+            path = _path(name)
+            self._buckets[path[:_KEPT_LEVELS]].discard(name)
+            self._change(path, leaf)
+
+    def _change(self, path: str, change: int) -> None:
         for level in range(_KEPT_LEVELS + 1):
-            self._sums[self._paths[name][:level]] ^= change
+            self._sums[path[:level]] ^= change
 
     def root(self) -> str:
         """The digest of all, in hex: the same on two nodes that have the same documents, deleted ones included."""
@@ -83,7 +91,7 @@ class DigestTree:
     def _below(self, prefix: str) -> list[DocumentName]:
         if len(prefix) >= _KEPT_LEVELS:
             bucket = self._buckets.get(prefix[:_KEPT_LEVELS], ())
-            return [name for name in bucket if self._paths[name].startswith(prefix)]
+            return [name for name in bucket if len(prefix) == _KEPT_LEVELS or _path(name).startswith(prefix)]
         return [name for bucket, names in self._buckets.items() if bucket.startswith(prefix) for name in names]
 
     def _sum(self, prefix: str) -> int:

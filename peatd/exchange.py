@@ -15,20 +15,20 @@ from peatd.diffs import DiffMaker
 from peatd.errors import MissingUpdates, PeatError, WireError
 from peatd.intake import Intake
 from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.offers import Offers
 from peatd.pace import pause_after
 from peatd.pieces import Assembly
 from peatd.presence import PeerPresence
-from peatd.reach import EMPTY_DIGEST
 from peatd.replication import Merged, Replication, Subscriber
+from peatd.standing import Standing
 from peatd.sync import PeerSync
-from peatd.table import Entry
 from peatd.wire.messages import (
     Compare,
     Durable,
     Equal,
+    Horizon,
     Message,
     Offer,
-    Offered,
     Piece,
     Presence,
     Reached,
@@ -55,13 +55,22 @@ _BURDEN = 100_000
 class PeerExchange:
     """One peer's side of replication. Implements `transport.link.Exchange`.
 
+    Args:
+        own_device: None where the peer's release knows nothing of horizons, and would end the link over one.
+
     Attributes:
         last_sync: trio time of the last sign that the peer and we agree on something; None before the first.
         error: the last thing from this peer that could not be merged, until a comparison finds us equal.
     """
 
     def __init__(
-        self, replication: Replication, device_id: DeviceId, *, compares: bool, presence: PeerPresence | None = None
+        self,
+        replication: Replication,
+        device_id: DeviceId,
+        *,
+        compares: bool,
+        presence: PeerPresence | None = None,
+        own_device: DeviceId | None = None,
     ) -> None:
         self.last_sync: float | None = None
         self.error: str | None = None
@@ -71,6 +80,8 @@ class PeerExchange:
         self._compares = compares
         self._presence = presence
         self.sync = PeerSync(device_id, replication.table)
+        self._standing = None if own_device is None else Standing(replication, own_device, self.sync)
+        self._offers = Offers(replication, device_id, self.sync, self._standing)
         self._assembly = Assembly()
         self._intake = Intake(replication, device_id, self._failed)
         self._wake_writer = trio.Event()
@@ -89,6 +100,8 @@ class PeerExchange:
     def subscribed(self) -> Iterator[None]:
         """While it lasts, every change here is owed to the peer."""
         with ExitStack() as stack:
+            if self._standing is not None:
+                self._standing.say()
             stack.enter_context(self._replication.subscribed(Subscriber(self.sync, self._wake)))
             if self._presence is not None:
                 stack.enter_context(self._presence.told(lambda: self._wake_writer.set()))
@@ -100,6 +113,8 @@ class PeerExchange:
             nursery.start_soon(self._diffs.run)
             nursery.start_soon(self._confirm)
             nursery.start_soon(self._compare)
+            if self._standing is not None:
+                nursery.start_soon(self._standing.run, self._wake)
 
     # Sending ---------------------------------------------------------------------------------------------------
 
@@ -174,6 +189,8 @@ class PeerExchange:
                 self._offer(message)
             case Equal():
                 self._equal()
+            case Horizon() if self._standing is not None:
+                self._standing.received(message)
             case Presence() if self._presence is not None:
                 self._presence.received(message)
             case _:
@@ -184,7 +201,7 @@ class PeerExchange:
 
     async def _updates(self, message: Updates) -> None:
         key = DocumentKey(named(message.name), message.incarnation)
-        if self._answered_ended(key):
+        if self._offers.answered_ended(key):
             return
         reached = Reached(key.name, key.incarnation, message.version)
         await self._intake.merge(key, message.updates, partial(self._merged, reached, message.round))
@@ -204,9 +221,13 @@ class PeerExchange:
 
     def _state(self, state: State) -> None:
         key = DocumentKey(named(state.name), state.incarnation)
-        if self._answered_ended(key):
+        entry = self._table.alive(key)
+        if entry is not None and not state.version and self._offers.has_forgotten(entry):
+            self.sync.tell(key)
             return
-        entry = self._table.alive(key) or self._begun_if_empty(key, state.digest)
+        if self._offers.answered_ended(key):
+            return
+        entry = entry or self._offers.begun_if_empty(key, state.digest)
         if entry is not None and self.sync.heard_state(entry, state):
             reached = Reached(key.name, key.incarnation, state.version)
             self._confirm_later(self._replication.store.last_seq, reached)
@@ -216,53 +237,20 @@ class PeerExchange:
 
     def _tombstone(self, tombstone: Tombstone) -> None:
         key = DocumentKey(named(tombstone.name), tombstone.incarnation)
-        self._replication.end(key, self._device_id)
+        self._replication.end(key, self._device_id, tombstone.age)
         reached = Reached(key.name, key.incarnation, tombstone.version)
         self._confirm_later(self._replication.store.last_seq, reached)
         if self._replication.bury(key.name, tombstone.former):
             self.sync.tell(key)
-
-    def _begun_if_empty(self, key: DocumentKey, digest: bytes) -> Entry | None:
-        """A document that we lack begins here with its first content, so that no reader ever sees it half there; one
-        that is empty at the peer has none, and begins at once."""
-        return self._replication.begin(key, self._device_id) if digest == EMPTY_DIGEST else None
-
-    def _answered_ended(self, key: DocumentKey) -> bool:
-        """Whether the peer speaks of an incarnation that is over: then it is told so."""
-        if not self._table.has_ended(key):
-            return False
-        entry = self._table.get(key.name)
-        assert entry is not None
-        self.sync.ask(entry)
-        return True
 
     def _offer(self, offer: Offer) -> None:
         theirs = {named(offered.name): offered for offered in offer.documents}
         for name in self._table.tree.below(offer.prefix) - theirs.keys():
             entry = self._table.get(name)
             assert entry is not None
-            self.sync.owe_all(entry)
-            if entry.reach.former:
-                self.sync.tell(entry.key)
+            self._offers.lacking(entry)
         for name, offered in theirs.items():
-            self._offered(DocumentKey(name, offered.incarnation), offered)
-
-    def _offered(self, key: DocumentKey, offered: Offered) -> None:
-        entry = self._table.get(key.name)
-        if offered.deleted:
-            ended = self._table.has_ended(key)
-            self._replication.end(key, self._device_id)
-            if ended and entry is not None and entry.incarnation > key.incarnation:
-                self._answered_ended(key)
-            elif not ended:
-                self.sync.tell(key)  # it answers if it knows of more lives than we do
-        elif self._answered_ended(key):
-            return
-        elif entry is None or entry.incarnation < key.incarnation:
-            if self._begun_if_empty(key, offered.digest) is None:
-                self.sync.tell(key)
-        elif entry.reach.digest() != offered.digest:
-            self.sync.ask(entry)
+            self._offers.offered(DocumentKey(name, offered.incarnation), offered)
 
     # Confirming ------------------------------------------------------------------------------------------------
 

@@ -114,7 +114,13 @@ class Links:
     async def _run(self, link: Link) -> LinkEnd:
         peer = link.peer
         presence = PeerPresence(self._awareness, peer.device_id, is_heard=peer.hears_awareness)
-        exchange = PeerExchange(self._replication, peer.device_id, compares=peer.initiating, presence=presence)
+        exchange = PeerExchange(
+            self._replication,
+            peer.device_id,
+            compares=peer.initiating,
+            presence=presence,
+            own_device=self._own.device_id if peer.hears_horizon else None,
+        )
         self._live[peer.device_id] = (link, exchange)
         self._ended.links += 1
         self._running.add(link)

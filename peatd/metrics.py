@@ -11,6 +11,7 @@ from peatd.clients.listener import Reception
 from peatd.discovery.hybrid import HybridDiscovery
 from peatd.documents import Documents
 from peatd.events import EventLog
+from peatd.forgetting import Forgetting
 from peatd.limits import LimitHits
 from peatd.links import Links
 from peatd.measures import Durations, Histogram, Kind, Measure, counter, gauge
@@ -38,6 +39,7 @@ class Metrics:
     events: EventLog
     lags: Histogram
     hits: LimitHits
+    forgetting: Forgetting
 
     def of_parts(self) -> Iterator[Measure | Durations]:
         """Documents, store, engine, links, clients, discovery, readers of events, the loop, and limits."""
@@ -61,6 +63,16 @@ class Metrics:
         deleted = sum(1 for entry in table if entry.deleted)
         yield gauge("peat_documents", "Documents of this node.", len(table) - deleted)
         yield gauge("peat_tombstones", "Documents that were deleted, and are remembered as such.", deleted)
+        forgetting = self.forgetting
+        yield counter(
+            "peat_tombstones_forgotten_total", "Tombstones that nobody needed any more.", forgetting.forgotten
+        )
+        yield counter("peat_documents_expired_total", "Documents deleted for their age, here.", forgetting.expired)
+        yield counter(
+            "peat_documents_missed_deletions_total",
+            "Documents deleted here because peers that once had them have forgotten them: this node was away for long.",
+            self.replication.missed,
+        )
         yield Measure(
             "peat_updates_merged_total",
             Kind.COUNTER,

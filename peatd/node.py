@@ -36,6 +36,7 @@ from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
 from peatd.drain import Drain
 from peatd.events import EventLog
+from peatd.forgetting import Forgetting
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import ensure_formation_secret
 from peatd.hosts import is_loopback
@@ -119,6 +120,7 @@ class _Node:
             MAX_FRAME_BYTES,
             peatd.__version__,
             awareness=True,
+            horizon=True,
         )
         self._drain = Drain()
         self._discovery = HybridDiscovery(open_sources(config))
@@ -131,13 +133,14 @@ class _Node:
             max_open_bytes=shares.open_documents,
             max_waiting_bytes=shares.waiting,
         )
-        self._replication = Replication(store, self._documents)
+        self._replication = Replication(store, self._documents, tombstone_ttl=config.tombstone_ttl)
         awareness = Awareness()
         self._hits = hits = LimitHits()
         self._requests = ByteBudget(shares.requests, Limit.REQUEST_MEMORY, hits)
         rooms = Rooms(self._replication, awareness)
         self._reception = Reception(rooms, self._drain, max_clients=room_for_clients(open_files()), hits=hits)
         self._upkeep = Upkeep(self._replication)
+        self._forgetting = Forgetting(self._replication, config.collection_ttls)
         self._events = EventLog(instance[:8].hex())
         self._replication.watch(self._events)
         self._peers = PeerTable(NodeId(config.node_id), own_device)
@@ -156,6 +159,7 @@ class _Node:
             self._events,
             self._watchdog.lags,
             hits,
+            self._forgetting,
         )
         self._status = NodeStatus(
             config,
@@ -186,6 +190,7 @@ class _Node:
                     serving.start_soon(_cancel_when, stopping, starting)
                     await serving.start(self._documents.run)
                     serving.start_soon(self._upkeep.run)
+                    serving.start_soon(self._forgetting.run)
                     locks = Locks(token, self._credentials.formation.client_token_keys())
                     app = create_app(self._status, locks, config.demo_page)
                     unix = config.data_dir / "api.sock"
@@ -195,6 +200,7 @@ class _Node:
                 if not starting.cancelled_caught:
                     await self._mesh(stopping, token)
                     self._upkeep.save()
+                    self._forgetting.save()
                 self._events.close()  # else the API would wait for those who follow them
                 serving.cancel_scope.cancel()
         finally:

@@ -16,18 +16,31 @@ Rules:
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from secrets import token_bytes
 from typing import Protocol
 
 import trio
 
 from peatd.documents import Documents, News
+from peatd.horizon import Horizon
 from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.own_time import OwnTime
 from peatd.reach import MAX_FORMER, Reach
 from peatd.store import Store
 from peatd.sync import PeerSync
 from peatd.table import DocumentTable, Entry
 from peatd.unreplicated import Unreplicated
 from peatd.update import check
+
+TOMBSTONE_TTL = 7 * 86_400.0
+"""Seconds. A node that was away for a week is rare, and told by the horizon what it missed."""
+
+_NEARLY = 0.9
+"""Of that time: two nodes know the age of one tombstone a little differently, and who has forgotten it need not learn
+it again for the rest."""
+
+_HORIZON = "horizon"
 
 _MAX_UNBORN = 10 * MAX_FORMER
 """Former clients of documents that have not begun here, of all together: those of the ones that were told first are
@@ -83,9 +96,19 @@ class Watcher(Protocol):
 class Replication:
     """All documents of this node, and who is to hear of their changes."""
 
-    def __init__(self, store: Store, documents: Documents) -> None:
+    def __init__(self, store: Store, documents: Documents, *, tombstone_ttl: float = TOMBSTONE_TTL) -> None:
         self.store = store
         self.documents = documents
+        self.tombstone_ttl = tombstone_ttl
+        self.own_time = OwnTime(store)
+        self.horizon = Horizon.opened(
+            store.notes.get(_HORIZON),
+            is_whole=store.is_whole,
+            last_seq=store.last_seq,
+            new_epoch=partial(token_bytes, 8),
+        )
+        self.newest = 0
+        """The highest `born` of all documents."""
         self.table = DocumentTable()
         self.confirmations = trio.Event()
         """Set, and replaced by another, whenever a peer has confirmed something, a peer came or went, or a document was
@@ -96,10 +119,15 @@ class Replication:
         """How many clients of this node are at each document; kept by whoever lets them in."""
         self.merged = MergedCount()
         self.unreplicated = Unreplicated()
+        self.missed = 0
+        """Documents that ended here because a peer that had them has forgotten them."""
         self._subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
         self._unborn: dict[DocumentName, frozenset[int]] = {}
+        self.table.first_incarnation = lambda: self.horizon.floor + 1
+        self.table.age = lambda entry: entry.aged + self.own_time.age(entry.born)
         self._load()
+        self.save_horizon()  # its epoch is durable before any record that is numbered in it
 
     def merge(self, key: DocumentKey, news: News, origin: DeviceId | None) -> Merged | None:
         """Takes in what the engine found to be new. None if this incarnation is over: nothing is changed then."""
@@ -110,7 +138,7 @@ class Replication:
         if entry is None:
             entry = self.begin(key, origin)
         if not news.content.is_empty:
-            self.store.record(key, news.update)
+            entry.changed = self.store.record(key, news.update)
             self.table.changed(entry, news.update, news.content, origin)
             self.unsaved.add(key.name)
             self._count(entry, news, origin)
@@ -122,8 +150,9 @@ class Replication:
     def begin(self, key: DocumentKey, origin: DeviceId | None) -> Entry:
         """A new document, or a new incarnation of one; still empty."""
         self._close(key.name)
-        self.store.set_incarnation(key.name, key.incarnation, deleted=False)
+        seq = self.store.set_incarnation(key.name, key.incarnation, deleted=False)
         entry = self.table.begin(key)
+        entry.born = entry.changed = self.newest = seq
         entry.reach.bury(self._unborn.pop(key.name, ()))
         self._save_former(entry)
         self._owe(entry)
@@ -131,13 +160,19 @@ class Replication:
             watcher.begun(entry, origin)
         return entry
 
-    def end(self, key: DocumentKey, origin: DeviceId | None) -> Merged | None:
-        """Deletes this incarnation and all before it. None if it is over already."""
-        if self.table.has_ended(key):
+    def end(self, key: DocumentKey, origin: DeviceId | None, aged: int = 0) -> Merged | None:
+        """Deletes this incarnation and all before it. None if it is over already, or so long over that nobody needs to
+        know any more.
+
+        Args:
+            aged: how many seconds ago that was, at least.
+        """
+        if self.table.has_ended(key) or (aged > _NEARLY * self.tombstone_ttl and self.table.get(key.name) is None):
             return None
         self._close(key.name)
-        seq = self.store.set_incarnation(key.name, key.incarnation, deleted=True)
+        seq = self.store.set_incarnation(key.name, key.incarnation, deleted=True, aged=aged)
         entry = self.table.end(key)
+        entry.born, entry.aged = seq, aged
         self.unsaved.add(key.name)
         self._save_former(entry)
         for subscriber in self._subscribers:
@@ -146,6 +181,22 @@ class Replication:
         for watcher in self._watchers:
             watcher.ended(entry, origin)
         return Merged(key, entry.version, seq, begun=False)
+
+    def forget(self, entry: Entry) -> None:
+        """Lets go of a tombstone. `save_horizon` goes before: once it is gone, the horizon is all that tells of it."""
+        self.store.forget(entry.key)
+        self.table.forget(entry)
+        self._unborn.pop(entry.name, None)
+        for subscriber in self._subscribers:
+            subscriber.sync.forgotten(entry.key)
+
+    def save_horizon(self) -> None:
+        self.store.note(_HORIZON, self.horizon.encode())
+
+    def is_end_everywhere(self, entry: Entry) -> bool:
+        """Whether all linked peers have this tombstone on their disks. Who is not known to is asked."""
+        linked = {subscriber.sync.device_id for subscriber in self._subscribers}
+        return self.durable_on(entry.key, entry.version) == len(linked)
 
     def shrunk(self, key: DocumentKey, reach: bytes) -> None:
         """The engine has opened the document. If that is less than its records promised, peers owe us the rest."""
@@ -247,4 +298,6 @@ class Replication:
                 content = check(update, subdocuments=True)
                 if not reach.lacks(content):  # else it builds on a row that was lost; the engine leaves it out too
                     reach.absorb(content)
-            self.table.load(stored.name, stored.incarnation, deleted=stored.deleted, reach=reach)
+            entry = self.table.load(stored.name, stored.incarnation, deleted=stored.deleted, reach=reach)
+            entry.born, entry.changed, entry.aged = stored.born, stored.changed, stored.aged
+            self.newest = max(self.newest, stored.born)

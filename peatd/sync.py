@@ -66,6 +66,11 @@ class PeerSync:
         if origin != self.device_id:
             self._owe_end(entry)
 
+    def forgotten(self, key: DocumentKey) -> None:
+        """Its tombstone is gone."""
+        self._forget(key.name)
+        self._states.pop(key, None)
+
     # What the peer said ----------------------------------------------------------------------------------------
 
     def heard_state(self, entry: Entry, state: State) -> bool:

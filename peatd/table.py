@@ -5,8 +5,8 @@ clock at its latest change. Versions mean nothing on another node, and nothing a
 """
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from peatd.digest import DigestTree
@@ -23,7 +23,6 @@ Whoever lags further is sent a diff, which the engine makes."""
 ALL_RECENT_BYTES = 16 * 1024 * 1024
 """Of all documents together. Only a peer that is linked and does not read gets us there."""
 
-FIRST_INCARNATION = 1
 LAST_INCARNATION = 2**53 - 1
 """What a message can tell: with one more our peers would take us for no peer of theirs."""
 
@@ -56,7 +55,13 @@ class Entry:
     version: int
     begun: int
     """The clock when this incarnation was first seen since the start; 0 when it was loaded from the store."""
-    recent: deque[Change] = field(default_factory=deque)
+    born: int = 0
+    """The number of the store's record of its beginning, or of its end; 0 where there is none."""
+    changed: int = 0
+    """The number of the store's record of its latest change, its beginning included."""
+    aged: int = 0
+    """Of a deleted one: how long ago that was, at least, when we heard of it, in seconds."""
+    recent: deque[Change] | tuple[()] = ()  # most entries have none, and an empty deque takes more than all the rest
     recent_after: int = 0
     recent_bytes: int = 0
 
@@ -69,9 +74,9 @@ class Entry:
         """Names this content: equal on all nodes that have the same."""
         return blake2b(b"%d" % self.incarnation + self.reach.digest(), digest_size=16).hexdigest()
 
-    def offered(self) -> Offered:
+    def offered(self, age: int = 0) -> Offered:
         digest = bytes(16) if self.deleted else self.reach.digest()
-        return Offered(self.name, self.incarnation, self.deleted, digest)
+        return Offered(self.name, self.incarnation, self.deleted, digest, age)
 
     def changes_after(self, version: int) -> list[Change] | None:
         """The changes that followed `version`; None when some of them are no longer kept."""
@@ -85,11 +90,19 @@ class DocumentTable:
 
     Invariants:
         1. An entry's (incarnation, deleted) only ever grows, in that order: a higher incarnation wins, and in one
-           incarnation deleted wins.
+           incarnation deleted wins. At its end a deleted one is forgotten.
+        2. `living` is the exclusive-or of all living (name, incarnation), hashed.
+
+    Attributes:
+        first_incarnation: of a document that this node knows nothing of.
+        age: how many seconds ago, at least, a deleted entry was deleted.
     """
 
     def __init__(self) -> None:
         self.clock = _LOADED
+        self.living = 0
+        self.first_incarnation: Callable[[], int] = lambda: 1
+        self.age: Callable[[Entry], int] = lambda entry: entry.aged
         self._entries: dict[DocumentName, Entry] = {}
         self._tree = DigestTree()
         self._undigested: set[DocumentName] = set()
@@ -121,7 +134,7 @@ class DocumentTable:
         """
         entry = self._entries.get(name)
         if entry is None:
-            return DocumentKey(name, FIRST_INCARNATION)
+            return DocumentKey(name, self.first_incarnation())
         if not entry.deleted:
             return entry.key
         if entry.incarnation >= LAST_INCARNATION:
@@ -133,10 +146,11 @@ class DocumentTable:
         entry = self._entries.get(key.name)
         return entry is not None and (entry.incarnation, entry.deleted) > (key.incarnation, False)
 
-    def load(self, name: DocumentName, incarnation: int, *, deleted: bool, reach: Reach) -> None:
+    def load(self, name: DocumentName, incarnation: int, *, deleted: bool, reach: Reach) -> Entry:
         """Takes in an entry as the store had it."""
-        self._entries[name] = Entry(name, incarnation, deleted, reach, _LOADED, begun=0, recent_after=_LOADED)
-        self._undigested.add(name)
+        entry = Entry(name, incarnation, deleted, reach, _LOADED, begun=0, recent_after=_LOADED)
+        self._put(entry)
+        return entry
 
     def begin(self, key: DocumentKey) -> Entry:
         """A new incarnation, empty; any earlier one is over."""
@@ -145,6 +159,13 @@ class DocumentTable:
     def end(self, key: DocumentKey) -> Entry:
         """A tombstone for this incarnation and all before it."""
         return self._set(key, deleted=True)
+
+    def forget(self, entry: Entry) -> None:
+        """Lets go of a tombstone."""
+        assert entry.deleted
+        del self._entries[entry.name]
+        self._undigested.discard(entry.name)
+        self._tree.remove(entry.name)
 
     def changed(self, entry: Entry, update: bytes, content: Content, origin: DeviceId | None) -> Change:
         """Takes in news of a living document."""
@@ -164,6 +185,7 @@ class DocumentTable:
             entry.recent_bytes -= len(oldest.update)
             self._recent_bytes -= len(oldest.update)
         if not entry.recent:
+            entry.recent = ()
             self._recent.pop(entry.name, None)
 
     def with_changes(self) -> list[Entry]:
@@ -171,6 +193,8 @@ class DocumentTable:
         return [self._entries[name] for name in self._recent]
 
     def _keep(self, entry: Entry, change: Change) -> None:
+        if not entry.recent:
+            entry.recent = deque()
         entry.recent.append(change)
         entry.recent_bytes += len(change.update)
         self._recent_bytes += len(change.update)
@@ -198,7 +222,8 @@ class DocumentTable:
         return self._tree
 
     def offered(self, name: DocumentName) -> Offered:
-        return self._entries[name].offered()
+        entry = self._entries[name]
+        return entry.offered(self.age(entry) if entry.deleted else 0)
 
     def state(self, key: DocumentKey, counted: int, *, answer: bool) -> State | Tombstone:
         """What we tell a peer that speaks of `key`: of our copy, or that it is over.
@@ -209,7 +234,7 @@ class DocumentTable:
         """
         entry = self._entries.get(key.name)
         if entry is not None and entry.deleted and entry.incarnation >= key.incarnation:
-            return Tombstone(entry.name, entry.incarnation, entry.version, sorted(entry.reach.former))
+            return Tombstone(entry.name, entry.incarnation, entry.version, sorted(entry.reach.former), self.age(entry))
         if entry is None or entry.incarnation < key.incarnation:
             # We have heard of it, and have nothing of it yet.
             reach = Reach() if entry is None else entry.reach.ended()
@@ -228,6 +253,17 @@ class DocumentTable:
         clock = self.clock
         reach = old.reach.ended() if old is not None else Reach()
         entry = Entry(key.name, key.incarnation, deleted, reach, clock, begun=clock, recent_after=clock - 1)
-        self._entries[key.name] = entry
-        self._undigested.add(key.name)
+        self._put(entry)
         return entry
+
+    def _put(self, entry: Entry) -> None:
+        old = self._entries.get(entry.name)
+        for one in (old, entry):
+            if one is not None and not one.deleted:
+                self.living ^= _hash(one.key)  # Invariant 2.
+        self._entries[entry.name] = entry
+        self._undigested.add(entry.name)
+
+
+def _hash(key: DocumentKey) -> int:
+    return int.from_bytes(blake2b(f"{key.name}\n{key.incarnation}".encode(), digest_size=16).digest(), "big")

@@ -109,7 +109,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         "label_selector": "a=b,c", "annotation_prefix": "x/", "poll_interval": "5.5", "service_account_dir": "/sa",
         "kubeconfig": str(kubeconfig), "engine": "y-py", "engine_workers": "2", "log_level": "debug",
         "log_format": "text", "clients": "h:4", "client_origin": "https://app.example.org", "drain_delay": "5.0",
-        "demo_page": "bob@h:5,[::1]:6", "memory": "512Mi",
+        "demo_page": "bob@h:5,[::1]:6", "memory": "512Mi", "tombstone_ttl": "12h",
     }  # fmt: skip
     assert values.keys() | {"relay"} == {setting.name for setting in SETTINGS}
     by_flag = read(*(part for name, text in values.items() for part in (f"--{name.replace('_', '-')}", text)))
@@ -129,6 +129,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         assert (config.log_level, config.log_format) == ("debug", "text")
         assert (config.clients, config.client_origins) == (Address("h", 4), ("https://app.example.org",))
         assert str(config.demo_page) == "bob@h:5,[::1]:6"
+        assert config.tombstone_ttl == 12 * 3600
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,42 @@ def test_memory_is_counted_in_units_of_1024(read: Load, text: str, mebibytes: in
 def test_numbers_in_the_file_need_no_quotes(read: Load) -> None:
     config = read(toml="poll_interval = 5\nengine_workers = 2")
     assert (config.poll_interval, config.engine_workers) == (5.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("1.5", 1.5), ("90s", 90), ("15m", 900), ("0.5h", 1800), ("7d", 604_800)]
+)
+def test_a_time_is_in_seconds_or_names_its_unit(read: Load, text: str, expected: float) -> None:
+    assert read("--tombstone-ttl", text).tombstone_ttl == expected
+
+
+def test_collections_stand_in_the_file_and_in_what_is_printed(
+    read: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = '[collections.notes]\nttl = "7d"\n[collections."a.b:c"]\nttl = 60\n[collections.kept]\n'
+    assert read(toml=toml).collection_ttls == {"notes": 604_800, "a.b:c": 60}
+    with pytest.raises(SystemExit):
+        read("--print-config", toml=toml)
+    assert read(toml=capsys.readouterr().out).collection_ttls == {"notes": 604_800, "a.b:c": 60}
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("collections = 7", "collections is not a table: write [collections.NAME]"),
+        ("[collections]\nttl = 7", "collections.ttl is not a table"),
+        ('[collections.notes]\ntll = "7d"', "collections.notes.tll is no setting: a collection has ttl"),
+        ('[collections.notes]\nttl = "a week"', "collections.notes.ttl: 'a week' will not do"),
+        ("[collections.notes]\nttl = 0", "collections.notes.ttl: '0' will not do"),
+        ("[collections.notes]\nttl = true", "collections.notes.ttl is a TOML boolean"),
+        ('[collections."a/b"]\nttl = 7', "collections.a/b: collection 'a/b' is not a name"),
+        ('[collections."a\\nb"]\nttl = 7', "is not a name"),
+    ],
+)
+def test_a_collection_that_cannot_be_is_refused(read: Load, tmp_path: Path, toml: str, told: str) -> None:
+    message = refused(read, toml=toml)
+    assert message.startswith(f"{tmp_path}/config.toml: ")
+    assert told in message
 
 
 def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str) -> str:
@@ -192,7 +229,7 @@ def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str
         ("poll_interval", "0", "1 to 3600"),
         ("poll_interval", "nan", "1 to 3600"),
         ("poll_interval", "inf", "1 to 3600"),
-        ("poll_interval", "30s", "1 to 3600"),
+        ("poll_interval", "30x", "1 to 3600"),
         ("drain_delay", "-1", "0 to 3600"),
         ("drain_delay", "soon", "0 to 3600"),
         ("kubeconfig", "/nowhere/config", "not there"),

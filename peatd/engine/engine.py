@@ -119,8 +119,8 @@ class Engine:
         return reply
 
     def _renewed(self, number: int, document: Document) -> bytes:
-        """The snapshot. The copy that proved it stays, and the one that it was made of goes: with all that was deleted in
-        it, which y-py would keep for good."""
+        """The snapshot. The copy that proved it stays, and the one that it was made of goes: with all that was deleted
+        in it, which y-py would keep for good."""
         snapshot, renewed = self._proven(document)
         renewed.succeed(document, len(snapshot))
         self._forget(number)

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from peatd.names import StaticPeer
+from peatd.settings import collections
 from peatd.settings.table import FORMATION_SECRET_FILE, GROUPS, PEER
 from peatd.settings.values import NONE
 
 
-def as_toml(values: Mapping[str, object], origins: Mapping[str, str]) -> str:
-    """The settings by name, in the table's order; the peers last, for TOML wants its tables there."""
+def as_toml(
+    values: Mapping[str, object], origins: Mapping[str, str], ttls: Mapping[str, float], ttls_origin: str
+) -> str:
+    """The settings by name, in the table's order; peers and collections last, for TOML wants its tables there."""
     lines: list[str] = []
     for title, settings in GROUPS:
         lines.append(f"# {title}")
@@ -26,6 +29,7 @@ def as_toml(values: Mapping[str, object], origins: Mapping[str, str]) -> str:
     peers = values[PEER.name]
     assert isinstance(peers, tuple)
     lines.extend(_peer_tables(peers, origins[PEER.name]))
+    lines.extend(collections.as_toml(ttls, ttls_origin))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

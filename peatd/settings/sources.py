@@ -20,6 +20,7 @@ from peatd.settings.values import parse_node_id, parse_peer, parse_port, parse_u
 T = TypeVar("T")
 
 BUILT_IN = "default"
+COLLECTIONS = "collections"
 _PEERS_TABLE = "peers"
 _PEER_KEYS = ("address", "name", "relay_url")
 
@@ -45,6 +46,7 @@ class Sources:
     """Takes settings out of what was given, and remembers where each came from.
 
     Attributes:
+        file: where what is of no single setting stands.
         origins: of every setting that was taken, for messages and `--print-config`.
     """
 
@@ -55,9 +57,9 @@ class Sources:
         """
         self._flags = flags
         self._environ = environ
-        self._file = file
+        self.file = file
         self.origins: dict[str, str] = {}
-        known = {setting.name for setting in SETTINGS} | {_PEERS_TABLE}
+        known = {setting.name for setting in SETTINGS} | {_PEERS_TABLE, COLLECTIONS}
         for key in file.keys:
             if key not in known:
                 raise ConfigError(f"{file.origin(key)} is no setting: remove it; `peatd --help` lists all")
@@ -115,11 +117,11 @@ class Sources:
     def take_peers(self) -> tuple[StaticPeer, ...]:
         """The static peers: of the flags, else of the environment, else of the file's list and its tables."""
         peers = self.take_all(PEER)
-        tables = self._file.keys.get(_PEERS_TABLE)
+        tables = self.file.keys.get(_PEERS_TABLE)
         given = self._given(PEER)
-        if tables is None or (given is not None and given.origin != self._file.origin(PEER.name)):
+        if tables is None or (given is not None and given.origin != self.file.origin(PEER.name)):
             return peers
-        origin = self._file.origin(_PEERS_TABLE)
+        origin = self.file.origin(_PEERS_TABLE)
         if not isinstance(tables, list):
             raise ConfigError(f"{origin} is not a list of tables: write [[{_PEERS_TABLE}]] before each peer")
         self.origins[PEER.name] = origin
@@ -141,15 +143,15 @@ class Sources:
         return None
 
     def _from_file(self, setting: Setting[object]) -> _Given | None:
-        if setting.name not in self._file.keys:
+        if setting.name not in self.file.keys:
             return None
-        value = self._file.keys[setting.name]
-        origin = self._file.origin(setting.name)
+        value = self.file.keys[setting.name]
+        origin = self.file.origin(setting.name)
         items = value if setting.repeatable and isinstance(value, list) else [value]
-        return _Given([_text(item, origin) for item in items], origin)
+        return _Given([as_text(item, origin) for item in items], origin)
 
     def _refuse_relative_path(self, setting: Setting[object], value: object, origin: str) -> None:
-        if origin == self._file.origin(setting.name) and isinstance(value, Path) and not value.is_absolute():
+        if origin == self.file.origin(setting.name) and isinstance(value, Path) and not value.is_absolute():
             # A service's working directory is an accident.
             raise ConfigError(f"{origin}: {str(value)!r} is not a whole path: begin it with '/'")
 
@@ -170,7 +172,7 @@ def _variable_origin(variable: str) -> str:
     return f"{variable} (environment)"
 
 
-def _text(value: object, origin: str) -> str:
+def as_text(value: object, origin: str) -> str:
     """A TOML value as the text that a flag would have. Numbers may stand without quotes."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ConfigError(f"{origin} is a TOML {_toml_type(value)}: write text in quotes, as you would after the flag")
@@ -190,7 +192,7 @@ def _peer(table: object, origin: str) -> StaticPeer:
             raise ConfigError(f"{origin}.{key!r} is no setting: a peer has {', '.join(_PEER_KEYS)}")
     if "address" not in table:
         raise ConfigError(f'{origin} has no address: write address = "HOST:PORT"')
-    texts = {key: _text(value, f"{origin}.{key}") for key, value in table.items()}
+    texts = {key: as_text(value, f"{origin}.{key}") for key, value in table.items()}
     if "@" in texts["address"]:
         raise ConfigError(f"{origin}.address: {texts['address']!r} holds a name: write it as name = …")
     name = parse(parse_node_id, texts["name"], f"{origin}.name") if "name" in texts else None

@@ -32,7 +32,8 @@ from peatd.settings.values import (
 
 MESH_PORT = 11204
 API_PORT = 8081
-
+TEN_YEARS = 10 * 366 * 86_400.0
+"""Longer is for ever, and more likely a slip of a unit."""
 
 NODE_ID: Setting[NodeId] = Setting(
     name="node_id",
@@ -232,6 +233,16 @@ ENGINE: Setting[str] = Setting(
     otherwise="y-py, or pycrdt where only that is installed",
     reason="y-py has no wheel for every platform",
 )
+TOMBSTONE_TTL: Setting[float] = Setting(
+    name="tombstone_ttl",
+    metavar="TIME",
+    variables=("PEAT_TOMBSTONE_TTL",),
+    parse=seconds(1, TEN_YEARS),
+    meaning="how long a deleted document is remembered as such, by itself: as 7d, 12h, 30m, or in seconds. A node that "
+    "was away for longer is told by its peers what was deleted meanwhile",
+    default="7d",
+    reason="nodes are rarely away for a week, and a deleted document takes a kilobyte until then",
+)
 ENGINE_WORKERS: Setting[int] = Setting(
     name="engine_workers",
     metavar="N",
@@ -278,7 +289,7 @@ GROUPS: tuple[tuple[str, tuple[Setting[object], ...]], ...] = (
         "Kubernetes",
         (NAMESPACE, LABEL_SELECTOR, ANNOTATION_PREFIX, POLL_INTERVAL, SERVICE_ACCOUNT_DIR, KUBECONFIG),
     ),
-    ("documents", (ENGINE, ENGINE_WORKERS, MEMORY)),
+    ("documents", (ENGINE, ENGINE_WORKERS, MEMORY, TOMBSTONE_TTL)),
     ("logs", (LOG_LEVEL, LOG_FORMAT)),
 )
 SETTINGS: tuple[Setting[object], ...] = tuple(setting for _, group in GROUPS for setting in group)

@@ -189,7 +189,7 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 _SIZE = re.compile(r"([0-9]{1,12})(?:([KMGT])I?)?B?", re.ASCII)
-_UNITS = {None: 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE_UNITS = {None: 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def size(lowest_mib: int) -> Callable[[str], int]:
@@ -197,7 +197,7 @@ def size(lowest_mib: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         found = _SIZE.fullmatch(text.strip().upper())
-        size_bytes = int(found[1]) * _UNITS[found[2]] if found else 0
+        size_bytes = int(found[1]) * _SIZE_UNITS[found[2]] if found else 0
         if size_bytes < lowest_mib * 2**20:
             raise ValueError(f"{_shown(text)} will not do: write a size of {lowest_mib}Mi or more, as 512Mi or 1Gi")
         return size_bytes
@@ -205,14 +205,23 @@ def size(lowest_mib: int) -> Callable[[str], int]:
     return parse
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
 def seconds(lowest: float, highest: float) -> Callable[[str], float]:
+    """Seconds, or a number with its unit: `90`, `90s`, `15m`, `12h`, `7d`."""
+
     def parse(text: str) -> float:
+        unit = _UNITS.get(text[-1:])
         try:
-            number = float(text)
+            number = float(text) if unit is None else float(text[:-1]) * unit
         except ValueError:
             number = math.nan
         if not lowest <= number <= highest:  # not a number is in no range
-            raise ValueError(f"{_shown(text)} will not do: it is a number of seconds from {lowest:g} to {highest:g}")
+            raise ValueError(
+                f"{_shown(text)} will not do: it is a number of seconds from {lowest:g} to {highest:g}, "
+                "or one of minutes, hours or days as in 15m, 12h, 7d"
+            )
         return number
 
     return parse

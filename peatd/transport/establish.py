@@ -126,6 +126,7 @@ async def _establish(
         version=theirs.version,
         initiating=initiating,
         hears_awareness=theirs.awareness,
+        hears_horizon=theirs.horizon,
     )
     return Link(tls, peer, address, connection=connection, early=early)
 

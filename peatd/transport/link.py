@@ -27,6 +27,7 @@ class LinkPeer:
             ourselves.
         initiating: we dialled it.
         hears_awareness: its release knows what `Presence` messages are.
+        hears_horizon: and what `Horizon` messages are.
     """
 
     node_id: NodeId
@@ -36,6 +37,7 @@ class LinkPeer:
     version: str
     initiating: bool
     hears_awareness: bool = False
+    hears_horizon: bool = False
 
 
 @dataclass(frozen=True, slots=True)

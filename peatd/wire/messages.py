@@ -36,6 +36,9 @@ ClientId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Former = Annotated[list[ClientId], msgspec.Meta(max_length=10_000)]
 """Yjs clients of a document's lives that are over."""
 
+MAX_KNOWN_NODES = 1024
+"""Of which a node tells: 45 KB. A mesh has tens; of pods that come and go under new names, the latest."""
+
 _MAX_LISTED = 65_536
 """Entries of one list: far beyond what one frame of real ones holds, so that a frame of empty ones stays small in
 memory too."""
@@ -54,6 +57,7 @@ class Hello(_Message, frozen=True, tag=1):
     Attributes:
         instance: 16 random bytes of this process: tells a twin with our node id from ourselves.
         awareness: it knows `Presence`; whoever does not would end the link over one.
+        horizon: it knows `Horizon`, likewise.
     """
 
     protocol: Count
@@ -63,6 +67,7 @@ class Hello(_Message, frozen=True, tag=1):
     max_frame_bytes: Count
     version: Annotated[_Printable, msgspec.Meta(max_length=64)]
     awareness: bool = False
+    horizon: bool = False
 
 
 class Ping(_Message, frozen=True, tag=2):
@@ -92,12 +97,17 @@ class Equal(_Message, frozen=True, tag=17):
 
 
 class Offered(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One document as the sender has it. `digest` covers the state vector and the delete set."""
+    """One document as the sender has it. `digest` covers the state vector and the delete set.
+
+    Attributes:
+        age: of a deleted one: seconds since then, at least.
+    """
 
     name: Name
     incarnation: Count
     deleted: bool
     digest: Digest
+    age: Count = 0
 
 
 class Offer(_Message, frozen=True, tag=11):
@@ -156,12 +166,14 @@ class Tombstone(_Message, frozen=True, tag=15):
     Attributes:
         version: the sender's; it comes back in `Durable` once the end is on the receiver's disk.
         former: clients of the lives that are over.
+        age: seconds since it was deleted, at least.
     """
 
     name: Name
     incarnation: Count
     version: Count = 0
     former: Former = []
+    age: Count = 0
 
 
 class Reached(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -191,8 +203,45 @@ class Presence(_Message, frozen=True, tag=18):
     clients: Annotated[list[Present], msgspec.Meta(max_length=_MAX_LISTED)]
 
 
+class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Up to which number (`seq`, in an epoch of its own) the sender knows a node's documents: see horizon.py."""
+
+    device: Digest
+    epoch: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+    seq: Count
+
+
+class Horizon(_Message, frozen=True, tag=30):
+    """What the sender knows of all nodes' documents, and what is to be known of its own.
+
+    Attributes:
+        epoch, seq: its own numbers: the latest that is on its disk.
+        living: exclusive-or of the names and incarnations of all its living documents, hashed.
+        floor: no incarnation that it has forgotten was higher.
+    """
+
+    epoch: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+    seq: Count
+    living: Digest
+    floor: Count
+    known: Annotated[list[Known], msgspec.Meta(max_length=MAX_KNOWN_NODES)]
+
+
 Message = (
-    Hello | Ping | Pong | Goaway | Compare | Offer | State | Updates | Piece | Tombstone | Durable | Equal | Presence
+    Hello
+    | Ping
+    | Pong
+    | Goaway
+    | Compare
+    | Offer
+    | State
+    | Updates
+    | Piece
+    | Tombstone
+    | Durable
+    | Equal
+    | Presence
+    | Horizon
 )
 
 _encoder = msgspec.msgpack.Encoder()

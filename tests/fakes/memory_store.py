@@ -5,7 +5,7 @@ It has the interface of `peatd.store.Store` as replication uses it, and shares n
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -23,6 +23,9 @@ class Life:
     reach_seq: int = 0
     snapshot: bytes | None = None
     rows: list[tuple[int, bytes]] = field(default_factory=list)
+    born: int = 0
+    changed: int = 0
+    aged: int = 0
 
 
 @dataclass(slots=True)
@@ -31,6 +34,11 @@ class Disk:
 
     lives: dict[DocumentName, Life] = field(default_factory=dict)
     seq: int = 0
+    notes: dict[str, bytes] = field(default_factory=dict)
+
+    def copy(self) -> "Disk":
+        """A backup."""
+        return Disk({name: _copy(life) for name, life in self.lives.items()}, self.seq, dict(self.notes))
 
 
 class MemoryStore:
@@ -44,8 +52,12 @@ class MemoryStore:
         self._work = trio.Event()
         self._synced = trio.Event()
         self._works: trio.Event | None = None
+        self._moves = trio.Event()
+        self._moves.set()
         self.last_seq = self.durable_seq = disk.seq
         self.quarantined: list[tuple[DocumentKey, bytes, str]] = []
+        self.notes = dict(disk.notes)
+        self.is_whole = True
         for name, life in disk.lives.items():
             self._memory.lives[name] = _copy(life)
 
@@ -58,6 +70,7 @@ class MemoryStore:
             batch, self._pending = self._pending, []
             seq = self.last_seq
             await trio.sleep(self._sync_delay())
+            await self._moves.wait()
             for operation in batch:
                 operation(self._disk)
             self._disk.seq = self.durable_seq = seq
@@ -74,6 +87,9 @@ class MemoryStore:
                 (() if life.reach_seq or life.snapshot is None else (life.snapshot,))
                 + tuple(update for seq, update in life.rows if seq > life.reach_seq),
                 0,
+                life.born,
+                life.changed,
+                life.aged,
             )
             for name, life in sorted(self._memory.lives.items())
         ]
@@ -83,10 +99,16 @@ class MemoryStore:
         self._do(lambda disk: _append(disk, key, seq, update))
         return seq
 
-    def set_incarnation(self, name: DocumentName, incarnation: int, *, deleted: bool) -> int:
+    def set_incarnation(self, name: DocumentName, incarnation: int, *, deleted: bool, aged: int = 0) -> int:
         seq = self._next()
-        self._do(lambda disk: disk.lives.update({name: Life(incarnation, deleted)}))
+        self._do(lambda disk: disk.lives.update({name: Life(incarnation, deleted, born=seq, changed=seq, aged=aged)}))
         return seq
+
+    def forget(self, key: DocumentKey) -> None:
+        self._do(lambda disk: _forget(disk, key))
+
+    def note(self, topic: str, text: bytes) -> None:
+        self._do(lambda disk: disk.notes.update({topic: text}))
 
     def checkpoint(self, key: DocumentKey, reach: bytes) -> None:
         seq = self.last_seq
@@ -130,6 +152,18 @@ class MemoryStore:
     @property
     def has_room(self) -> bool:
         return self._works is None
+
+    def stall(self) -> None:
+        """The disk takes what it is given, and hangs."""
+        self._moves = trio.Event()
+
+    def go_on(self) -> None:
+        self._moves.set()
+
+    async def written(self) -> None:
+        """Waits until all is on the disk."""
+        while self._pending or self.durable_seq < self.last_seq:
+            await self._synced.wait()
 
     async def room(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -175,7 +209,7 @@ class MemoryStore:
 
 
 def _copy(life: Life) -> Life:
-    return Life(life.incarnation, life.deleted, life.reach, life.reach_seq, life.snapshot, list(life.rows))
+    return replace(life, rows=list(life.rows))
 
 
 def _living(disk: Disk, key: DocumentKey) -> Life | None:
@@ -186,6 +220,13 @@ def _living(disk: Disk, key: DocumentKey) -> Life | None:
 def _append(disk: Disk, key: DocumentKey, seq: int, update: bytes) -> None:
     if life := _living(disk, key):
         life.rows.append((seq, update))
+        life.changed = seq
+
+
+def _forget(disk: Disk, key: DocumentKey) -> None:
+    life = disk.lives.get(key.name)
+    if life is not None and (life.incarnation, life.deleted) == (key.incarnation, True):
+        del disk.lives[key.name]
 
 
 def _checkpoint(disk: Disk, key: DocumentKey, reach: bytes, seq: int) -> None:

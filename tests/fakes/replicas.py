@@ -1,7 +1,7 @@
 """Whole nodes, but for sockets, disks and the engine's process, in one process and in no time (MockClock)."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,23 +13,34 @@ from fakes.memory_store import Disk, MemoryStore
 from peatd.awareness import Awareness
 from peatd.claims import Claim
 from peatd.drain import Drain
+from peatd.forgetting import Forgetting
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.names import DocumentName
 from peatd.peers import PeerTable
-from peatd.replication import Replication
+from peatd.replication import TOMBSTONE_TTL, Replication
 from peatd.upkeep import Upkeep
 
 
 class Replica:
     """One run of one node. Its `disk` outlives it."""
 
-    def __init__(self, name: str, seed: random.Random, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        seed: random.Random,
+        disk: Disk | None = None,
+        *,
+        tombstone_ttl: float = TOMBSTONE_TTL,
+        collections: Mapping[str, float] | None = None,
+    ) -> None:
         self.name = name
         self.disk = disk or Disk()
         self.store = MemoryStore(self.disk, sync_delay=lambda: seed.uniform(0.0, 0.02))
         self.documents = InProcessDocuments(self.store, seed, delay=lambda: seed.choice((0.0, 0.0, 0.001)))
-        self.replication = Replication(self.store, self.documents)  # type: ignore[arg-type]  # the fakes' interfaces
+        store: Any = self.store
+        documents: Any = self.documents
+        self.replication = Replication(store, documents, tombstone_ttl=tombstone_ttl)
         self.drain = Drain()
         self.library = LocalLibrary(self.replication, self.drain)
         own = peer(name, initiating=False)
@@ -38,6 +49,7 @@ class Replica:
         self.awareness = Awareness()
         self.links = Links(claim, self.peers, self.replication, self.drain, self.awareness)
         self.upkeep = Upkeep(self.replication)
+        self.forgetting = Forgetting(self.replication, collections or {})
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Replica"]:
@@ -46,6 +58,7 @@ class Replica:
             nursery.start_soon(self.store.run)
             await nursery.start(self.documents.run)
             nursery.start_soon(self.upkeep.run)
+            nursery.start_soon(self.forgetting.run)
             yield self
             nursery.cancel_scope.cancel()
 

@@ -16,6 +16,8 @@ from peatd.wire.messages import (
     Equal,
     Goaway,
     Hello,
+    Horizon,
+    Known,
     Message,
     Offer,
     Offered,
@@ -38,46 +40,58 @@ DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
 FROZEN: list[tuple[Message, str]] = [
     (
         Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
-        f"980101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2",
+        f"990101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c2",
     ),
     (Ping(7), "920207"),
     (Pong(2**53 - 1), "9203cf001fffffffffffff"),
     (Goaway("shutdown", "bye"), "9304a873687574646f776ea3627965"),
     (Compare("a", [DIGEST] * 16), "930aa161dc0010" + DIGEST_HEX * 16),
-    (Offer("", [Offered("notes/a", 2, True, DIGEST)]), f"930ba09194a76e6f7465732f6102c3{DIGEST_HEX}"),
+    (Offer("", [Offered("notes/a", 2, True, DIGEST)]), f"930ba09195a76e6f7465732f6102c3{DIGEST_HEX}00"),
     (State("notes/a", 1, b"\x00", DIGEST, 5, 6, False), f"990ca76e6f7465732f6101c40100{DIGEST_HEX}0506c290"),
     (Updates("notes/a", 1, 2, 3, [b"u", b""]), "960da76e6f7465732f6101020392c40175c400"),
     (Piece("notes/a", 1, 2, 3, 4, 0, b"part"), "980ea76e6f7465732f610102030400c40470617274"),
-    (Tombstone("notes/a", 300, 7, [5]), "950fa76e6f7465732f61cd012c079105"),
+    (Tombstone("notes/a", 300, 7, [5], 60), "960fa76e6f7465732f61cd012c0791053c"),
     (
         Presence("notes/a", [Present(2**32 - 1, 3, b"{}"), Present(1, 2, b"")]),
         "9312a76e6f7465732f619293ceffffffff03c4027b7d930102c400",
     ),
     (Durable([Reached("notes/a", 1, 9)]), "92109193a76e6f7465732f610109"),
     (Equal(), "9111"),
+    (
+        Horizon(b"epoch 01", 7, DIGEST, 2, [Known(DIGEST, b"epoch 02", 300)]),
+        f"961ec40865706f6368203031 07{DIGEST_HEX}029193{DIGEST_HEX}c40865706f6368203032cd012c".replace(" ", ""),
+    ),
 ]
 
 counts = st.integers(0, 2**53 - 1)
 clocks = st.integers(0, MAX_PRESENCE_CLOCK)
 names = st.text(max_size=60)
 digests = st.binary(min_size=16, max_size=16)
+epochs = st.binary(min_size=8, max_size=8)
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=60)
 former = st.lists(st.integers(0, 2**32 - 1), max_size=3)
 blobs = st.binary(max_size=200)
 
 ANY: dict[type[Message], st.SearchStrategy[Message]] = {
-    Hello: st.builds(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans()),
+    Hello: st.builds(
+        Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()
+    ),
     Presence: st.builds(Presence, names, st.lists(st.builds(Present, counts, clocks, blobs), max_size=5)),
     Ping: st.builds(Ping, counts),
     Pong: st.builds(Pong, counts),
     Goaway: st.builds(Goaway, printable, printable),
     Compare: st.builds(Compare, names, st.lists(digests, min_size=16, max_size=16)),
     Equal: st.builds(Equal),
-    Offer: st.builds(Offer, names, st.lists(st.builds(Offered, names, counts, st.booleans(), digests), max_size=5)),
+    Offer: st.builds(
+        Offer, names, st.lists(st.builds(Offered, names, counts, st.booleans(), digests, counts), max_size=5)
+    ),
     State: st.builds(State, names, counts, blobs, digests, counts, counts, st.booleans(), former),
     Updates: st.builds(Updates, names, counts, counts, counts, st.lists(blobs, max_size=5)),
     Piece: st.builds(Piece, names, counts, counts, counts, counts, counts, blobs),
-    Tombstone: st.builds(Tombstone, names, counts, counts, former),
+    Tombstone: st.builds(Tombstone, names, counts, counts, former, counts),
+    Horizon: st.builds(
+        Horizon, epochs, counts, digests, counts, st.lists(st.builds(Known, digests, epochs, counts), max_size=5)
+    ),
     Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
 }
 any_message = st.one_of(list(ANY.values()))

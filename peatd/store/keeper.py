@@ -41,6 +41,9 @@ _CLOSING = 1.0
 _BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds: from a disk that only says it has synced to one that hangs."""
 
+_QUIET = 5.0
+"""Seconds without a write after which also small leftovers are given back."""
+
 _RETRY_FIRST, _RETRY_LAST = 0.2, 5.0
 """Seconds, doubling, with full jitter. A volume that is grown or cleaned is noticed within seconds."""
 
@@ -68,6 +71,7 @@ class Keeper:
         self._fold_left = fold_left
         self._writing = trio.CapacityLimiter(1)
         self._is_busy = False
+        self._has_leftovers = False
         self._work = trio.Event()  # there is something pending, or we are closing
         self._awaited = trio.Event()  # somebody waits for what is pending, or we are closing
         self._begun_at = -math.inf
@@ -158,9 +162,13 @@ class Keeper:
                 await trio.to_thread.run_sync(self._files.close, limiter=self._writing, abandon_on_cancel=True)
 
     async def _is_wanted(self) -> bool:
-        if not self.pending and not self._is_closing:
+        while not self.pending and not self._is_closing:
             self._work = trio.Event()
-            await self._work.wait()
+            with trio.move_on_after(_QUIET if self._has_leftovers else math.inf) as quiet:
+                await self._work.wait()
+            if quiet.cancelled_caught:
+                self._has_leftovers = False
+                await self._tidy(owed=True)
         return bool(self.pending)
 
     async def _gather(self) -> None:
@@ -185,7 +193,7 @@ class Keeper:
         else:
             self.sync_durations.observe(time.monotonic() - begun)
             self._succeeded(written, last_seq)
-            is_untidy = written.is_untidy
+            is_untidy, self._has_leftovers = written.is_untidy, written.has_leftovers
         attempt, self._attempt = self._attempt, trio.Event()
         attempt.set()
         return is_untidy

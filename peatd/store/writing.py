@@ -41,16 +41,24 @@ _SPARE_PAGES = 256
 """Left in the file for the next rows: growing it costs more than keeping 1 MiB."""
 _WAL_BYTES = 8 * 2**20
 """SQLite checkpoints from 4 MiB on without shrinking the file; past this, it is worth cutting."""
+_LEFT_WAL_BYTES = 2**20
+"""Left standing when there is nothing to write: the next burst would only make it again."""
 
 _INSERT = "INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The outcome of a batch that is durable."""
+    """The outcome of a batch that is durable.
+
+    Attributes:
+        is_untidy: so much space is taken in vain that it is worth a write's delay.
+        has_leftovers: there is some, to be given back when there is nothing else to do.
+    """
 
     remainders: Sequence[Remainder]
     is_untidy: bool
+    has_leftovers: bool
 
 
 class Writer:
@@ -66,6 +74,7 @@ class Writer:
         self._path = directory / FILE
         self._wal = directory / f"{FILE}-wal"
         self._file = self._path.stat()
+        self._free, self._pages = _pages(connection)
         self.progressed_at = time.monotonic()
 
     def write(self, operations: Sequence[Operation]) -> Written:
@@ -79,11 +88,12 @@ class Writer:
         try:
             connection = self._connected()
             remainders = self._transact(connection, operations)
+            if any(not isinstance(operation, Append) for operation in operations):
+                # Appending frees no pages; and to ask would wait for Python's lock ten times more, or others for us.
+                self._free, self._pages = _pages(connection)
             wal_bytes = self._wal_bytes_unless_moved()
-            # Appending frees no pages; and to ask would wait for Python's lock ten times more, or others for us.
-            may_have_freed = any(not isinstance(operation, Append) for operation in operations)
-            is_untidy = wal_bytes > _WAL_BYTES or (may_have_freed and self._has_free_pages(connection))
-            return Written(remainders, is_untidy)
+            is_untidy = wal_bytes > _WAL_BYTES or self._free > max(4 * _SPARE_PAGES, self._pages // 4)
+            return Written(remainders, is_untidy, wal_bytes > _LEFT_WAL_BYTES or self._free > _SPARE_PAGES)
         except sqlite3.Error as exc:
             if not is_of_the_disk(exc):
                 raise
@@ -100,8 +110,8 @@ class Writer:
             connection = self._connected()
             # `execute` takes one step of this pragma, which is one page; `executescript` takes them all.
             connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-            if free > _SPARE_PAGES:
+            self._free, self._pages = _pages(connection)
+            if self._free > _SPARE_PAGES:
                 return True
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as exc:
@@ -153,10 +163,12 @@ class Writer:
         directory = self._path.parent
         raise StoreError(f"files in {directory} were removed or replaced while in use: put them back, or restart peatd")
 
-    def _has_free_pages(self, connection: sqlite3.Connection) -> bool:
-        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        return bool(free > max(4 * _SPARE_PAGES, pages // 4))
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Free, and all."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    return free, pages
 
 
 def _append_row(operation: Operation) -> tuple[object, ...]:

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from peatd.errors import StoreError, Unavailable
 from peatd.names import DocumentKey, DocumentName
 from peatd.store import Store, keeper
+from peatd.store.writing import Writer
 
 KEY = DocumentKey(DocumentName("notes/today"), 1)
 
@@ -78,6 +80,26 @@ async def test_a_failing_disk_is_told_and_recovers_with_everything_in_order(tmp_
         await store.room()
     async with Store.open(tmp_path) as store:
         assert await load_all(store) == [b"acknowledged", bytes(256 * 1024), b"while it fails"]
+
+
+async def test_when_nothing_is_written_any_more_the_write_ahead_log_is_given_back(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidied, tidy = trio.Event(), Writer.tidy
+
+    def observed(writer: Writer) -> bool:
+        is_owed = tidy(writer)
+        trio.from_thread.run_sync(tidied.set)
+        return is_owed
+
+    monkeypatch.setattr(Writer, "tidy", observed)
+    async with Store.open(tmp_path) as store:
+        await store.synced(store.record(KEY, bytes(3 * 2**20)))
+        assert (tmp_path / "peat.db-wal").stat().st_size > 3 * 2**20
+        assert not tidied.is_set()
+        await tidied.wait()
+        assert (tmp_path / "peat.db-wal").stat().st_size == 0
+        assert await load_all(store) == [bytes(3 * 2**20)]
 
 
 async def test_a_full_volume_is_told_and_recovers_when_there_is_space(volume: Path) -> None:

@@ -144,7 +144,8 @@ class Dialer:
         if sighting is not None:
             sighting.dialing = False
         backoff = pursuit.backoff
-        pause = backoff.longest(random.random()) if longest else backoff.pause(random.random())
+        ceiling = self._peers.longest_pause(pursuit.node_id, trio.current_time())
+        pause = backoff.longest(random.random()) if longest else backoff.pause(random.random(), ceiling)
         with trio.move_on_after(pause):
             await pursuit.nudge.wait()
             pursuit.nudge = trio.Event()

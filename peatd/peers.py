@@ -21,6 +21,13 @@ LOST_FOR = 600.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 """Seconds. The longest is the heartbeat of most cluster machinery: a peer that is back is linked within that."""
 
+_LATELY, _SHORT_PAUSE = 300.0, 2.0
+"""Whoever was linked within so many seconds is dialled at least so often: after a cut of a minute, which both ends
+notice after half of it, all is whole within seconds. A dial a second costs nothing."""
+
+_CROWD = 100
+"""Peers from which on these pauses grow in proportion: a hundred dials a second are enough."""
+
 
 class PeerState(enum.Enum):
     LINKED = "linked"
@@ -164,6 +171,14 @@ class PeerTable:
         acquaintance = self._acquaintance_of(node_id, sighting)
         return acquaintance is not None and acquaintance.parting is None
 
+    def longest_pause(self, node_id: NodeId, now: float) -> float:
+        """Between two dials to whom discovery calls so."""
+        acquaintance = self._acquaintance_of(node_id, self._sightings.get(node_id))
+        parting = acquaintance.parting if acquaintance is not None else None
+        if parting is None or now - parting.at > _LATELY:
+            return _LONGEST_PAUSE
+        return min(_SHORT_PAUSE * max(1.0, len(self._sightings) / _CROWD), _LONGEST_PAUSE)
+
     def all(self, now: float) -> list[Peer]:
         """Everyone worth showing, by node id."""
         self._forget_long_lost(now)
@@ -215,9 +230,9 @@ class Backoff:
     def __init__(self) -> None:
         self._failures = 0
 
-    def pause(self, fraction: float) -> float:
+    def pause(self, fraction: float, longest: float = _LONGEST_PAUSE) -> float:
         """The next pause; `fraction` is uniform in [0, 1)."""
-        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        ceiling = min(longest, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
         self._failures += 1
         return ceiling * fraction
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 from fakes.links import memory_links, peer
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -14,7 +15,8 @@ from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost
 from peatd.errors import Unreachable
 from peatd.links import Links
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peers import PeerTable
+from peatd.peers import Parting, PeerTable
+from peatd.transport.dial import CONNECT_DEADLINE
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 BOB = NodeId("bob")
@@ -50,6 +52,7 @@ class Scene:
         self.links = FakeLinks(self.peers)
         self.dialled: list[tuple[float, Sequence[Address]]] = []
         self.up = False
+        self.silence = 0.0
         self.tell, self.events = trio.open_memory_channel[DiscoveryEvent](10)
         registry: Links = self.links  # type: ignore[assignment]  # the part of it that a dialer uses
         self.dialer = Dialer(self.peers, registry, self.dial, lambda _: ("static",))
@@ -57,6 +60,13 @@ class Scene:
     async def dial(self, addresses: Sequence[Address]) -> Link:
         self.dialled.append((trio.current_time(), addresses))
         await trio.lowlevel.checkpoint()
+        if not self.up and self.silence:
+            # A SYN is sent again after 1 and 3 s (RFC 6298), and one of them may find the way open.
+            with trio.move_on_after(self.silence):
+                for pause in (1.0, 2.0, self.silence):
+                    await trio.sleep(pause)
+                    if self.up:
+                        break
         if not self.up:
             raise Unreachable(f"{addresses[0]}: connection refused", code="refused")
         return memory_links("alice", "bob")[0]
@@ -104,6 +114,46 @@ async def test_a_link_that_ends_is_made_again(autojump_clock: MockClock) -> None
         it.links.cut.set()
         await trio.sleep(1.0)
         assert it.links.kept == 2
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["refused", "no answer"])
+async def test_a_link_that_was_cut_for_a_minute_is_back_within_five_seconds(
+    autojump_clock: MockClock, is_silent: bool
+) -> None:
+    """By one end alone; mostly the other is sooner. Afterwards such a peer is dialled as any other."""
+    for fraction in (0.0, 0.3, 0.999):
+        async with scene() as it:
+            it.up, it.silence = True, CONNECT_DEADLINE if is_silent else 0.0
+            await it.found()
+            bob = peer("bob", initiating=True)
+            it.peers.met(bob.node_id, bob.device_id, AT_BOB)
+            await trio.sleep(100)
+            it.up = False
+            now = trio.current_time()
+            it.peers.parted(bob.device_id, Parting(now, now, now, frozenset(), 0, "cut"))
+            it.links.cut.set()
+            await trio.sleep(30 + fraction * (CONNECT_DEADLINE + 2))
+            it.up = True
+            await trio.sleep(4.5)
+            assert it.links.kept == 2
+
+
+async def test_a_peer_that_stays_away_is_dialled_ever_less(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        await it.found()
+        bob = peer("bob", initiating=True)
+        it.peers.met(bob.node_id, bob.device_id, AT_BOB)
+        await trio.sleep(100)
+        it.up = False
+        now = trio.current_time()
+        it.peers.parted(bob.device_id, Parting(now, now, now, frozenset(), 0, "cut"))
+        it.links.cut.set()
+        await trio.sleep(900)
+        early = sum(now < time <= now + 300 for time, _ in it.dialled)
+        late = sum(now + 600 < time for time, _ in it.dialled)
+        assert early > 150
+        assert late < 60
 
 
 async def test_a_lost_peer_is_dialled_no_more_but_its_link_stays(autojump_clock: MockClock) -> None:

@@ -29,6 +29,9 @@ import msgspec
 from peatd.names import DeviceId
 from peatd.wire.messages import MAX_KNOWN_NODES, Known
 
+MAX_FLOOR = 2**40
+"""It goes up about once in each time that tombstones are kept."""
+
 _MAX_EPOCHS = 256
 """Of our own: a node that was away while we were restarted more often is taken for one that knows nothing of us."""
 
@@ -112,7 +115,8 @@ class Horizon:
         self._known.move_to_end(known.device)
 
     def raise_floor(self, incarnation: int) -> None:
-        if incarnation > self.floor:
+        """What is beyond all reason is a peer's mistake, and would leave no incarnation for later."""
+        if self.floor < incarnation <= MAX_FLOOR:
             self.floor = incarnation
             self.changes += 1
 

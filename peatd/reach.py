@@ -46,27 +46,34 @@ class Content:
         return not self.ends and not self.deletes
 
 
+_NO_CLOCKS: dict[int, int] = {}
+_NONE_DELETED: dict[int, Ranges] = {}
+
+
 class Reach:
     """All that a copy of a document has.
 
     Two copies with equal digests have the same structs and the same deletions.
 
     Attributes:
-        former: clients of the document's earlier lives. What is theirs must not come back: Yjs clients know nothing of
-            incarnations, and offer all that they have to whoever lacks it.
+        former: clients of the document's earlier lives, ascending. What is theirs must not come back: Yjs clients know
+            nothing of incarnations, and offer all that they have to whoever lacks it.
     """
 
     __slots__ = ("_clocks", "_deleted", "_digest", "former")
 
     def __init__(self) -> None:
-        self._clocks: dict[int, int] = {}
-        self._deleted: dict[int, Ranges] = {}
+        # Most reaches are of documents that are over: what has nothing shares it.
+        self._clocks: dict[int, int] = _NO_CLOCKS
+        self._deleted: dict[int, Ranges] = _NONE_DELETED
         self._digest: bytes | None = None
-        self.former: frozenset[int] = frozenset()
+        self.former: tuple[int, ...] = ()
 
     def absorb(self, content: Content) -> None:
         """Takes in what an applied update held."""
         self._digest = None
+        if self._clocks is _NO_CLOCKS:
+            self._clocks, self._deleted = {}, {}
         clocks = self._clocks
         for client, end in content.ends.items():
             if end > clocks.get(client, 0):
@@ -130,14 +137,13 @@ class Reach:
     def ended(self) -> "Reach":
         """The reach of the next life, and of its absence: empty, but for who must not come back."""
         successor = Reach()
-        successor.bury(self.former | self._clocks.keys())
+        successor.bury([*self.former, *self._clocks])
         return successor
 
     def bury(self, clients: Iterable[int]) -> bool:
         """Remembers clients of earlier lives; whether there was one that it did not know."""
         before = self.former
-        both = before.union(clients)
-        self.former = both if len(both) <= MAX_FORMER else frozenset(sorted(both)[:MAX_FORMER])
+        self.former = tuple(sorted({*before, *clients})[:MAX_FORMER])
         return self.former != before
 
     def state_vector(self) -> bytes:
@@ -159,7 +165,7 @@ class Reach:
         """Private to peatd: a version byte, clocks and deleted ranges by ascending client, and the former clients."""
         out = bytearray((_VERSION,)) + self._encode_clocks()
         write_uint(out, len(self.former))
-        for client in sorted(self.former):
+        for client in self.former:
             write_uint(out, client)
         return bytes(out)
 
@@ -194,11 +200,11 @@ class Reach:
                 for _ in range(count):
                     position = read_string(encoded, position)[1] + 1
             else:
-                former = set()
+                former = []
                 for _ in range(count):
                     client, position = read_uint(encoded, position)
-                    former.add(client)
-                reach.former = frozenset(former)
+                    former.append(client)
+                reach.former = tuple(former)
         except (MalformedUpdate, IndexError) as exc:
             raise ValueError("a damaged reach") from exc
         if position != len(encoded):
@@ -206,6 +212,7 @@ class Reach:
         return reach
 
     def _decode_clocks(self, encoded: bytes) -> int:
+        self._deleted = {}
         self._clocks, position = _read_state_vector(encoded, 1)
         count, position = read_count(encoded, position)
         for _ in range(count):
@@ -219,6 +226,8 @@ class Reach:
                 ranges.starts.append(last + gap)
                 last += gap + length
                 ranges.ends.append(last)
+        if not (self._clocks or self._deleted):
+            self._clocks, self._deleted = _NO_CLOCKS, _NONE_DELETED
         return position
 
 

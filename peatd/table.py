@@ -234,12 +234,12 @@ class DocumentTable:
         """
         entry = self._entries.get(key.name)
         if entry is not None and entry.deleted and entry.incarnation >= key.incarnation:
-            return Tombstone(entry.name, entry.incarnation, entry.version, sorted(entry.reach.former), self.age(entry))
+            return Tombstone(entry.name, entry.incarnation, entry.version, list(entry.reach.former), self.age(entry))
         if entry is None or entry.incarnation < key.incarnation:
             # We have heard of it, and have nothing of it yet.
             reach = Reach() if entry is None else entry.reach.ended()
             entry = Entry(key.name, key.incarnation, False, reach, version=0, begun=0)
-        vector, digest, former = entry.reach.state_vector(), entry.reach.digest(), sorted(entry.reach.former)
+        vector, digest, former = entry.reach.state_vector(), entry.reach.digest(), list(entry.reach.former)
         return State(key.name, entry.incarnation, vector, digest, entry.version, counted, answer, former)
 
     def _set(self, key: DocumentKey, *, deleted: bool) -> Entry:

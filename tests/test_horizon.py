@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from peatd.horizon import Horizon
+from peatd.horizon import MAX_FLOOR, Horizon
 from peatd.names import DeviceId
 from peatd.wire.messages import MAX_KNOWN_NODES, Known
 
@@ -65,6 +65,14 @@ def test_rule_3_damage_makes_it_begin_again_but_for_the_floor() -> None:
     assert again.known() == []
     assert again.of(ALICE, [known(ALICE, alice, 10)]) == 0
     assert again.floor == 4
+
+
+def test_no_peer_uses_up_the_incarnations() -> None:
+    alice = opened()
+    alice.raise_floor(MAX_FLOOR + 1)
+    assert alice.floor == 0
+    alice.raise_floor(MAX_FLOOR)
+    assert alice.floor == MAX_FLOOR
 
 
 def test_it_is_bounded() -> None:

@@ -200,7 +200,7 @@ def test_reach_frozen():
     assert reach.equals(Reach.decode(reach.encode()))
     assert not reach.equals(Reach())
     assert Reach().digest() == EMPTY_DIGEST
-    reach.former = frozenset({7, 300})
+    reach.former = (7, 300)
     assert reach.encode().hex() == "0201ac020901ac0202010202010207ac02"
     assert Reach.decode(reach.encode()).former == reach.former
 

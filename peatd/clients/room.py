@@ -82,7 +82,7 @@ class Room:
         """The client has what `vector` says, which is `clocks`."""
         self._in_step.discard(seat)
         seat.reset()
-        if not self.writing.former().isdisjoint(clocks):
+        if not clocks.keys().isdisjoint(self.writing.former()):
             # Its copy is of an earlier life: it would offer all that it has of that.
             seat.leave(*closes.DELETED)
             return

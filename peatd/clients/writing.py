@@ -12,7 +12,6 @@ from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Replication
 from peatd.update import MAX_DOCUMENT_BYTES
 
-_NOBODY: frozenset[int] = frozenset()
 
 Taken = Callable[[int, bool], None]
 """Is told the seq that makes an update durable, and whether there was news in it."""
@@ -64,10 +63,10 @@ class Writing:
             with suppress(Unavailable):
                 await store.room()
 
-    def former(self) -> frozenset[int]:
+    def former(self) -> tuple[int, ...]:
         """Clients of the document's earlier lives."""
         entry = self._replication.table.get(self._name)
-        return _NOBODY if entry is None else entry.reach.former
+        return () if entry is None else entry.reach.former
 
     def _merged(self, seat: Seat, key: DocumentKey, size_bytes: int, taken: Taken, news: News) -> None:
         """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""

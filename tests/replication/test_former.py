@@ -12,7 +12,7 @@ from peatd.names import DocumentName
 NOTES = DocumentName("notes/a")
 
 
-def former(replica: Replica) -> frozenset[int]:
+def former(replica: Replica) -> tuple[int, ...]:
     entry = replica.replication.table.get(NOTES)
     assert entry is not None
     return entry.reach.former

@@ -188,7 +188,7 @@ class Replication:
         self.table.forget(entry)
         self._unborn.pop(entry.name, None)
         for subscriber in self._subscribers:
-            subscriber.sync.forgotten(entry.key)
+            subscriber.sync.forget(entry.key)
 
     def save_horizon(self) -> None:
         self.store.note(_HORIZON, self.horizon.encode())

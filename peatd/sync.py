@@ -62,13 +62,15 @@ class PeerSync:
 
     def ended(self, entry: Entry, origin: DeviceId | None) -> None:
         """The document was deleted, here or (`origin`) by a peer."""
-        self._forget(entry.name)
+        self.forget(entry.key)
         if origin != self.device_id:
             self._owe_end(entry)
 
-    def forgotten(self, key: DocumentKey) -> None:
-        """Its tombstone is gone."""
-        self._forget(key.name)
+    def forget(self, key: DocumentKey) -> None:
+        """The document, or its tombstone, is no more."""
+        self._known.pop(key.name, None)
+        self._live.pop(key.name, None)
+        self._owed_diffs.pop(key.name, None)
         self._states.pop(key, None)
 
     # What the peer said ----------------------------------------------------------------------------------------
@@ -301,8 +303,3 @@ class PeerSync:
     def _owe_end(self, entry: Entry) -> None:
         self._known[entry.name] = Known(entry.incarnation, sent=entry.version, due=entry.version)
         self.tell(entry.key)
-
-    def _forget(self, name: DocumentName) -> None:
-        self._known.pop(name, None)
-        self._live.pop(name, None)
-        self._owed_diffs.pop(name, None)

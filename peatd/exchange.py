@@ -116,6 +116,12 @@ class PeerExchange:
             if self._standing is not None:
                 nursery.start_soon(self._standing.run, self._wake)
 
+    def say_horizon(self) -> None:
+        """Tells the peer now what it may know of our documents; nothing to one whose release does not."""
+        if self._standing is not None:
+            self._standing.say()
+            self._wake()
+
     # Sending ---------------------------------------------------------------------------------------------------
 
     async def next_batch(self) -> Sequence[Message]:

@@ -38,8 +38,16 @@ async def take_leave(drain: Drain, delay: float, links: Links, replication: Repl
     flush = Flush(links, replication)
     with trio.move_on_after(_FLUSH):
         await flush.wait()
+        await _say_last(links)
     if owed := flush.owed():
         log.warning("stopping with peers owed documents", documents=owed, hint="they get them when it is back")
+
+
+async def _say_last(links: Links) -> None:
+    """Has the peers know of all that was made here: what of it is deleted while we are away does not come back then."""
+    for _, exchange in links.live():
+        exchange.say_horizon()
+    await trio.sleep(_LOOK)  # for the writers of the links
 
 
 @dataclass(slots=True)

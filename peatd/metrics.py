@@ -73,6 +73,11 @@ class Metrics:
             "Documents deleted here because peers that once had them have forgotten them: this node was away for long.",
             self.replication.missed,
         )
+        yield gauge(
+            "peat_horizon_nodes",
+            "Nodes of which this one has at some time had all documents: what it lacks of theirs was deleted.",
+            len(self.replication.horizon.known()),
+        )
         yield Measure(
             "peat_updates_merged_total",
             Kind.COUNTER,

@@ -13,8 +13,9 @@ from peatd.wire.messages import Horizon, Known
 
 log = structlog.get_logger()
 
-_LOOK = 2.0
-"""Seconds between two looks whether there is something to tell, or to learn: a node that leaves soon after is known."""
+_LOOK = 1.0
+"""Seconds between two looks whether there is something to tell, or to learn. What is made within the last of them
+before a crash, and deleted while the node is away for longer than tombstones are kept, comes back with it."""
 _HEARSAY = 30.0
 """Seconds before it is told that we know more of third nodes."""
 

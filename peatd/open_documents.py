@@ -4,8 +4,12 @@ from collections import OrderedDict, deque
 from collections.abc import Container, Iterator
 from itertools import count
 
+from peatd.engine.protocol import Encoded, Merged, Reply
 from peatd.names import DocumentKey
-from peatd.worker_jobs import OpenDocument, StoredLog
+from peatd.worker_jobs import OpenDocument, StoredLog, Task
+
+_MAX_AUTHORS = 65_536
+"""Documents of which it is known who edits them, 10 MB: beyond it each opening for an edit adds a client for good."""
 
 
 class OpenDocuments:
@@ -22,6 +26,14 @@ class OpenDocuments:
         self._documents: OrderedDict[DocumentKey, OpenDocument] = OrderedDict()
         self._size_bytes = 0
         self._numbers = count(1)
+        self._authors: OrderedDict[DocumentKey, tuple[int, int]] = OrderedDict()
+
+    def author(self, key: DocumentKey) -> tuple[int, int]:
+        """The client that made this node's own edits so far, and the clock after the last; zeros where there is none.
+
+        It goes on if the log has all of them: a client for every opening would fill the state vector.
+        """
+        return self._authors.get(key, (0, 0))
 
     def get(self, key: DocumentKey) -> OpenDocument | None:
         document = self._documents.get(key)
@@ -37,10 +49,22 @@ class OpenDocuments:
         self._size_bytes += size_bytes
         return document
 
-    def grew(self, key: DocumentKey, document: OpenDocument, size_bytes: int) -> None:
+    def answered(self, key: DocumentKey, document: OpenDocument, task: Task, reply: Reply) -> None:
+        """The engine has done something with the document."""
+        if isinstance(reply, Merged) and reply.news:
+            self._resize(key, document, document.size_bytes + len(reply.news))
+            if task is Task.EDIT and reply.ends:  # else it only deletes
+                (self._authors[key],) = reply.ends.items()
+                self._authors.move_to_end(key)
+                if len(self._authors) > _MAX_AUTHORS:
+                    self._authors.popitem(last=False)
+        elif task is Task.SNAPSHOT and isinstance(reply, Encoded):
+            self._resize(key, document, len(reply.encoded))  # it has dropped all that was deleted
+
+    def _resize(self, key: DocumentKey, document: OpenDocument, size_bytes: int) -> None:
         if self._documents.get(key) is document:
-            document.size_bytes += size_bytes
-            self._size_bytes += size_bytes
+            self._size_bytes += size_bytes - document.size_bytes
+            document.size_bytes = size_bytes
 
     def forget(self, key: DocumentKey, document: OpenDocument | None = None) -> OpenDocument | None:
         """Forgets it (only if it is still `document`, where that is given); what was forgotten."""

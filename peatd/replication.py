@@ -173,6 +173,7 @@ class Replication:
         seq = self.store.set_incarnation(key.name, key.incarnation, deleted=True, aged=aged)
         entry = self.table.end(key)
         entry.born, entry.aged = seq, aged
+        entry.reach.bury(self._unborn.pop(key.name, ()))
         self.unsaved.add(key.name)
         self._save_former(entry)
         for subscriber in self._subscribers:

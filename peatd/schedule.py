@@ -160,7 +160,7 @@ class Schedule:
             request: Request = Audit(document.number, stored.snapshot or b"", updates)
             step = Step.AUDIT
         else:
-            request = Open(document.number, stored.snapshot or b"", updates)
+            request = Open(document.number, stored.snapshot or b"", updates, *self._documents.author(job.key))
             step = Step.OPEN
         return self._send(request, Sent(step, job.key, document, document.size_bytes, is_alone, job=job, rows=rows))
 
@@ -194,8 +194,8 @@ class Schedule:
             else:
                 self._retry(sent, job)
             return
+        self._documents.answered(sent.key, sent.document, job.task, reply)
         if isinstance(reply, Merged) and reply.news:
-            self._documents.grew(sent.key, sent.document, len(reply.news))
             self._blame.changed(sent.key)
         self._done(job)
         job.answered(reply)

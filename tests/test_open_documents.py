@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from peatd.engine.protocol import Encoded, Merged
 from peatd.names import DocumentKey, DocumentName
 from peatd.open_documents import OpenDocuments
-from peatd.worker_jobs import StoredUpdate
+from peatd.worker_jobs import StoredUpdate, Task
 
 LIMIT = 1000
 
@@ -42,6 +43,35 @@ class Busy:
 
 def overdue(documents: OpenDocuments, busy: Busy) -> list[DocumentKey]:
     return [forgotten for forgotten, _ in documents.overdue(busy)]
+
+
+def edited(client: int, clock: int) -> Merged:
+    return Merged(b"news", {client: clock - 1}, {client: clock}, {}, {})
+
+
+def test_who_edits_a_document_is_known_when_it_is_opened_again() -> None:
+    documents = opened(2)
+    document = documents.get(key(0))
+    assert document is not None
+    assert documents.author(key(0)) == (0, 0)
+    documents.answered(key(0), document, Task.EDIT, edited(7, 3))
+    documents.answered(key(0), document, Task.APPLY, edited(8, 4))
+    documents.answered(key(0), document, Task.EDIT, Merged(b"a deletion", {}, {}, {}, {7: [(0, 1)]}))
+    documents.clear()
+    assert documents.author(key(0)) == (7, 3)
+    assert documents.author(key(1)) == (0, 0)
+
+
+def test_a_document_that_was_folded_makes_no_others_leave() -> None:
+    documents = opened(2, limit_bytes=1000)
+    document = documents.get(key(1))
+    assert document is not None
+    for _ in range(300):
+        documents.answered(key(1), document, Task.APPLY, edited(8, 4))
+    assert document.size_bytes == 1210
+    documents.answered(key(1), document, Task.SNAPSHOT, Encoded(bytes(20)))
+    assert document.size_bytes == 20
+    assert overdue(documents, Busy()) == []
 
 
 def test_where_there_is_room_nobody_is_looked_at() -> None:

@@ -83,6 +83,12 @@ class Document:
         """Raises: MalformedUpdate."""
         return self._examine(update, tells_cuts=bool(self._pairs or self._values))
 
+    def resume(self, client: int, clock: int) -> None:
+        """Edits go on as this client, unless some of what it did is not here: an id that is used twice for different
+        edits destroys documents for good."""
+        if clock and self.reach.clock(client) == clock:
+            self._client = client
+
     def succeed(self, former: "Document", size_bytes: int) -> None:
         """Takes the place of a copy that has the same. Who edits stays: each new client would stay in the state vector.
 

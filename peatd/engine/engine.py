@@ -147,6 +147,7 @@ class Engine:
         opened = self._load([request.snapshot, *request.updates])
         if isinstance(opened, BadRow):
             return opened
+        opened.resume(request.client, request.clock)
         self._documents[request.document] = opened
         return Opened(opened.reach.encode())
 

@@ -30,11 +30,17 @@ class _Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Open(_Frame, frozen=True, tag=1):
-    """Loads a document from its log. Rows that build on what is not there are left out. Answer: `Opened`, `BadRow`."""
+    """Loads a document from its log. Rows that build on what is not there are left out. Answer: `Opened`, `BadRow`.
+
+    Attributes:
+        client, clock: who edits it here, if its log has all that this client did, up to the clock. Else somebody new.
+    """
 
     document: int
     snapshot: bytes
     updates: list[bytes]
+    client: int = 0
+    clock: int = 0
 
 
 class Apply(_Frame, frozen=True, tag=2):

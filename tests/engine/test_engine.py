@@ -127,6 +127,18 @@ def test_edits_after_a_snapshot_are_by_the_same_client(library):
     assert list(check(engine.handle(Put(1, {"k": 5})).news, subdocuments=False).ends) == [client]
 
 
+def test_edits_go_on_as_the_client_of_before_only_where_all_of_it_is_there(library):
+    alice = opened(library)
+    first, second = (alice.handle(Put(1, {"k": number})) for number in range(2))
+    ((client, clock),) = second.ends.items()
+    whole, part = opened(library, seed=2), opened(library, seed=3)
+    whole.handle(Open(2, b"", [first.news, second.news], client, clock))
+    part.handle(Open(2, b"", [first.news], client, clock))
+
+    assert list(whole.handle(Put(2, {"k": 7})).ends) == [client]
+    assert list(part.handle(Put(2, {"k": 8})).ends) != [client]
+
+
 def test_update_that_builds_on_what_is_not_here_is_refused_with_our_state_vector(library):
     alice = opened(library)
     alice.handle(Put(1, {"k": 1}))

@@ -19,7 +19,8 @@ _SAVE = 600.0
 """Seconds of own time that a crash may cost: what expires then expires later."""
 
 _AT_ONCE = 1000
-"""Of a round's deletions, so that peers and clients hear of them bit by bit."""
+"""Of a round's deletions, so that peers and clients hear of them bit by bit. Where there are more, the next round is
+soon."""
 
 _STRIDE = 2000
 """Entries that are looked at between two turns of all else: a millisecond."""
@@ -43,14 +44,15 @@ class Forgetting:
     async def run(self) -> None:
         shortest = min([self._replication.tombstone_ttl, *self._collections.values()])
         interval = min(max(shortest / _ROUNDS, _SHORTEST), _LONGEST)
+        is_more = False
         while True:
-            await trio.sleep(interval)
+            await trio.sleep(_SHORTEST if is_more else interval)
             self._replication.own_time.mark()
             try:
                 await self._replication.store.room()
             except Unavailable:
                 continue
-            await self._look()
+            is_more = await self._look()
             if self._replication.own_time.now() - self._saved_at >= _SAVE:
                 self.save()
             elif self._replication.horizon.changes != self._saved_changes:
@@ -67,7 +69,8 @@ class Forgetting:
         self._saved_changes = self._replication.horizon.changes
         self._replication.save_horizon()
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """One round; whether there is more to do."""
         names = iter([entry.name for entry in self._replication.table])
         expired: list[Entry] = []
         forgettable: list[Entry] = []
@@ -80,6 +83,7 @@ class Forgetting:
             await trio.lowlevel.checkpoint()
         self._expire(expired[:_AT_ONCE])
         self._forget(forgettable[:_AT_ONCE])
+        return max(len(expired), len(forgettable)) > _AT_ONCE
 
     def _has_expired(self, entry: Entry) -> bool:
         ttl = self._collections.get(entry.name.partition("/")[0])

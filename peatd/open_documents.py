@@ -8,8 +8,8 @@ from peatd.engine.protocol import Encoded, Merged, Reply
 from peatd.names import DocumentKey
 from peatd.worker_jobs import OpenDocument, StoredLog, Task
 
-_MAX_AUTHORS = 65_536
-"""Documents of which it is known who edits them, 10 MB: beyond it each opening for an edit adds a client for good."""
+_MAX_AUTHORS = 16_384
+"""Documents of which it is known who edits them, 5 MB: beyond it each opening for an edit adds a client for good."""
 
 
 class OpenDocuments:
@@ -73,6 +73,11 @@ class OpenDocuments:
         forgotten = self._documents.pop(key)
         self._size_bytes -= forgotten.size_bytes
         return forgotten
+
+    def end(self, key: DocumentKey) -> OpenDocument | None:
+        """Its life is over; what was open."""
+        self._authors.pop(key, None)
+        return self.forget(key)
 
     def overdue(self, busy: Container[DocumentKey]) -> Iterator[tuple[DocumentKey, OpenDocument]]:
         """Forgets and gives those to close before one more is opened: the ones asked about longest ago."""

@@ -83,7 +83,7 @@ class Schedule:
                 self._take()
                 self._done(job)
                 self._blame.pardon(job.key)
-                if document := self._documents.forget(job.key):
+                if document := self._documents.end(job.key):
                     return self._send(Close(document.number), Sent(Step.CLOSE, job.key, document, 0, is_alone=False))
             elif refusal := self._blame.refusal(job):
                 self._take()

@@ -60,6 +60,8 @@ def test_who_edits_a_document_is_known_when_it_is_opened_again() -> None:
     documents.clear()
     assert documents.author(key(0)) == (7, 3)
     assert documents.author(key(1)) == (0, 0)
+    documents.end(key(0))
+    assert documents.author(key(0)) == (0, 0)
 
 
 def test_a_document_that_was_folded_makes_no_others_leave() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.daemons import PATIENCE, Daemon
 from bench.fakes import Connection
-from bench.memory import mebibytes
+from bench.memory import resident_mebibytes
 from bench.table import Row
 from peatd.lib0 import write_string, write_uint
 
@@ -103,7 +103,7 @@ def _settled(daemon: Daemon) -> _Taken:
 
 
 def _taken(daemon: Daemon) -> _Taken:
-    node, *engines = (mebibytes(pid, "Rss") for pid in daemon.pids())
+    node, *engines = (resident_mebibytes([pid]) for pid in daemon.pids())
     disk = sum(path.stat().st_size for path in daemon.directory.glob("peat.db*"))
     return _Taken(node, sum(engines), disk / 2**20)
 

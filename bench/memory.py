@@ -47,9 +47,9 @@ def measure(*, quick: bool) -> list[Row]:
 
 def _row(what: str, daemon: Daemon, target: float, bare: float) -> Row:
     node, *engines = daemon.pids()
-    resident = [mebibytes(pid, "Rss") for pid in (node, *engines)]
+    resident = [_mebibytes(pid, "Rss") for pid in (node, *engines)]
     # What only the engine has, beside all of the node's: pages that they share, Python's own above all, count once.
-    at_once = resident[0] + sum(mebibytes(pid, "Private_Clean", "Private_Dirty") for pid in engines)
+    at_once = resident[0] + sum(_mebibytes(pid, "Private_Clean", "Private_Dirty") for pid in engines)
     parts = " + ".join(f"{size:.1f}" for size in resident)
     note = f"node + engine: {parts}; {at_once:.1f} where pages that both map count once"
     return Row(what, sum(resident), "MiB", target, beside=("two bare Pythons", bare), note=note)
@@ -64,12 +64,12 @@ def _bare_python() -> float:
     command = [sys.executable, "-c", "input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=bare_environ()) as process:
         time.sleep(0.5)
-        size = mebibytes(process.pid, "Rss")
+        size = _mebibytes(process.pid, "Rss")
         process.communicate(b"\n")
     return size
 
 
-def mebibytes(pid: int, *what: str) -> float:
+def _mebibytes(pid: int, *what: str) -> float:
     """The sum of these, of proc(5)'s `smaps_rollup`."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     sizes = {name: int(size) for name, size, *_ in map(str.split, lines)}

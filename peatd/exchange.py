@@ -213,14 +213,14 @@ class PeerExchange:
         await self._intake.merge(key, message.updates, partial(self._merged, reached, message.round))
 
     def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
-        if merged is not None and counted == self.sync.round(merged.key.name):
+        if merged is not None and counted == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
 
     def _failed(self, key: DocumentKey, error: PeatError) -> None:
-        self.sync.lost_step(key.name)
+        self.sync.rounds[key.name] += 1
         self._unconfirmed.forget(key.name)
         self._note(key, error)
-        if isinstance(error, MissingUpdates) and self.sync.round(key.name) == 1:
+        if isinstance(error, MissingUpdates) and self.sync.rounds[key.name] == 1:
             # Once at once; should that not help, the next comparison is soon enough.
             self.sync.tell(key)
             self._wake()

@@ -26,10 +26,11 @@ from peatd.documents import Documents, News
 from peatd.horizon import Horizon
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.own_time import OwnTime
-from peatd.reach import MAX_FORMER, Reach
+from peatd.reach import Reach
 from peatd.store import Store
 from peatd.sync import PeerSync
 from peatd.table import DocumentTable, Entry
+from peatd.unborn import Unborn
 from peatd.unreplicated import Unreplicated
 from peatd.update import check
 
@@ -41,10 +42,6 @@ _NEARLY = 0.9
 it again for the rest."""
 
 _HORIZON = "horizon"
-
-_MAX_UNBORN = 10 * MAX_FORMER
-"""Former clients of documents that have not begun here, of all together: those of the ones that were told first are
-forgotten. They are told again with the next state of the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ class Replication:
         """Documents that ended here because a peer that had them has forgotten them."""
         self._subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
-        self._unborn: dict[DocumentName, frozenset[int]] = {}
+        self._unborn = Unborn()
         self.table.first_incarnation = lambda: self.horizon.floor + 1
         self.table.age = lambda entry: entry.aged + self.own_time.age(entry.born)
         self._load()
@@ -153,7 +150,7 @@ class Replication:
         seq = self.store.set_incarnation(key.name, key.incarnation, deleted=False)
         entry = self.table.begin(key)
         entry.born = entry.changed = self.newest = seq
-        entry.reach.bury(self._unborn.pop(key.name, ()))
+        entry.reach.bury(self._unborn.take(key.name))
         self._save_former(entry)
         self._owe(entry)
         for watcher in self._watchers:
@@ -173,7 +170,7 @@ class Replication:
         seq = self.store.set_incarnation(key.name, key.incarnation, deleted=True, aged=aged)
         entry = self.table.end(key)
         entry.born, entry.aged = seq, aged
-        entry.reach.bury(self._unborn.pop(key.name, ()))
+        entry.reach.bury(self._unborn.take(key.name))
         self.unsaved.add(key.name)
         self._save_former(entry)
         for subscriber in self._subscribers:
@@ -187,7 +184,6 @@ class Replication:
         """Lets go of a tombstone. `save_horizon` goes before: once it is gone, the horizon is all that tells of it."""
         self.store.forget(entry.key)
         self.table.forget(entry)
-        self._unborn.pop(entry.name, None)
         for subscriber in self._subscribers:
             subscriber.sync.forget(entry.key)
 
@@ -213,18 +209,11 @@ class Replication:
         """A peer says whose content of earlier lives must not come back; whether we know of more than it does."""
         entry = self.table.get(name)
         if entry is None:
-            self._note_unborn(name, former)
+            self._unborn.note(name, former)
             return False
         if entry.reach.bury(former):
             self._save_former(entry)
         return len(entry.reach.former) > len(former)
-
-    def _note_unborn(self, name: DocumentName, former: Collection[int]) -> None:
-        """What is told of a document that is not here yet: its content is on its way, or the peer lies."""
-        if former:
-            self._unborn[name] = self._unborn.pop(name, frozenset()).union(former)
-        while sum(map(len, self._unborn.values())) > _MAX_UNBORN:
-            del self._unborn[next(iter(self._unborn))]
 
     def watch(self, watcher: Watcher) -> None:
         """From now on this watcher is told of everything; it must neither fail nor change a document meanwhile."""

@@ -9,7 +9,7 @@ Rules:
 4. While a diff is under way in pieces, later changes of that document wait behind it.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 from peatd.known import Known, OwedDiff
@@ -42,7 +42,8 @@ class PeerSync:
         self._owed_diffs: dict[DocumentName, None] = {}
         self._streams: deque[tuple[Known, Outgoing]] = deque()
         self.ready_bytes = 0  # of diffs that are made and not taken yet
-        self._rounds: dict[DocumentName, int] = {}
+        self.rounds: Counter[DocumentName] = Counter()
+        """How often something of the peer's could not be merged; what it sent before our next state counts no more."""
         self._chased: dict[DocumentName, int] = {}
 
     # What happened here ----------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class PeerSync:
     @property
     def burden(self) -> int:
         """How many documents are remembered for the peer's sake, whether we have them or not."""
-        return max(len(self._states), len(self._rounds))
+        return max(len(self._states), len(self.rounds))
 
     @property
     def owes_diffs(self) -> bool:
@@ -163,13 +164,6 @@ class PeerSync:
                 known.asked = False
                 self.ask(entry)
         self._chased = owed
-
-    def lost_step(self, name: DocumentName) -> None:
-        """Something from the peer could not be merged: nothing that it sent before our next state is confirmed."""
-        self._rounds[name] = self.round(name) + 1
-
-    def round(self, name: DocumentName) -> int:
-        return self._rounds.get(name, 0)
 
     # Diffs -----------------------------------------------------------------------------------------------------
 
@@ -248,7 +242,7 @@ class PeerSync:
             key, answer = next(iter(self._states.items()))
             del self._states[key]
             budget -= 1
-            yield self._table.state(key, self.round(key.name), answer=answer)
+            yield self._table.state(key, self.rounds[key.name], answer=answer)
 
     def _take_live(self, name: DocumentName, budget: int) -> Message | None:
         known = self._known[name]  # Invariant 1.

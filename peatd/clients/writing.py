@@ -12,7 +12,6 @@ from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Replication
 from peatd.update import MAX_DOCUMENT_BYTES
 
-
 Taken = Callable[[int, bool], None]
 """Is told the seq that makes an update durable, and whether there was news in it."""
 Failed = Callable[[PeatError], None]

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from peatd import exchange as exchange_module
 from peatd import pieces as pieces_module
-from peatd import replication as replication_module
+from peatd import unborn as unborn_module
 from peatd.awareness import Awareness
 from peatd.errors import AckTimeout, DocumentEnded, WireError
 from peatd.exchange import PeerExchange
@@ -86,12 +86,12 @@ def test_a_clock_at_its_end_is_not_passed_on_beyond_it() -> None:
 async def test_what_is_told_of_documents_that_are_not_here_is_bounded(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replication_module, "_MAX_UNBORN", 100)
+    monkeypatch.setattr(unborn_module, "_MAX_UNBORN", 100)
     async with mesh("alice") as (alice,), lying_to(alice) as mallory:
         for n in range(50):
             mallory.inbox.send(State(f"x/{n}", 1, b"\x01\x05\x05", bytes(16), 1, 1, answer=False, former=[*range(10)]))
         await trio.sleep(1)
-        assert sum(map(len, alice.replication._unborn.values())) == 100
+        assert sum(map(len, alice.replication._unborn._former.values())) == 100
         assert not mallory.ended.is_set()
 
 

@@ -32,7 +32,8 @@ PATIENCE = 60.0
 
 _MARK = re.compile(rb"~(\d{8})")
 _MARK_BYTES = 9
-_READ_BYTES = 1024 * 1024
+_BUFFER = memoryview(bytearray(1024 * 1024))
+"""For all reads. Memory of their own would come from the kernel and go back with each, and cost as much as the read."""
 _HEADERS = (
     "Host: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -75,7 +76,7 @@ class Client:
 
     def read(self) -> None:
         try:
-            read = self.socket.recv(_READ_BYTES)
+            read = bytes(_BUFFER[: self.socket.recv_into(_BUFFER)])
         except BlockingIOError:
             return
         if not read:

@@ -251,7 +251,7 @@ class PeerExchange:
 
     def _offer(self, offer: Offer) -> None:
         theirs = {named(offered.name): offered for offered in offer.documents}
-        for name in self._table.tree.below(offer.prefix) - theirs.keys():
+        for name in sorted(self._table.tree.below(offer.prefix) - theirs.keys()):
             entry = self._table.get(name)
             assert entry is not None
             self._offers.lacking(entry)

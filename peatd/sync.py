@@ -157,10 +157,10 @@ class PeerSync:
 
     def chase(self) -> None:
         """Asks about what has been owed since the last call: something was lost on the way, by a failure at its end."""
-        owed = {name: self._known[name].due for name in self.debt()}
-        for name in owed.keys() & self._chased.keys():
+        owed = {name: known.due for name, known in self._known.items() if self._is_owed(name, known)}
+        for name, due in owed.items():
             entry, known = self._table.get(name), self._known[name]
-            if entry is not None and owed[name] == self._chased[name] and (known.is_in_step or known.asked):
+            if entry is not None and due == self._chased.get(name) and (known.is_in_step or known.asked):
                 known.asked = False
                 self.ask(entry)
         self._chased = owed

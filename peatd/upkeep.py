@@ -38,7 +38,7 @@ class Upkeep:
     async def run(self) -> None:
         while True:
             await trio.sleep(INTERVAL)
-            changed = self._replication.unsaved.copy()
+            changed = sorted(self._replication.unsaved)
             self.save()
             for name in changed:
                 await self._keep_small(name)
@@ -48,7 +48,7 @@ class Upkeep:
     def save(self) -> None:
         """Saves what the changed documents reach, so that the next start need not read their updates."""
         table = self._replication.table
-        for name in self._replication.unsaved:
+        for name in sorted(self._replication.unsaved):
             entry = table.get(name)
             if entry is not None and not entry.deleted:
                 self._store.checkpoint(entry.key, entry.reach.encode())

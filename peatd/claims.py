@@ -42,7 +42,7 @@ def judge(new: Claim, present: list[Claim], own: Claim) -> Verdict:
         if old.device_id == new.device_id and old.instance == new.instance:
             return Verdict.REPLACE if _newer_stays(new, old, own.device_id) else Verdict.DUPLICATE
         if old.device_id == new.device_id or old.node_id == new.node_id:
-            # Its first holder may have died without a word; then that link ends soon, and the next dial gets in.
+            # Its first holder may have died without a word: whoever asks has that found out.
             return Verdict.TWIN
     return Verdict.KEEP
 

@@ -14,7 +14,7 @@ from peatd.names import DeviceId
 from peatd.peers import Parting, PeerTable
 from peatd.presence import PeerPresence
 from peatd.replication import Replication
-from peatd.transport.converse import SHUTDOWN, converse, dismiss
+from peatd.transport.converse import SHUTDOWN, SILENCE, converse, dismiss
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 log = structlog.get_logger()
@@ -24,6 +24,9 @@ _REFUSALS = {
     Verdict.DUPLICATE: "we are linked already",
     Verdict.TWIN: "another node of this formation goes by this node id: give each its own --node-id",
 }
+
+_PROOF_OF_LIFE = 3.0
+"""Seconds for an answer to a ping: many round trips, and the longest that a node's loop is ever busy."""
 
 
 @dataclass(slots=True)
@@ -87,6 +90,8 @@ class Links:
 
     async def keep(self, link: Link) -> LinkEnd:
         """Runs a link that has just proved itself until it ends, or dismisses it."""
+        if self.judged(link.peer) is Verdict.TWIN:
+            await self._challenge(link.peer)
         if self._drain.closing.is_set():
             return await self._dismiss(link, SHUTDOWN, "the node is going away")
         verdict = self.judged(link.peer)
@@ -95,6 +100,16 @@ class Links:
         if verdict is Verdict.REPLACE:
             self._live[link.peer.device_id][0].goaway(Verdict.DUPLICATE.value, "a newer link takes its place")
         return await self._run(link)
+
+    async def _challenge(self, newcomer: LinkPeer) -> None:
+        """Whoever holds the newcomer's key may have died without a word, and be the newcomer, started again: unless it
+        proves that it lives, its link ends."""
+        held = self._live.get(newcomer.device_id)
+        if held is None or await held[0].proves_alive(_PROOF_OF_LIFE):
+            return
+        held[0].goaway(SILENCE, "it does not answer, and has been started again")
+        while self._live.get(newcomer.device_id) == held:
+            await self.changed.wait()
 
     async def _refuse(self, link: Link, verdict: Verdict) -> LinkEnd:
         if verdict is Verdict.TWIN:
@@ -133,6 +148,7 @@ class Links:
                 end = await converse(link, exchange)
         finally:
             self._running.discard(link)
+            link.heard.set()
             self._ended.add(link)
             if self._live.get(peer.device_id) == (link, exchange):
                 del self._live[peer.device_id]

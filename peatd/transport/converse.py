@@ -152,6 +152,8 @@ class _Conversation:
             return b""
         self._waiting_since = None
         link.last_heard = trio.current_time()
+        link.heard.set()
+        link.heard = trio.Event()
         link.received_bytes += len(received)
         if not received:
             self._finish(LinkEnd(EOF, "the peer closed the connection", by_peer=True))
@@ -183,9 +185,13 @@ class _Conversation:
             if trio.current_time() >= next_ping:
                 self._outbox.put_ping()
                 next_ping += PING_INTERVAL
+            if self._link.doubted.is_set():
+                self._link.doubted = trio.Event()
+                self._outbox.put_ping()
             # While `received` makes the reader wait, the peer is not silent: we do not listen.
             dead_at = next_ping if self._waiting_since is None else self._waiting_since + DEAD_AFTER
-            await trio.sleep_until(min(next_ping, dead_at))
+            with trio.move_on_at(min(next_ping, dead_at)):
+                await self._link.doubted.wait()
             if self._waiting_since is not None and trio.current_time() - self._waiting_since >= DEAD_AFTER:
                 self._finish(LinkEnd(SILENCE, f"nothing was heard for {DEAD_AFTER:.0f} s", by_peer=False))
 

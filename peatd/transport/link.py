@@ -77,6 +77,7 @@ class Link:
     Attributes:
         rtt: seconds from the last ping to its pong; None before the first.
         opened_at: on trio's clock, as is `last_heard`: when bytes came last.
+        doubted: `converse` is to ping now; `heard` is set, and replaced by another, whenever bytes come.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ class Link:
         self.sent_bytes = self.sent_messages = 0
         self.farewell: Goaway | None = None
         self.leaving = trio.Event()
+        self.doubted = trio.Event()
+        self.heard = trio.Event()
 
     def goaway(self, code: str, message: str) -> None:
         """Asks the link to tell the peer why, and end; only the first call counts.
@@ -114,3 +117,10 @@ class Link:
         if not self.leaving.is_set():
             self.farewell = Goaway(code, message[:MAX_GOAWAY_MESSAGE])
             self.leaving.set()
+
+    async def proves_alive(self, within: float) -> bool:
+        """Pings the peer, and says whether anything was heard of it within so many seconds, or the link has ended."""
+        self.doubted.set()
+        with trio.move_on_after(within) as waiting:
+            await self.heard.wait()
+        return not waiting.cancelled_caught

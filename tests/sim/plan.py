@@ -176,7 +176,7 @@ class _Maker:
 
     def __init__(self, chance: random.Random, nodes: list[str]) -> None:
         self._chance, self._nodes = chance, nodes
-        self._documents = [f"notes/{number}" for number in range(chance.choice((1, 2, 4)))]
+        self._documents = [f"notes/{number}" for number in range(chance.choice((1, 2, 4, 40)))]
         self._choices: dict[Callable[[], Step], int] = {
             self._write: 60,
             self._delete: 6,

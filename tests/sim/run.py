@@ -25,6 +25,8 @@ _MEMORY = Path("/dev/shm")
 """Where files are kept that nobody syncs: durability is `Disk`'s business."""
 _MAX_FAILURE = 4000
 """Characters that are told of a failure."""
+_ENOUGH = 500
+"""Seeds in which a bug of the kinds that this is for is to be found."""
 _HANGS = 600.0
 """Seconds after which a run is taken for one without end. The largest meshes take 20 on an idle machine."""
 
@@ -109,6 +111,12 @@ def run_or_die(seed: int, *, size: int | None, bug: str | None) -> Outcome:
         return run_seed(seed, size=size, bug=bug)
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def hunt(bug: str) -> Outcome | None:
+    """The first run of few nodes that finds the planted bug; None if no seed does that ought to."""
+    runs = (run_seed(seed, size=3, bug=bug) for seed in range(_ENOUGH))
+    return next((found for found in runs if found.failure is not None), None)
 
 
 def _why(exc: BaseException) -> str:

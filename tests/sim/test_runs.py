@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 from sim.planted import BUGS
-from sim.run import Outcome, run_seed
-
-ENOUGH = 500
-"""Seeds in which a bug is to be found."""
+from sim.run import Outcome, hunt, run_seed
 
 
 def replayed(hash_seed: int, *seeds: int) -> list[str]:
@@ -28,11 +25,6 @@ def test_a_seed_replays_exactly() -> None:
     first, second = replayed(1, *seeds), replayed(2, *reversed(seeds))
     assert len(set(first)) == len(seeds)
     assert first == second[::-1]
-
-
-def hunt(bug: str) -> Outcome | None:
-    """The first run that finds the bug."""
-    return next((found for seed in range(ENOUGH) if (found := run_seed(seed, size=3, bug=bug)).failure), None)
 
 
 @pytest.fixture(scope="module")

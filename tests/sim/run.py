@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trio
+from sim import sqlite_vfs
 from sim.invariants import Violation
 from sim.plan import make_plan
 from sim.planted import BUGS
@@ -87,6 +88,7 @@ def run_seed(
             raise
         failure = _why(exc)
     finally:
+        sqlite_vfs.forget(root)
         shutil.rmtree(root, ignore_errors=True)
         gc.collect()
     assert world is not None

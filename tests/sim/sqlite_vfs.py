@@ -175,6 +175,8 @@ def listen(directory: Path, listener: Listener) -> None:
     _shim.listeners[str(directory)] = listener
 
 
-def ignore(directory: Path) -> None:
+def forget(root: Path) -> None:
+    """Nobody listens any more to what happens below this directory."""
     if _shim is not None:
-        _shim.listeners.pop(str(directory), None)
+        for directory in [each for each in _shim.listeners if Path(each).is_relative_to(root)]:
+            del _shim.listeners[directory]

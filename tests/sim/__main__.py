@@ -43,8 +43,10 @@ def _run_all(args: argparse.Namespace) -> int:
         seeds = sorted(range(args.first, args.first + args.seeds), key=lambda seed: -_size(seed, args.nodes))
         runs = {pool.submit(run_or_die, seed, size=args.nodes, bug=args.bug): seed for seed in seeds}
         try:
-            for done in as_completed(runs):
+            for number, done in enumerate(as_completed(runs), start=1):
                 outcome = done.result()
+                if number % 100 == 0:
+                    print(f"{number} of {args.seeds} seeds in {time.monotonic() - begun:.0f} s", flush=True)
                 asked, acknowledged = asked + outcome.asked, acknowledged + outcome.acknowledged
                 simulated += outcome.simulated
                 slowest = sorted([*slowest, outcome], key=lambda o: -o.seconds)[:3]

@@ -4,8 +4,10 @@ Each replaces something of the product while a run lasts, and nothing of it is i
 """
 
 import contextlib
+import contextvars
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import trio
@@ -41,7 +43,11 @@ def _replaced(where: Any, name: str, new: object) -> Iterator[Any]:
         setattr(where, name, old)
 
 
-# Those that the issue names --------------------------------------------------------------------------------------
+def _spawn(later: Callable[..., Awaitable[None]], *args: object) -> None:
+    trio.lowlevel.spawn_system_task(later, *args, context=contextvars.copy_context())
+
+
+# The most usual --------------------------------------------------------------------------------------
 
 
 @_planted
@@ -54,7 +60,7 @@ def await_between_merge_and_record() -> Iterator[None]:
             await trio.sleep(random.choice((0.0, 0.0, 0.002)))
             then(news)
 
-        real(self, *args, then=lambda news: trio.lowlevel.spawn_system_task(later, news), **more)
+        real(self, *args, then=partial(_spawn, later), **more)
 
     with _replaced(Documents, "submit", submit):
         yield
@@ -224,7 +230,7 @@ def await_between_snapshot_and_fold() -> Iterator[None]:
             await trio.sleep(random.choice((0.0, 0.01, 0.1)))
             real(self, entry, snapshot)
 
-        trio.lowlevel.spawn_system_task(later)
+        _spawn(later)
 
     with _replaced(Upkeep, "_folded", folded):
         yield

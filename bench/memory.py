@@ -57,7 +57,7 @@ def _row(what: str, daemon: Daemon, target: float, bare: float) -> Row:
 
 def resident_mebibytes(pids: Sequence[int]) -> float:
     """What these processes keep resident, together."""
-    return sum(mebibytes(pid, "Rss") for pid in pids)
+    return sum(_mebibytes(pid, "Rss") for pid in pids)
 
 
 def _bare_python() -> float:

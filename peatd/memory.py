@@ -45,7 +45,7 @@ def share_out(memory_bytes: int, engine_workers: int) -> Shares:
     """The shares of a node that may take so much. What is measured of them together stays below it."""
     free = max(min(memory_bytes, MOST_BYTES), LEAST_BYTES) - IDLE_BYTES - (engine_workers - 1) * IDLE_ENGINE_BYTES
     free = max(free, LEAST_BYTES - IDLE_BYTES)
-    engine = free // 2 // engine_workers
+    engine = free * 5 // 8 // engine_workers
     return Shares(
         engine=min(engine, 1024 * MIB),
         open_documents=min(engine // _EXPANSION // 2, 64 * MIB),

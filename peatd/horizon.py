@@ -9,6 +9,9 @@ of third ones. So, of a peer that lacks a document of ours:
 * the peer has known it (`born` is not beyond what it knows of us), then the document was deleted, and ends here too;
 * else it is new to the peer, which is owed it. Nothing is lost that was made while a node was away, for however long.
 
+Who got a document from a node that had not heard of its end counts for the others as one that has made it: they have
+known the document, but not from there.
+
 (An observed-remove set without tombstones: Bieniusa et al., "An optimized conflict-free replicated set", 2012.)
 
 Rules:

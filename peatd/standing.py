@@ -16,7 +16,7 @@ log = structlog.get_logger()
 _LOOK = 1.0
 """Seconds between two looks whether there is something to tell, or to learn. What is made within the last of them
 before a crash, and deleted while the node is away for longer than tombstones are kept, comes back with it."""
-_HEARSAY = 30.0
+_HEARSAY = 10.0
 """Seconds before it is told that we know more of third nodes."""
 
 

@@ -12,6 +12,7 @@ Invariants:
     3. The first end counts.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -188,12 +189,14 @@ class _Conversation:
             if self._link.doubted.is_set():
                 self._link.doubted = trio.Event()
                 self._outbox.put_ping()
-            # While `received` makes the reader wait, the peer is not silent: we do not listen.
-            dead_at = next_ping if self._waiting_since is None else self._waiting_since + DEAD_AFTER
-            with trio.move_on_at(min(next_ping, dead_at)):
+            with trio.move_on_at(min(next_ping, self._dead_at())):
                 await self._link.doubted.wait()
-            if self._waiting_since is not None and trio.current_time() - self._waiting_since >= DEAD_AFTER:
+            if trio.current_time() >= self._dead_at():
                 self._finish(LinkEnd(SILENCE, f"nothing was heard for {DEAD_AFTER:.0f} s", by_peer=False))
+
+    def _dead_at(self) -> float:
+        """While `received` makes the reader wait, the peer is not silent: we do not listen."""
+        return math.inf if self._waiting_since is None else self._waiting_since + DEAD_AFTER
 
     async def _write(self) -> None:
         link = self._link

@@ -113,6 +113,18 @@ async def test_a_silent_peer_is_dead_after_thirty_seconds(autojump_clock: MockCl
         assert [type(message) for message in await said(stream)] == [Ping] * 3
 
 
+@pytest.mark.parametrize("began", [15.535, 47.028, 50.665])
+async def test_a_silent_peer_is_dead_at_one_moment_however_the_sum_is_rounded(
+    autojump_clock: MockClock, began: float
+) -> None:
+    """(`began` + 30) - `began` is less than 30: two ways to say it made the node busy until its clock moved on."""
+    assert (began + 30) - began < 30
+    autojump_clock.jump(began)
+    async with with_script() as (alice, _):
+        assert (await alice.end()).code == "silence"
+        assert autojump_clock.current_time() == began + 30
+
+
 async def test_silence_is_counted_from_the_last_byte(autojump_clock: MockClock) -> None:
     async with with_script() as (alice, stream):
         await trio.sleep(17)

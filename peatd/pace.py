@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from peatd.names import DocumentName
 from peatd.wire.messages import Message, Presence, Updates
 
-A_CLIENT = 0.0001
+A_CLIENT = 0.0002
 """Seconds for each client that is here at the document: nothing for a few, and with a hundred the longest."""
-LONGEST = 0.01
+LONGEST = 0.02
+"""A screen shows a picture every 17 ms."""
 _SHORTEST = 0.001
 """Less is not worth a timer."""
 

@@ -26,10 +26,11 @@ PENDING_BYTES = 64 * 2**20
 """`room` waits beyond this, unless it was told of less: one largest diff. More would only be more to lose, if the disk
 stays full."""
 
-GATHERING = 0.02
-"""Seconds from the begin of one commit to the next, unless somebody waits in `synced`: a commit costs a few tenths of a
-millisecond of processor time, here and in the kernel, whether it holds one record or a hundred, and a dozen times takes
-Python's lock from whoever sends to clients. A record that comes after a pause is written at once."""
+GATHERING, GATHERING_AWAITED = 0.02, 0.005
+"""Seconds from the begin of one commit to the next: where nobody waits for it, and where a peer or a client does, who
+is told later. Whoever waits in `synced` is not kept waiting. A commit costs a few tenths of a millisecond of processor
+time, here and in the kernel, whether it holds one record or a hundred, and a dozen times takes Python's lock from
+whoever sends to clients. A record that comes after a pause is written at once."""
 
 FINAL_SYNC = 1.5
 """Seconds for the last batch at exit, which as a whole takes no more than five. What was acknowledged is durable long
@@ -73,7 +74,8 @@ class Keeper:
         self._is_busy = False
         self._has_leftovers = False
         self._work = trio.Event()  # there is something pending, or we are closing
-        self._awaited = trio.Event()  # somebody waits for what is pending, or we are closing
+        self._awaited = trio.Event()  # somebody waits for what is pending
+        self._urgent = trio.Event()  # in `synced`, or we are closing
         self._begun_at = -math.inf
         self._attempt = trio.Event()  # replaced after every attempt, when its outcome is known
         self._is_closing = False
@@ -99,12 +101,14 @@ class Keeper:
         while self.durable_seq < seq:
             self._refuse_while_failing()
             self._awaited.set()
+            self._urgent.set()
             await self._attempt.wait()
 
     async def wait_synced_past(self, seq: int) -> int:
         if self.durable_seq > seq:
             await trio.lowlevel.checkpoint()
         while self.durable_seq <= seq:
+            self._awaited.set()
             await self._attempt.wait()
         return self.durable_seq
 
@@ -150,6 +154,7 @@ class Keeper:
         self._is_closing = True
         self._work.set()
         self._awaited.set()
+        self._urgent.set()
         self._hurry.set()
         with trio.move_on_after(FINAL_SYNC, shield=True):
             await self._ended.wait()
@@ -174,13 +179,15 @@ class Keeper:
     async def _gather(self) -> None:
         due = self._begun_at + GATHERING
         if not self._is_closing and trio.current_time() < due:
-            with trio.move_on_at(due):
+            with trio.move_on_at(due) as scope:
                 await self._awaited.wait()
+                scope.deadline = self._begun_at + GATHERING_AWAITED
+                await self._urgent.wait()
         self._begun_at = trio.current_time()
 
     async def _write(self) -> bool:
         operations, last_seq = self.pending.take(), self.last_seq
-        self._awaited = trio.Event()
+        self._awaited, self._urgent = trio.Event(), trio.Event()
         begun = time.monotonic()
         try:
             written = await self._in_thread(partial(self._files.writer.write, operations))

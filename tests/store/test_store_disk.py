@@ -268,6 +268,18 @@ async def test_records_that_nobody_waits_for_gather_for_a_moment_behind_a_commit
         assert await store.wait_synced_past(seq) == last
 
 
+async def test_where_a_peer_waits_records_gather_for_a_quarter_of_that(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with Store.open(tmp_path) as store, trio.open_nursery() as nursery:
+        await store.synced(store.record(KEY, b"after a pause"))
+        seq = store.record(KEY, b"in its wake")
+        nursery.start_soon(store.wait_synced_past, seq - 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert store.durable_seq == seq - 1
+        mock_clock.jump(keeper.GATHERING_AWAITED)
+
+
 async def test_whoever_waits_for_a_record_has_it_written_at_once(
     tmp_path: Path, mock_clock: trio.testing.MockClock
 ) -> None:

@@ -38,7 +38,7 @@ def harmless(update: bytes, examined: Examined, reach: Reach, gc: Mapping[int, R
         left = burial.outside_gc(client, reach.not_deleted(client, ranges))
         if left:
             deletes[client] = left
-    if not burial.is_needed and deletes == examined.content.deletes:
+    if examined.is_tidy and not burial.is_needed and deletes == examined.content.deletes:
         return update
     return structs + encode_delete_set(deletes)
 

@@ -100,7 +100,7 @@ class Examined:
         cuts: client → clocks before which it splits structs, in any order and repeated. Empty where nobody asks.
         keyed: the structs that say of themselves that they are under a key.
         types: client → clocks of the shared types, ascending.
-        delete_set: its position.
+        delete_set: its position. is_tidy: no two ranges in it overlap (each end of one is cut at, within another too).
     """
 
     content: Content
@@ -112,6 +112,7 @@ class Examined:
     keyed: Sequence[Keyed]
     types: Mapping[int, Sequence[int]]
     delete_set: int
+    is_tidy: bool
 
 
 def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, tells_cuts: bool = False) -> Examined:
@@ -131,7 +132,9 @@ def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, tells_cuts
         raise MalformedUpdate("there are bytes behind the update's end")
     content = walk.content()
     cuts = walk.all_cuts(content)
-    return Examined(content, walk.blocks, walk.parents, walk.gc, walk.pairs, cuts, walk.keyed, walk.types, delete_set)
+    return Examined(
+        content, walk.blocks, walk.parents, walk.gc, walk.pairs, cuts, walk.keyed, walk.types, delete_set, walk.is_tidy
+    )
 
 
 def delete_set(update: bytes, position: int) -> Mapping[int, Sequence[tuple[int, int]]]:
@@ -151,6 +154,7 @@ class _Walk:
         "ends",
         "gc",
         "hooks",
+        "is_tidy",
         "is_watching",
         "keyed",
         "pairs",
@@ -167,6 +171,7 @@ class _Walk:
         self.is_watching = is_watching  # for surrogate pairs, and for what cuts anything
         self.keyed: list[Keyed] = []
         self.types: dict[int, list[int]] = {}
+        self.is_tidy = True
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.refers: dict[int, int] = {}  # client → the last clock that something refers to
@@ -273,12 +278,15 @@ class _Walk:
             if client >= _MAX_CLIENT:
                 raise MalformedUpdate("the update names a client beyond 32 bits")
             ranges = self.deletes.setdefault(client, [])
+            end = 0
             for _ in range(count):
                 clock, position = read_uint(data, position)
                 length, position = read_uint(data, position)
                 if not length or clock + length >= _MAX_CLOCK:
                     raise MalformedUpdate("the update deletes nothing, or beyond clock 2^31")
                 ranges.append((clock, length))
+                self.is_tidy &= clock >= end
+                end = clock + length
         return position
 
     def content(self) -> Content:

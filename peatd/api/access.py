@@ -78,10 +78,9 @@ def guard_routes(app: QuartTrio, locks: Locks, *, open_endpoints: Collection[str
     async def look() -> None:
         if request.endpoint in open_endpoints:
             return
-        state: dict[str, Any] = request.scope.get("state") or {}
         headers = request.headers
         shown = Credentials(headers.get("Host"), headers.get("Origin"), headers.get("Authorization"))
-        grant = admit(shown, state.get(ENTRANCE, PUBLIC), locks, time.time())
+        grant = admit(shown, _entrance(), locks, time.time())
         g.subject = "" if grant is None else grant.who
         if grant is not None:
             permit(grant, request.method, request.view_args or {})
@@ -91,8 +90,14 @@ def guard_routes(app: QuartTrio, locks: Locks, *, open_endpoints: Collection[str
 
 def writer() -> str:
     """Who makes the request that is being answered, for the quarantine: how, from where, and with whose token."""
-    where = request.remote_addr or "unix socket"
+    where = "unix socket" if _entrance().private else request.remote_addr
     return f"api {request.method} {where}" + (f" ({g.subject})" if g.subject else "")
+
+
+def _entrance() -> Entrance:
+    state: dict[str, Any] = request.scope.get("state") or {}
+    entrance: Entrance = state.get(ENTRANCE, PUBLIC)
+    return entrance
 
 
 def admit(shown: Credentials, entrance: Entrance, locks: Locks, now: float) -> Grant | None:

@@ -9,7 +9,7 @@ together: not the same ones, and others when the document is loaded anew.
 """
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
 from peatd.errors import MalformedUpdate
@@ -17,8 +17,6 @@ from peatd.ranges import Ranges
 from peatd.reach import Reach
 from peatd.structs import CONTENT, DELETED, EMBED, FORMAT, RIGHT_ORIGIN, Keyed
 from peatd.update import Examined
-
-_LONGEST = 2**31
 
 _NO_VALUES = (EMBED, FORMAT)
 """Contents that only texts have."""
@@ -42,7 +40,6 @@ class Types:
                 _has(self._clocks.get(client, ()), clock)
                 or _has(examined.types.get(client, ()), clock)
                 or reach.has_deleted(client, clock)
-                or _is_within(examined.content.deletes.get(client, ()), clock)
             ):
                 raise MalformedUpdate("the update has something inside of what is no shared type")
 
@@ -97,8 +94,3 @@ def _is_value(struct: Keyed) -> bool:
 def _has(clocks: Sequence[int], clock: int) -> bool:
     index = bisect_left(clocks, clock)
     return index < len(clocks) and clocks[index] == clock
-
-
-def _is_within(ranges: Sequence[tuple[int, int]], clock: int) -> bool:
-    index = bisect_right(ranges, (clock, _LONGEST)) - 1
-    return index >= 0 and clock < sum(ranges[index])

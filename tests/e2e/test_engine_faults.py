@@ -15,8 +15,14 @@ from e2e.writers import check_all_there, wait_acknowledged, writing
 VECTORS = Path(__file__).parent.parent / "vectors"
 GOOD = [bytes.fromhex(vector["hex"]) for vector in json.loads((VECTORS / "updates.json").read_text())["good"]]
 
-POISON = bytes.fromhex("01020500280104646174610161017808000500017800")
-"""An array item whose parent is a boolean: y-py panics on it."""
+BEFORE_POISON = [
+    bytes.fromhex("0102020001010464617461024402010362636401020201020401"),
+    bytes.fromhex("01010300880203017b000000000000000000"),
+]
+POISON = bytes.fromhex(
+    "0302020584020201610201017402013109756e646566696e656401010004010178077879f09f98807a010300c7010102050200"
+)
+"""After the others: neighbours that are none, around a cut emoji; y-py panics on it."""
 
 MUTANTS = 1000
 ROUNDS = 4
@@ -94,6 +100,8 @@ def test_damaged_updates_harm_no_other_document(formation: Formation, engine: st
 def test_poison_is_set_aside_and_said(undisturbed: list[Node]) -> None:
     alice = undisturbed[0]
     alice.write("PUT", "poison/a", {"n": 1})
+    for update in BEFORE_POISON:
+        assert alice.ask("POST", "documents/poison/a/updates", update).status == 200
     etag = alice.ask("GET", "documents/poison/a").etag
     for _ in range(3):
         refused = alice.ask("POST", "documents/poison/a/updates", POISON)
@@ -101,8 +109,12 @@ def test_poison_is_set_aside_and_said(undisturbed: list[Node]) -> None:
     assert alice.ask("GET", "documents/poison/a").etag == etag
     said = [event for event in alice.events() if event["event"] == "update_quarantined"]
     assert [(event["document"], event["origin"], event["size_bytes"]) for event in said] == [
-        ("poison/a", "api", len(POISON))
+        ("poison/a", "api POST unix socket", len(POISON))
     ]
+    until(lambda: [u["times"] for u in alice.get("quarantine")["updates"]] == [3], "all three are written")
+    (aside,) = alice.get("quarantine")["updates"]
+    assert (aside["collection"], aside["id"], aside["origin"]) == ("poison", "a", "api POST unix socket")
+    assert 'peat_quarantine_additions_total{origin="api"} 3.0' in alice.ask("GET", "metrics").body.decode()
 
 
 def test_the_engine_does_not_outlive_a_node_that_is_killed(formation: Formation) -> None:

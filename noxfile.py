@@ -94,8 +94,10 @@ def tests_other(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def fuzz(session: nox.Session) -> None:
-    """Machines, decoders and engines against what chance thinks of, and against stock Yjs clients where there is Node;
-    `-- --long` for hours instead of a minute."""
+    """Decoders, engines and live nodes against what chance thinks of, beside stock Yjs clients where there is Node.
+
+    `-- --minutes N`: so long each for decoders and live nodes. `-- --long`: hours, of all that is counted in seeds.
+    """
     arguments = list(session.posargs)
     profile = "short"
     if "--long" in arguments:
@@ -103,6 +105,9 @@ def fuzz(session: nox.Session) -> None:
         profile = "long"
     run = _environment(session)
     run("pytest", "-rs", "tests/fuzz", f"--hypothesis-profile={profile}", *arguments)
+    if "-k" not in arguments:
+        minutes = arguments[arguments.index("--minutes") + 1] if "--minutes" in arguments else "0.4"
+        _fuzz_by_coverage(session, float(minutes) * 60)
 
 
 @nox.session(python=False)
@@ -234,6 +239,7 @@ def lock(session: nox.Session) -> None:
         # A wheel that is taken apart, not installed: what it would import is not needed.
         "deploy": ["--group", "deploy", "--no-deps"],
         "peers": ["--group", "peers"],
+        "fuzz": ["pyproject.toml", "--extra", "pycrdt", "--group", "build", "--group", "fuzz"],
         "nox": ["--group", "nox"],
         "lock": ["--group", "lock"],
     }.items():
@@ -295,6 +301,16 @@ def _environment_directory(session: nox.Session, lock: str, python: str = sys.ex
 
 def _version(python: str) -> str:
     return subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _fuzz_by_coverage(session: nox.Session, seconds: float) -> None:
+    """The decoders under atheris, where there is a wheel of it."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        session.log(f"atheris is had for Linux on x86-64 only, and this is {platform.platform()}")
+        return
+    run = _environment(session, lock="fuzz.txt")
+    corpus = session.cache_dir.absolute() / "fuzz"
+    run("python", "-m", "fuzz.coverage", str(seconds), str(corpus), env={"PYTHONPATH": str(Path("tests").absolute())})
 
 
 def _kubernetes_tools(session: nox.Session) -> Path:

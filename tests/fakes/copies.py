@@ -1,26 +1,113 @@
 """One document in engines of both kinds and in stock Yjs, fed the same: do they take the same, and is it the same?"""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 from fakes.yjs import Loaded, YjsClients
 
-from peatd.engine.engine import Engine
 from peatd.engine.items import Branch, Item
-from peatd.engine.library import Library
-from peatd.engine.protocol import Apply, Close, Diff, Encoded, Merged, NotOpen, Open, Opened, Read, Refused, Reply
-from peatd.engine.pycrdt import Pycrdt
+from peatd.engine.protocol import (
+    Apply,
+    Close,
+    Diff,
+    Done,
+    Encoded,
+    Frames,
+    Merged,
+    NotOpen,
+    Open,
+    Opened,
+    Read,
+    Refused,
+    Reply,
+    Request,
+    decode_replies,
+    frame,
+)
 from peatd.engine.tree import Tree
-from peatd.engine.y_py import YPy
 from peatd.reach import EMPTY_STATE_VECTOR, Reach
 from peatd.structs import TYPE
 from peatd.update import check, examine
 
 ROUNDS = 4
+"""Of everybody telling everybody: deletions follow from deletions."""
 
-LIBRARIES: dict[str, Callable[[], Library]] = {"y-py": YPy, "pycrdt": Pycrdt}
+_PATIENCE = 30.0
+_MEMORY_BYTES = 1024**3
+
+
+class EngineProcess:
+    """The engine's process, as a node has it, and another when it dies.
+
+    Attributes:
+        deaths: how often it did, or had to be killed.
+    """
+
+    def __init__(self, engine: str) -> None:
+        self.deaths = 0
+        self.numbers = count(1)
+        self._engine = engine
+        self._start()
+
+    def ask(self, request: Request) -> Reply | None:
+        """The reply; None if it died of it."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(frame(request))
+            self._process.stdin.flush()
+            return self._reply()
+        except (BrokenPipeError, EOFError):
+            self.deaths += 1
+            self.end()
+            self._start()
+            return None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _start(self) -> None:
+        arguments = ("--engine", self._engine, "--memory-bytes", str(_MEMORY_BYTES), "--parent", str(os.getpid()))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "peatd.engine", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"RUST_BACKTRACE": "0", "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        self._frames = Frames()
+        assert isinstance(self._reply(), Done)
+
+    def _reply(self) -> Reply:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while True:
+            if not select.select([descriptor], [], [], _PATIENCE)[0]:
+                raise EOFError("it hangs")
+            received = os.read(descriptor, 2**20)
+            if not received:
+                raise EOFError("it has died")
+            if replies := list(decode_replies(self._frames.receive(received))):
+                (reply,) = replies
+                return reply
+
+
+@contextmanager
+def engines() -> Iterator[dict[str, EngineProcess]]:
+    """One of each kind."""
+    running = {name: EngineProcess(name) for name in ("y-py", "pycrdt")}
+    try:
+        yield running
+    finally:
+        for process in running.values():
+            process.end()
 
 
 @dataclass
@@ -29,32 +116,33 @@ class Fed:
 
     Attributes:
         log: the news of what was taken.
-        panics: updates that the library panicked on.
     """
 
-    library: Callable[[], Library]
+    engine: EngineProcess
     log: list[bytes] = field(default_factory=list)
     reach: Reach = field(default_factory=Reach)
-    panics: int = 0
+    _number: int = 0
 
     def __post_init__(self) -> None:
-        self._engine = Engine(self.library(), count(1).__next__)
-        self._number = 0
         self.open()
 
     def open(self) -> None:
         """Anew, from its log."""
-        self._ask(Close)
-        self._number += 1
-        opened = self._engine.handle(Open(self._number, b"", self.log))
+        self.close()
+        self._number = next(self.engine.numbers)
+        opened = self.engine.ask(Open(self._number, b"", self.log))
         assert isinstance(opened, Opened), (opened, [row.hex() for row in self.log])
         anew = Reach.decode(opened.reach)
         # It may have deleted more: what a hostile program put between what does not belong together.
         assert anew.state_vector() == self.reach.state_vector(), "opened anew, it has lost something"
         self.reach = anew
 
+    def close(self) -> None:
+        """The engine forgets it."""
+        self._ask(Close)
+
     def apply(self, update: bytes) -> Merged | Refused | None:
-        """What became of the update; None if the library panicked."""
+        """What became of the update; None if the library did not survive it."""
         reply = self._ask(Apply, update)
         if isinstance(reply, Merged):
             if reply.news:
@@ -63,10 +151,7 @@ class Fed:
             return reply
         if isinstance(self._ask(Diff, EMPTY_STATE_VECTOR), NotOpen):
             self.open()
-        if isinstance(reply, Refused):
-            return reply
-        self.panics += 1
-        return None
+        return reply if isinstance(reply, Refused) else None
 
     def whole(self) -> bytes:
         """All of it as one update."""
@@ -74,11 +159,11 @@ class Fed:
         assert isinstance(encoded, Encoded), encoded
         return encoded.encoded
 
-    def read(self) -> Reply:
+    def read(self) -> Reply | None:
         return self._ask(Read)
 
-    def _ask(self, request: Any, *arguments: Any) -> Reply:
-        return self._engine.handle(request(self._number, *arguments))
+    def _ask(self, request: Any, *arguments: Any) -> Reply | None:
+        return self.engine.ask(request(self._number, *arguments))
 
 
 def digest(update: bytes) -> bytes:
@@ -115,45 +200,43 @@ def _sequence(branch: Branch, note: Callable[[Item, int], str]) -> list[str]:
     return [note(item, offset) for item in branch.sequence() for offset in range(item.length)]
 
 
-def exchange(yjs: YjsClients, copies: Mapping[str, Fed], raw: Sequence[bytes]) -> tuple[list[str], Loaded]:
-    """What is not the same once everybody has told everybody what they have, a program of stock Yjs among them.
-
-    A copy that learns of others' deletions may itself delete more (what has lost its place under a key): so several
-    rounds, as in a mesh.
-    """
-    found: list[str] = []
-    seen = list(raw)
+def exchange(yjs: YjsClients, copies: Mapping[str, Fed]) -> list[str]:
+    """What is not the same once everybody has told everybody what they have, a program of stock Yjs among them."""
+    seen: list[bytes] = []
     for _ in range(ROUNDS):
         for name, fed in copies.items():
             seen.append(fed.whole())
             for other, receiver in copies.items():
                 if other != name and not isinstance(reply := receiver.apply(fed.whole()), Merged):
-                    return [f"{other} does not take what {name} has: {_shown(reply)}"], Loaded("", b"", {}, "")
+                    return [f"{other} does not take what {name} has: {_shown(reply)}"]
         (stock,) = yjs.load(seen)
         if stock.error:
-            return [f"Yjs: {stock.error}"], stock
+            return [f"Yjs: {stock.error}"]
         for name, fed in copies.items():
             if not isinstance(reply := fed.apply(stock.update), Merged):
-                return [f"{name} does not take what Yjs has: {_shown(reply)}"], stock
-    (fresh,) = yjs.load([stock.update])
-    for name, fed in copies.items():
+                return [f"{name} does not take what Yjs has: {_shown(reply)}"]
+    return list(_differences(yjs, copies, stock))
+
+
+DISAGREES = "Yjs disagrees with itself"
+
+
+def _differences(yjs: YjsClients, copies: Mapping[str, Fed], stock: Loaded) -> Iterator[str]:
+    wholes = {name: fed.whole() for name, fed in copies.items()}
+    fresh, *joined = yjs.load([stock.update], *([whole] for whole in wholes.values()))
+    is_settled = (fresh.places, fresh.values) == (stock.places, stock.values)
+    if not is_settled:
+        yield DISAGREES
+    for (name, fed), client in zip(copies.items(), joined, strict=True):
         if fed.reach.digest() != digest(stock.update):
-            found.append(f"state: {name} and Yjs")
-        (joined,) = yjs.load([fed.whole()])
-        if joined.error or joined.places != stock.places or joined.values != stock.values:
-            found.append(f"a client of {name}: {joined.error or 'another document'}")
-        if places(fed.whole()) != dict(stock.places):
-            found.append(f"places: {name} and Yjs")
-        before = fed.read()
-        fed.open()
-        if fed.read() != before:
-            found.append(f"{name} opened anew reads differently")
-    if fresh.places != stock.places or fresh.values != stock.values:
-        found.append("Yjs disagrees with itself")
+            yield f"state: {name} and Yjs"
+        if client.error or (is_settled and (client.places, client.values) != (stock.places, stock.values)):
+            yield f"a client of {name}: {client.error or 'another document'}"
+        if is_settled and places(wholes[name]) != dict(stock.places):
+            yield f"places: {name} and Yjs"
     first, *others = (fed.read() for fed in copies.values())
-    if any(other != first for other in others):
-        found.append("json")
-    return found, stock
+    if is_settled and any(other != first for other in others):
+        yield "JSON"
 
 
 def _shown(reply: object) -> str:

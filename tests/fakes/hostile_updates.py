@@ -7,11 +7,13 @@ import random
 from collections.abc import Callable, Iterator
 
 from peatd.lib0 import write_string, write_uint
+from peatd.structs import TYPE
 
 CLIENTS = (1, 2, 3)
 _ROOTS = ("t", "data", "x")
 _KEYS = ("k", "l")
 _TEXTS = ("a", "bcd", "😀", "é", "xy😀z", "\ufffd")
+_HOOK = b"\x05\x01n"
 _ANY = (
     b"\x7d\x05",
     b"\x77\x01s",
@@ -29,10 +31,12 @@ class Hostile:
 
     Args:
         chance: everything follows from it.
+        hooks: whether there are XML hooks among its types, which pycrdt cannot hold.
     """
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, *, hooks: bool = True) -> None:
         self._chance = chance
+        self._hooks = hooks
         self._clocks = dict.fromkeys(CLIENTS, 0)
 
     def took(self, ends: dict[int, int]) -> None:
@@ -75,6 +79,8 @@ class Hostile:
     def _struct(self, out: bytearray, client: int, clock: int) -> int:
         chance = self._chance
         ref, content, length = chance.choice(_CONTENTS)(chance)
+        if content == _HOOK and ref == TYPE and not self._hooks:
+            ref, content, length = _any(chance)
         if not ref:
             out.append(0)
             out += content

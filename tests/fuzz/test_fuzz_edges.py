@@ -1,68 +1,56 @@
 """Every edge, fed what nobody should send: it takes it or raises its one documented error, and soon."""
 
-import contextlib
 import json
-from collections.abc import Callable
 
 import pytest
+from fuzz.targets import BROKE, TARGETS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from peatd.errors import ConfigError, InvalidName, MalformedUpdate, WireError
-from peatd.formation import parse_formation_secret
 from peatd.log_lines import json_line, text_line
-from peatd.names import Address, parse_document_name
-from peatd.papers.leaf import read_leaf
-from peatd.reach import Reach, decode_state_vector
-from peatd.update import check
-from peatd.wire import messages
-from peatd.wire.connection import Connection
-
-DECODERS: dict[str, tuple[Callable[[bytes], object], type[Exception]]] = {
-    "update": (lambda junk: check(junk, subdocuments=True), MalformedUpdate),
-    "state vector": (decode_state_vector, MalformedUpdate),
-    "reach": (Reach.decode, ValueError),
-    "message": (messages.decode, WireError),
-    "leaf": (read_leaf, AssertionError),
-}
 
 # Of bytes at random nearly all are refused at the first: counts and tags of few bits get further.
 JUNK = st.one_of(st.binary(max_size=200), st.lists(st.integers(0, 12), max_size=200).map(bytes))
 
+SEEDED = sorted(name for name, target in TARGETS.items() if target.seeds)
 
-@pytest.mark.parametrize("decoder", DECODERS)
+
+@pytest.mark.parametrize("name", TARGETS)
 @given(junk=JUNK)
 @example(junk=b"")
 @example(junk=b"\xff" * 20)
-def test_a_decoder_takes_it_or_raises_its_one_error(decoder: str, junk: bytes) -> None:
-    decode, error = DECODERS[decoder]
-    with contextlib.suppress(error):
-        decode(junk)
+def test_a_decoder_takes_it_or_raises_its_one_error(name: str, junk: bytes) -> None:
+    TARGETS[name].run(junk)
 
 
-@given(junk=JUNK, cut=st.integers(0, 200))
-def test_a_connection_cut_anywhere_is_the_same(junk: bytes, cut: int) -> None:
-    def receive(*parts: bytes) -> object:
-        connection = Connection()
-        received: list[object] = []
+@pytest.mark.parametrize("name", SEEDED)
+@given(data=st.data())
+def test_what_is_nearly_good_too(name: str, data: st.DataObject) -> None:
+    target = TARGETS[name]
+    mutant = bytearray(data.draw(st.sampled_from(list(target.seeds))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(mutant)))
+        mutant[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
+    target.run(bytes(mutant))
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_what_is_good_is_taken(name: str) -> None:
+    target = TARGETS[name]
+    taken = 0
+    for seed in target.seeds:
         try:
-            for part in parts:
-                received += connection.receive(part)
-        except WireError:
-            received.append(WireError)
-        return received
-
-    assert receive(junk) == receive(junk[:cut], junk[cut:])
+            target.decode(seed)
+        except target.errors:
+            continue
+        taken += 1
+    assert taken
 
 
-@given(text=st.text(max_size=100))
-def test_names_and_secrets_are_taken_or_refused(text: str) -> None:
-    with contextlib.suppress(InvalidName):
-        assert parse_document_name(text) == text
-    with contextlib.suppress(InvalidName):
-        assert Address.parse(str(Address.parse(text))) == Address.parse(text)
-    with contextlib.suppress(ConfigError):
-        parse_formation_secret(text, "fuzz")
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_once_broke_something_breaks_nothing_else(name: str) -> None:
+    for junk in BROKE:
+        TARGETS[name].run(junk)
 
 
 VALUES = st.recursive(

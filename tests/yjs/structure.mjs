@@ -6,7 +6,7 @@ import * as Y from 'yjs'
 
 const TEXT = 4
 
-// A value as a string, different for all that differ.
+// A value as a string, different for all that differ; but for a BigInt, of which pycrdt makes a number where it can.
 const written = (value) => {
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('hex')}`
   if (typeof value === 'string') return JSON.stringify(value)
@@ -14,6 +14,7 @@ const written = (value) => {
   if (value && typeof value === 'object') {
     return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${written(value[key])}`)}}`
   }
+  if (typeof value === 'bigint') return `number ${value}`
   return Object.is(value, -0) ? '-0' : `${typeof value} ${value}`
 }
 

@@ -21,7 +21,7 @@ from peatd.engine.protocol import Merged
 
 UPDATES = 25
 DOCUMENTS = {"short": 150, "long": 20_000}.get(settings.get_current_profile_name(), 30)
-IN_DOUBT = 0.02
+IN_DOUBT = 0.01
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,15 @@ class Reader:
 
     def contents(self) -> Contents:
         """Raises: StoreError."""
-        return self._read(read_contents)
+        try:
+            return self._read(read_contents)
+        except (TypeError, ValueError) as exc:  # a page of one table in the place of another's: SQLite does not mind
+            self.close()
+            note_damage(self._path.parent)
+            raise StoreDamaged(
+                f"cannot read {self._path}: its columns hold what they never did ({exc}): "
+                "restart peatd: it then saves all rows that can be read"
+            ) from exc
 
     def rows(self, key: DocumentKey) -> tuple[list[LogRow], list[CorruptRow]]:
         """The rows of one life, oldest first, good and bad. Raises: StoreError."""

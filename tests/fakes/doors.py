@@ -69,6 +69,22 @@ async def member(node: Node, secret: str, name: str) -> AsyncIterator[Member]:
         nursery.cancel_scope.cancel()
 
 
+async def shout(address: str, junk: bytes) -> bool:
+    """Says this to a port, without any manners; whether the port ended it."""
+    to = Address.parse(address)
+    stream = await trio.open_tcp_stream(to.host, to.port)
+    async with stream:
+        try:
+            await stream.send_all(junk)
+            await stream.send_eof()
+            with trio.move_on_after(PATIENCE) as patience:
+                while await stream.receive_some():
+                    pass
+        except trio.BrokenResourceError:
+            return True
+    return not patience.cancelled_caught
+
+
 def peer(exchange: Member) -> Door:
     """The link of a member; it stays open, whatever came over it."""
     versions = itertools.count(1)

@@ -4,7 +4,6 @@ loaded is what was once recorded, for that document, or is missing."""
 import random
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,8 @@ from peatd.names import DocumentKey, DocumentName
 from peatd.store import Store
 
 DOCUMENTS = 25
-SEEDS = range({"short": 60, "long": 20_000}.get(settings.get_current_profile_name(), 10))
+SEEDS = [*range({"short": 60, "long": 20_000}.get(settings.get_current_profile_name(), 10)), 1014, 1119, 1220]
+"""Those behind the range once ended in another error."""
 
 
 def key_of(number: int) -> DocumentKey:
@@ -23,7 +23,7 @@ def key_of(number: int) -> DocumentKey:
 
 
 class Recorded:
-    """A database as a crash leaves it, and what was recorded in it."""
+    """A database as a crash or an orderly stop leaves it, and what was recorded in it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -43,7 +43,10 @@ class Recorded:
                 if chance.random() < 0.1:
                     store.set_incarnation(key_of(1000 + turn).name, 1, deleted=True)
             await store.synced(store.last_seq)
-            shutil.copytree(scratch, self.directory)  # the write-ahead log too, as in a crash
+            if chance.random() < 0.5:
+                shutil.copytree(scratch, self.directory)  # with all of it in the write-ahead log, as in a crash
+        if not self.directory.exists():
+            shutil.copytree(scratch, self.directory)
 
     async def check(self) -> int:
         """How many documents can be loaded."""
@@ -98,5 +101,7 @@ async def test_nothing_is_made_up(tmp_path: Path, seed: int) -> None:
     await recorded.make(chance, scratch)
     print(*damage(chance, recorded.directory), sep="\n")
     for _ in range(3):
-        with suppress(StoreError):
+        try:
             await recorded.check()
+        except* StoreError:
+            pass  # said by name, and perhaps by the writer, hence in a group

@@ -237,12 +237,9 @@ class PeerSync:
         return not known.is_in_step or known.durable < known.due or name in self._live
 
     def _take_states(self) -> Iterator[Message]:
-        budget = _STATES_PER_BATCH
-        while self._states and budget > 0:
-            key, answer = next(iter(self._states.items()))
-            del self._states[key]
-            budget -= 1
-            yield self._table.state(key, self.rounds[key.name], answer=answer)
+        for _ in range(min(len(self._states), _STATES_PER_BATCH)):
+            key = next(iter(self._states))
+            yield self._table.state(key, self.rounds[key.name], answer=self._states.pop(key))
 
     def _take_live(self, name: DocumentName, budget: int) -> Message | None:
         known = self._known[name]  # Invariant 1.

@@ -106,7 +106,7 @@ def fuzz(session: nox.Session) -> None:
     run = _environment(session)
     run("pytest", "-rs", "tests/fuzz", f"--hypothesis-profile={profile}", *arguments)
     if "-k" not in arguments:
-        minutes = arguments[arguments.index("--minutes") + 1] if "--minutes" in arguments else "0.4"
+        minutes = arguments[arguments.index("--minutes") + 1] if "--minutes" in arguments else "0.2"
         _fuzz_by_coverage(session, float(minutes) * 60)
 
 

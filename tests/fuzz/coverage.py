@@ -10,11 +10,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import atheris
-
-with atheris.instrument_imports(include=["peatd", "wsproto", "h11", "jwt"], enable_loader_override=False):
-    from fuzz.targets import TARGETS
-
 AT_ONCE = 2
 LONGEST = 512
 """Bytes. Most decoders have said all that they can by then."""
@@ -27,6 +22,8 @@ def main() -> int:
     seconds, corpus = float(sys.argv[1]), Path(sys.argv[2])
     if len(sys.argv) == 4:
         fuzz(sys.argv[3], seconds, corpus / sys.argv[3])
+    from fuzz.targets import TARGETS  # here, as in a process that fuzzes they have to be instrumented
+
     share = seconds * AT_ONCE / len(TARGETS)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = list(pool.map(lambda name: _apart(name, share, corpus), TARGETS))
@@ -48,6 +45,10 @@ def _apart(name: str, seconds: float, corpus: Path) -> bool:
 
 def fuzz(name: str, seconds: float, corpus: Path) -> None:
     """Never returns: libFuzzer ends the process."""
+    import atheris
+
+    with atheris.instrument_imports(include=["peatd", "wsproto", "h11", "jwt"], enable_loader_override=False):
+        from fuzz.targets import TARGETS
     target = TARGETS[name]
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds):

@@ -17,7 +17,7 @@ from peatd.names import DocumentName
 
 MESSAGES = 60
 VISITS = 3
-SEEDS = range({"short": 40, "long": 20_000}.get(settings.get_current_profile_name(), 5))
+SEEDS = range({"short": 20, "long": 20_000}.get(settings.get_current_profile_name(), 5))
 
 SAFE, SPOKEN_OF = DocumentName("safe/a"), DocumentName("spoken/of")
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -186,7 +187,9 @@ def test_nobody_else_notices(
 def check_quarantine(node: Node) -> None:
     """Each culprit is named by the door that it came in by."""
     begins = {"peer": "peer ", "raw": "api POST ", "y-websocket": "client 127.", "hocuspocus": "client 127."}
-    for aside in node.get("quarantine")["updates"]:
+    updates = node.get("quarantine")["updates"]
+    print(f"set aside: {dict(Counter(aside['origin'].split()[0] for aside in updates))}")
+    for aside in updates:
         if aside["collection"] in begins and aside["origin"] not in ("log", "store"):
             assert aside["origin"].startswith(begins[aside["collection"]]), aside
 

@@ -141,6 +141,8 @@ def encoded(reply: Reply) -> bytes:
 
 
 def pieces(reply: Reply) -> list[bytes]:
+    if isinstance(reply, Encoded):  # of a log that holds it as it was asked for
+        return [reply.encoded]
     assert isinstance(reply, Cut)
     return reply.pieces
 

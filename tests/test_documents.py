@@ -126,3 +126,18 @@ async def test_behind_the_answers_that_come_together_there_is_a_turn_and_before_
             watched = trio.Event()
             await watched.wait()
         assert happened[-2:] == ["merged", "turned"]
+
+
+async def test_all_of_a_closed_document_in_one_piece_is_told_in_pieces_too(documents, log):
+    news = await documents.edit(NOTE, Put({"a": 1}), origin="test", then=recording(log, NOTE))
+    log.record(OTHER, news.update)
+    told, done = [], trio.Event()
+
+    def then(pieces):
+        told.extend(pieces)
+        done.set()
+
+    documents.submit_diff(OTHER, b"\x00", piece_bytes=1000, then=then, failed=print)
+    await done.wait()
+
+    assert told == [news.update]

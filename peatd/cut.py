@@ -7,10 +7,12 @@ A struct builds on the one before it of the same client and on those that it nam
 the pieces hold the clients' structs in their order, interleaved where one names another's. A struct is never cut.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from peatd.errors import MalformedUpdate
 from peatd.lib0 import read_string, read_uint, write_uint
 from peatd.ranges import Ranges
 from peatd.rewrite import encode_delete_set
@@ -29,30 +31,43 @@ class _Section:
     """
 
     client: int
-    positions: list[int]
-    clocks: list[int]
+    positions: "array[int]" = field(default_factory=lambda: array("Q"))
+    clocks: "array[int]" = field(default_factory=lambda: array("Q"))
     names: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     next: int = 0
     naming: list[int] = field(default_factory=list)
     """The indexes of those in `names` that are still to come, in descending order."""
 
+    @property
+    def count(self) -> int:
+        return len(self.positions) - 1
+
     def has_dealt(self, clock: int) -> bool:
-        return self.clocks[self.next] > clock or self.next == len(self.positions) - 1
+        return self.clocks[self.next] > clock or self.next == self.count
+
+    def through(self, clock: int) -> int:
+        """The index behind the struct that has this clock, or behind the last."""
+        return min(bisect_right(self.clocks, clock), self.count)
 
 
 def cut(update: bytes, piece_bytes: int) -> list[bytes]:
     """The same as several updates of about `piece_bytes`, to be merged in this order; itself where two would do.
 
-    Args:
-        update: well-formed (`update.check`).
+    Of what is not well-formed (`update.check`), so is one of the pieces.
+
+    Raises:
+        MalformedUpdate: if it is too malformed to be cut.
     """
     if len(update) <= 2 * piece_bytes:
         return [update]
-    sections, position = _sections(update)
-    deletes = _deletes(update, position)
+    try:
+        sections, position = _sections(update)
+        deletes = _deletes(update, position)
+    except IndexError as exc:
+        raise MalformedUpdate("the update is cut short") from exc
     pieces: list[bytes] = []
     piece = _Piece(update, piece_bytes)
-    for section, end in _in_order({section.client: section for section in sections}):
+    for section, end in _in_order(sections):
         while section.next < end:
             piece.add(section, end)
             if piece.room_bytes <= 0:
@@ -66,7 +81,7 @@ def cut(update: bytes, piece_bytes: int) -> list[bytes]:
 def _in_order(sections: dict[int, _Section]) -> Iterator[tuple[_Section, int]]:
     """Whose structs come next, and up to which index; they are to be added before the next are asked for."""
     for first in sections.values():
-        waiting = [(first, len(first.positions) - 1)]
+        waiting = [(first, first.count)]
         while waiting:
             section, end = waiting[-1]
             if section.next >= end:
@@ -82,7 +97,7 @@ def _in_order(sections: dict[int, _Section]) -> Iterator[tuple[_Section, int]]:
             for client, clock in section.names[stop]:
                 other = sections.get(client)
                 if other is not None and not other.has_dealt(clock):
-                    waiting.append((other, bisect_right(other.clocks, clock)))
+                    waiting.append((other, other.through(clock)))
                     break
             else:
                 yield section, stop + 1
@@ -90,7 +105,7 @@ def _in_order(sections: dict[int, _Section]) -> Iterator[tuple[_Section, int]]:
                 # They name each other in a circle: no engine has merged this, and no order helps.
                 yield section, stop + 1
                 waiting.clear()
-                waiting.append((first, len(first.positions) - 1))
+                waiting.append((first, first.count))
 
 
 class _Piece:
@@ -132,16 +147,17 @@ class _Piece:
         return self.structs() + encode_delete_set(deleted)
 
 
-def _sections(data: bytes) -> tuple[list[_Section], int]:
+def _sections(data: bytes) -> tuple[dict[int, _Section], int]:
     clients, position = read_uint(data, 0)
-    sections = []
+    sections: dict[int, _Section] = {}
     for _ in range(clients):
         count, position = read_uint(data, position)
         client, position = read_uint(data, position)
         clock, position = read_uint(data, position)
-        section = _Section(client, [], [])
+        if client in sections or not count:
+            raise MalformedUpdate("the update names a client twice or without structs")
+        section = sections[client] = _Section(client)
         position = _walk(section, count, clock, data, position)
-        sections.append(section)
     return sections, position
 
 

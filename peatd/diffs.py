@@ -1,6 +1,9 @@
-"""Makes the diffs that one peer is owed: a few at once, and no more than can be sent soon."""
+"""Makes the diffs that one peer is owed: a few at once, and no more than can be sent soon.
 
-from collections.abc import Callable
+A large one is made in parts, each an update of its own: what has arrived of it when the link breaks has arrived.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import trio
@@ -10,8 +13,10 @@ from peatd.errors import PeatError, TooLarge
 from peatd.known import OwedDiff
 from peatd.names import DocumentKey
 from peatd.sync import PeerSync
-from peatd.update import MAX_DIFF_BYTES
+from peatd.update import MAX_UNCUT_BYTES
 
+PART_BYTES = 8 * 1024 * 1024
+"""Less than twice as much is not cut, which is slower than all else: most documents are not."""
 _AT_ONCE = 16
 """Enough to keep the engine busy during a first sync of many small documents."""
 _READY_BYTES = 4 * 1024 * 1024
@@ -37,7 +42,7 @@ class DiffMaker:
         self._sync = sync
         self._made = made
         self._failed = failed
-        self._slots = trio.Semaphore(_AT_ONCE)
+        self._underway = 0
         self._work = trio.Event()
 
     def wake(self) -> None:
@@ -46,32 +51,30 @@ class DiffMaker:
             self._work.set()
 
     async def run(self) -> None:
-        async with trio.open_nursery() as nursery:
-            while True:
-                self._work = trio.Event()
-                owed = self._sync.next_diff() if self._sync.ready_bytes < _READY_BYTES else None
-                if owed is None:
-                    await self._work.wait()
-                else:
-                    await self._slots.acquire()
-                    nursery.start_soon(self._make, owed)
+        while True:
+            self._work = trio.Event()
+            has_room = self._underway < _AT_ONCE and self._sync.ready_bytes < _READY_BYTES
+            owed = self._sync.next_diff() if has_room else None
+            if owed is None:
+                await self._work.wait()
+            else:
+                self._underway += 1
+                made, failed = partial(self._diff, owed), partial(self._could_not, owed)
+                self._documents.submit_diff(owed.key, owed.vector, piece_bytes=PART_BYTES, then=made, failed=failed)
+                await trio.lowlevel.checkpoint()
 
-    async def _make(self, owed: OwedDiff) -> None:
-        try:
-            await self._documents.diff(owed.key, owed.vector, partial(self._diff, owed))
-        except PeatError as error:
-            self._could_not(owed, error)
-        finally:
-            self._slots.release()
-            self._made()
-
-    def _diff(self, owed: OwedDiff, update: bytes) -> None:
-        if len(update) <= MAX_DIFF_BYTES:
-            self._sync.diff_made(owed, update)
-        else:  # The peer would end the link over it, and with it the sync of all other documents.
-            message = f"the peer lacks {len(update)} bytes of it; {MAX_DIFF_BYTES} are sent at most"
+    def _diff(self, owed: OwedDiff, parts: Sequence[bytes]) -> None:
+        largest_bytes = max(map(len, parts))
+        if largest_bytes > MAX_UNCUT_BYTES:  # The peer would end the link, and with it the sync of all other documents.
+            message = f"the peer lacks {largest_bytes} bytes in one value; {MAX_UNCUT_BYTES} are sent at most"
             self._could_not(owed, TooLarge(message))
+            return
+        self._underway -= 1
+        self._sync.diff_made(owed, parts)
+        self._made()
 
     def _could_not(self, owed: OwedDiff, error: PeatError) -> None:
+        self._underway -= 1
         self._sync.diff_failed(owed)
         self._failed(owed.key, error)
+        self._made()

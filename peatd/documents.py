@@ -190,10 +190,12 @@ class Documents:
         then: Callable[[News], object],
         failed: Callable[[PeatError], object],
         former: Collection[int] = (),
+        piece_bytes: int = 0,
     ) -> None:
-        """Queues an update; whoever has many awaits `room` now and then. One of `then` and `failed` is called, once."""
+        """Queues an update; whoever has many awaits `room` now and then. One of `then` and `failed` is called, once.
+        News of more than two `piece_bytes` come in several updates of about that size."""
         answered = told(self._timed(then), failed)
-        self._submit(lambda: apply_job(key, update, origin, answered, failed, former), failed)
+        self._submit(lambda: apply_job(key, update, origin, answered, failed, former, piece_bytes), failed)
 
     async def room(self, name: DocumentName) -> None:
         """Returns when another update of the document can be queued."""

@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Container, Iterator
 from itertools import count
 
-from peatd.engine.protocol import Encoded, Merged, Reply
+from peatd.engine.protocol import Encoded, Merged, Reply, news_bytes
 from peatd.names import DocumentKey
 from peatd.worker_jobs import OpenDocument, StoredLog, Task
 
@@ -51,9 +51,9 @@ class OpenDocuments:
 
     def answered(self, key: DocumentKey, document: OpenDocument, task: Task, reply: Reply) -> None:
         """The engine has done something with the document."""
-        if isinstance(reply, Merged) and reply.news:
-            self._resize(key, document, document.size_bytes + len(reply.news))
-            if task is Task.EDIT and reply.ends:  # else it only deletes
+        if size_bytes := news_bytes(reply):
+            self._resize(key, document, document.size_bytes + size_bytes)
+            if task is Task.EDIT and isinstance(reply, Merged) and reply.ends:  # else it only deletes
                 (self._authors[key],) = reply.ends.items()
                 self._authors.move_to_end(key)
                 if len(self._authors) > _MAX_AUTHORS:

@@ -1,20 +1,23 @@
 """Large updates cut into pieces that fit a message, and put together again. Sans-IO."""
 
+from collections import deque
 from dataclasses import dataclass
 
 from peatd.errors import WireError
 from peatd.names import DeviceId, DocumentName
 from peatd.table import Change
-from peatd.update import MAX_DIFF_BYTES
+from peatd.update import MAX_UNCUT_BYTES
 from peatd.wire.messages import Message, Piece, Updates
 
 PIECE_BYTES = 256 * 1024
 """About what one batch holds: at 10 MB/s a keystroke waits 50 ms behind two of them."""
 
+_NO_VERSION = 0
+
 _OVERHEAD_BYTES = 16
 """About what msgpack adds to one update in a message."""
 
-_ASSEMBLED_BYTES = 2 * MAX_DIFF_BYTES
+_ASSEMBLED_BYTES = 2 * MAX_UNCUT_BYTES
 """What one peer may have in pieces here: two of the largest, for documents take turns."""
 
 
@@ -24,27 +27,37 @@ _BEGUN_BYTES = 4096
 
 @dataclass(slots=True)
 class Outgoing:
-    """An update on its way: what of it is still to be sent."""
+    """A diff on its way: what of it is still to be sent.
+
+    Attributes:
+        version: what it leads to. Its last update says so; those before it lead nowhere yet.
+        updates: each builds on those before it.
+        offset: how much of the first of them was sent.
+    """
 
     name: DocumentName
     incarnation: int
     version: int
     round: int
-    update: bytes
+    updates: deque[bytes]
     offset: int = 0
 
     @property
     def remaining_bytes(self) -> int:
-        return len(self.update) - self.offset
+        return sum(map(len, self.updates)) - self.offset
 
     def next_message(self) -> Updates | Piece:
-        """The next part of it, or all of it when it is small."""
-        offset, total = self.offset, len(self.update)
+        """The next update, or the next piece of it where it is large."""
+        update, offset, total = self.updates[0], self.offset, len(self.updates[0])
+        version = self.version if len(self.updates) == 1 else _NO_VERSION
         self.offset = min(offset + PIECE_BYTES, total)
+        if self.offset == total:
+            self.updates.popleft()
+            self.offset = 0
         if total <= PIECE_BYTES:
-            return Updates(self.name, self.incarnation, self.version, self.round, [self.update])
-        part = self.update[offset : self.offset]
-        return Piece(self.name, self.incarnation, self.version, self.round, total, offset, part)
+            return Updates(self.name, self.incarnation, version, self.round, [update])
+        part = update[offset : offset + PIECE_BYTES]
+        return Piece(self.name, self.incarnation, version, self.round, total, offset, part)
 
 
 class Assembly:
@@ -60,8 +73,8 @@ class Assembly:
         Raises:
             WireError: if the piece does not follow the one before, or the update is larger than any may be.
         """
-        if piece.total_bytes > MAX_DIFF_BYTES:
-            raise WireError(f"{piece.name}: an update of {piece.total_bytes} bytes; the limit is {MAX_DIFF_BYTES}")
+        if piece.total_bytes > MAX_UNCUT_BYTES:
+            raise WireError(f"{piece.name}: an update of {piece.total_bytes} bytes; the limit is {MAX_UNCUT_BYTES}")
         if piece.offset == 0:
             self._forget(piece.name)
             self._parts[piece.name] = bytearray()

@@ -134,15 +134,19 @@ class Replication:
         begun = entry is None
         if entry is None:
             entry = self.begin(key, origin)
-        if not news.content.is_empty:
-            entry.changed = self.store.record(key, news.update)
-            self.table.changed(entry, news.update, news.content, origin)
-            self.unsaved.add(key.name)
-            self._count(entry, news, origin)
-            self._owe(entry)
-            for watcher in self._watchers:
-                watcher.changed(entry, news.update, origin)
+        for piece in (news, *news.rest):
+            if not piece.content.is_empty:
+                self._changed(entry, piece, origin)
         return Merged(key, entry.version, self.store.last_seq, begun)
+
+    def _changed(self, entry: Entry, news: News, origin: DeviceId | None) -> None:
+        entry.changed = self.store.record(entry.key, news.update)
+        self.table.changed(entry, news.update, news.content, origin)
+        self.unsaved.add(entry.name)
+        self._count(entry, news, origin)
+        self._owe(entry)
+        for watcher in self._watchers:
+            watcher.changed(entry, news.update, origin)
 
     def begin(self, key: DocumentKey, origin: DeviceId | None) -> Entry:
         """A new document, or a new incarnation of one; still empty."""

@@ -7,19 +7,26 @@ from typing import Any
 import msgspec
 
 from peatd.engine import protocol
-from peatd.engine.protocol import Cut, Encoded, Merged, Refused, Reply, Viewed
+from peatd.engine.protocol import Cut, Encoded, Merged, MergedInPieces, Refused, Reply, Viewed
 from peatd.errors import DocumentEnded, InvalidEdit, MalformedUpdate, MissingUpdates, PeatError, TooLarge
 from peatd.names import DocumentKey
-from peatd.update import EMPTY_STATE_VECTOR, MAX_DIFF_BYTES, Content
+from peatd.update import EMPTY_STATE_VECTOR, MAX_DOCUMENT_BYTES, Content
 from peatd.worker_jobs import Job, Task
+
+_ANY_BYTES = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What an update brought: empty bytes and content where nothing was new."""
+    """What an update brought: empty bytes and content where nothing was new.
+
+    Attributes:
+        rest: what was too large for one update, each of which builds only on those before it.
+    """
 
     update: bytes
     content: Content
+    rest: "tuple[News, ...]" = ()
 
 
 NOTHING_NEW = News(b"", Content({}, {}, {}, {}))
@@ -57,13 +64,14 @@ def apply_job(
     answered: Callable[[Reply], object],
     failed: Callable[[PeatError], object],
     former: Collection[int] = (),
+    piece_bytes: int = 0,
 ) -> Job:
-    if len(update) > MAX_DIFF_BYTES:
-        raise TooLarge(f"the update has {len(update)} bytes; {MAX_DIFF_BYTES} are taken at most")
+    if len(update) > MAX_DOCUMENT_BYTES:
+        raise TooLarge(f"the update has {len(update)} bytes; {MAX_DOCUMENT_BYTES} are taken at most")
     return Job(
         key,
         Task.APPLY,
-        lambda number: protocol.Apply(number, update, list(former)),
+        lambda number: protocol.Apply(number, update, list(former), piece_bytes),
         answered,
         failed,
         size_bytes=len(update),
@@ -86,8 +94,8 @@ def edit_job(
         raise InvalidEdit("the JSON has an integer beyond 2^53 - 1: write it as a string") from exc
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidEdit(f"the JSON cannot be held by a document: {exc}") from exc
-    if len(encoded) > MAX_DIFF_BYTES:
-        raise TooLarge(f"the JSON has {len(encoded)} bytes; {MAX_DIFF_BYTES} are taken at most")
+    if len(encoded) > MAX_DOCUMENT_BYTES:
+        raise TooLarge(f"the JSON has {len(encoded)} bytes; {MAX_DOCUMENT_BYTES} are taken at most")
     request = protocol.Put if isinstance(edit, Put) else protocol.Patch
     return Job(
         key,
@@ -114,7 +122,7 @@ def diff_job(
         lambda number: protocol.Diff(number, state_vector, piece_bytes),
         answered,
         failed,
-        asks_for_all=state_vector == EMPTY_STATE_VECTOR,
+        whole_bytes=(2 * piece_bytes or _ANY_BYTES) if state_vector == EMPTY_STATE_VECTOR else 0,
     )
 
 
@@ -131,6 +139,9 @@ def told(then: Callable[[Reply], object], failed: Callable[[PeatError], object])
 
 
 def news(reply: Reply) -> News:
+    if isinstance(reply, MergedInPieces):
+        first, *rest = map(news, reply.pieces)
+        return News(first.update, first.content, tuple(rest))
     assert isinstance(reply, Merged)
     return News(reply.news, reply.content())
 

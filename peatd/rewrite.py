@@ -105,6 +105,8 @@ def _within(struct: Struct, clocks: Sequence[int]) -> Sequence[int]:
 
 def without_deleted(update: bytes, content: Content) -> bytes:
     """The well-formed update with only the lengths of what it deletes, as a Yjs that collects garbage writes it."""
+    if not content.deletes:
+        return update
     deleted = {client: Ranges(ranges) for client, ranges in content.deletes.items()}
     out = bytearray()
     copied = 0

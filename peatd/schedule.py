@@ -17,7 +17,6 @@ from peatd.engine.protocol import (
     Close,
     Encoded,
     Garbled,
-    Merged,
     NotOpen,
     Open,
     Opened,
@@ -26,6 +25,7 @@ from peatd.engine.protocol import (
     Reply,
     Request,
     frame,
+    news_bytes,
     stands_alone,
 )
 from peatd.errors import PeatError, Unavailable
@@ -138,7 +138,7 @@ class Schedule:
         job = self._head()
         if job is None or job.key != load.key or self._is_unanswered(load.key) or self._documents.get(load.key):
             return b""
-        if job.asks_for_all and (whole := only_update(stored)):
+        if (whole := only_update(stored)) and len(whole) <= job.whole_bytes:
             # Nobody has it open, and the log has it as it was asked for: a first sync of many documents opens none.
             self._take()
             self._done(job)
@@ -195,7 +195,7 @@ class Schedule:
                 self._retry(sent, job)
             return
         self._documents.answered(sent.key, sent.document, job.task, reply)
-        if isinstance(reply, Merged) and reply.news:
+        if news_bytes(reply):
             self._blame.changed(sent.key)
         self._done(job)
         job.answered(reply)

@@ -10,7 +10,7 @@ Rules:
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from peatd.known import Known, OwedDiff
 from peatd.names import DeviceId, DocumentKey, DocumentName
@@ -179,12 +179,12 @@ class PeerSync:
             return OwedDiff(DocumentKey(name, known.incarnation), vector, known)
         return None
 
-    def diff_made(self, owed: OwedDiff, update: bytes) -> None:
-        """It brings the peer to our state of this very moment: nothing was merged since it was made."""
+    def diff_made(self, owed: OwedDiff, updates: Sequence[bytes]) -> None:
+        """They bring the peer to our state of this very moment: nothing was merged since they were made."""
         entry = self._entry(owed.key.name, owed.known)
         if entry is not None:
             owed.known.sent = owed.known.due = entry.version
-            outgoing = Outgoing(entry.name, entry.incarnation, entry.version, owed.known.round, update)
+            outgoing = Outgoing(entry.name, entry.incarnation, entry.version, owed.known.round, deque(updates))
             self._queue_stream(owed.known, outgoing)
 
     def diff_failed(self, owed: OwedDiff) -> None:

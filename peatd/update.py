@@ -43,9 +43,9 @@ from peatd.structs import (
 __all__ = [
     "EMPTY_STATE_VECTOR",
     "MAX_CLIENTS",
-    "MAX_DIFF_BYTES",
     "MAX_DOCUMENT_BYTES",
     "MAX_DOCUMENT_CLIENTS",
+    "MAX_UNCUT_BYTES",
     "MAX_UPDATE_BYTES",
     "Content",
     "Examined",
@@ -60,13 +60,12 @@ __all__ = [
 MAX_UPDATE_BYTES = 1024 * 1024
 """Of one live update, from a client or over HTTP. Our choice: a pasted book, not a film."""
 
-MAX_DIFF_BYTES = 64 * 1024 * 1024
-"""Of one diff between peers: the first sync of a large document is one update."""
+MAX_UNCUT_BYTES = 24 * 1024 * 1024
+"""Of one update between peers and into an engine. What is larger comes in parts (cut.py), but one value cannot be cut.
+y-py takes sixteen times as much memory to read it."""
 
-MAX_DOCUMENT_BYTES = 24 * 1024 * 1024
-"""Of a document's log, beyond which a node takes no more writes to it. y-py needs half a GiB in one piece for an update
-of more than 32 MiB, and a peer that joins gets the whole document as one; the rest is for what other nodes write
-meanwhile."""
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+"""Of a document's log, beyond which a node takes no more writes to it."""
 
 MAX_DOCUMENT_CLIENTS = MAX_CLIENTS // 2
 """Of a document, beyond which it takes no new ones from elsewhere: nobody could decode a state vector of more than

@@ -50,7 +50,8 @@ class Job:
         ask: the request, given the number that the document has in the engine.
         culprit: what to set aside when it kills the engine; None where the request is innocent by nature.
         origin: where it came from, for the quarantine.
-        asks_for_all: it asks for all of the document as one update.
+        whole_bytes: it asks for all of the document, and is answered with the only update of its log where that is no
+            larger; 0: it asks for something else.
         deaths: how often the process died around it without its being to blame.
     """
 
@@ -62,7 +63,7 @@ class Job:
     size_bytes: int = 0
     culprit: Callable[[], bytes] | None = None
     origin: str = ""
-    asks_for_all: bool = False
+    whole_bytes: int = 0
     deaths: int = 0
 
 

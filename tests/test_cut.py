@@ -6,6 +6,7 @@ import pycrdt
 import pytest
 
 from peatd.cut import cut
+from peatd.errors import MalformedUpdate
 from peatd.update import Reach, check
 
 
@@ -87,3 +88,47 @@ def test_deletions_of_what_the_receiver_has_are_in_the_last_piece() -> None:
     assert pieces
     assert check(last, subdocuments=True).deletes[1]
     assert all(not check(piece, subdocuments=True).deletes for piece in pieces)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_what_is_malformed_is_refused_or_in_malformed_pieces(seed: int) -> None:
+    chance = random.Random(seed)
+    update = bytearray(MANY)
+    for _ in range(chance.randint(1, 3)):
+        update[chance.randrange(len(update))] = chance.randrange(256)
+    bad = bytes(update[: chance.choice([len(update), chance.randrange(len(update))])])
+    if is_well_formed(bad) or len(bad) <= 200:
+        return
+    try:
+        pieces = cut(bad, 100)
+    except MalformedUpdate:
+        return
+    assert not all(map(is_well_formed, pieces))
+
+
+MANY = document_of_many(1, 200)
+
+
+def is_well_formed(update: bytes) -> bool:
+    try:
+        check(update, subdocuments=True)
+    except MalformedUpdate:
+        return False
+    return True
+
+
+def test_a_struct_that_builds_on_what_is_not_there_is_left_to_its_receiver() -> None:
+    alice, bob = pycrdt.Doc(client_id=1), pycrdt.Doc(client_id=2)
+    alice["t"] = text = pycrdt.Text()
+    text += "from alice"
+    bob["t"] = pycrdt.Text()
+    bob.apply_update(alice.get_update())
+    for n in range(100):
+        bob["t"].insert(n % 7, str(n))
+        text.insert(n % 5, str(n))
+    before = bob.get_state()
+    bob.apply_update(alice.get_update())
+    for n in range(100):
+        bob["t"].insert(n % 11, str(n))
+    pieces = cut(bob.get_update(before)[:], 50)
+    assert all(map(is_well_formed, pieces))

@@ -1,5 +1,6 @@
 """Documents through real engine processes: what is asked is answered, in order, whatever the engine suffers."""
 
+import pycrdt
 import pytest
 import trio
 from fakes.log import MemoryLog
@@ -7,6 +8,7 @@ from fakes.log import MemoryLog
 from peatd.documents import Documents, Patch, Put
 from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, Unavailable
 from peatd.names import DocumentKey
+from peatd.update import Reach, check
 
 NOTE = DocumentKey("notes/a", 1)
 OTHER = DocumentKey("notes/b", 1)
@@ -141,3 +143,66 @@ async def test_all_of_a_closed_document_in_one_piece_is_told_in_pieces_too(docum
     await done.wait()
 
     assert told == [news.update]
+
+
+def pasted(size_bytes: int, words: int) -> bytes:
+    """An update in which each word stands before the one that was written before it."""
+    doc = pycrdt.Doc(client_id=7)
+    doc["t"] = text = pycrdt.Text()
+    with doc.transaction():
+        for n in range(words):
+            text.insert(0, f"{n} ".ljust(size_bytes // words))
+    return bytes(doc.get_update())
+
+
+async def test_a_large_update_comes_as_several_each_of_which_builds_on_those_before(documents, log):
+    update = pasted(100_000, 1000)
+    answered, done = [], trio.Event()
+
+    def then(news):
+        answered.append(news)
+        done.set()
+
+    documents.submit(NOTE, update, origin="test", then=then, failed=print, piece_bytes=10_000)
+    await done.wait()
+
+    (news,) = answered
+    pieces = [news, *news.rest]
+    assert len(pieces) > 5
+    assert max(len(piece.update) for piece in pieces) < 15_000
+    for piece in pieces:
+        log.record(OTHER, piece.update)
+    whole = await documents.diff(NOTE, b"\x00", bytes)
+    assert await documents.diff(OTHER, b"\x00", bytes) == whole
+
+
+async def test_a_large_update_is_merged_whole_or_not_at_all(documents, log):
+    update, done, failures = pasted(100_000, 1000), trio.Event(), []
+    bad = bytearray(update)
+    bad[-2_000] ^= 0xFF  # no UTF-8 any more, in its last piece
+
+    def failed(error):
+        failures.append(error)
+        done.set()
+
+    documents.submit(NOTE, bytes(bad), origin="test", then=print, failed=failed, piece_bytes=10_000)
+    await done.wait()
+
+    assert isinstance(failures[0], MalformedUpdate)
+    assert (await documents.read(NOTE, lambda json: json)).roots == {}
+
+
+async def test_a_document_of_more_than_an_engine_takes_at_once_is_opened_and_folded(documents, log):
+    update = pasted(40 * 2**20, 20_000)
+    log.record(NOTE, update)
+
+    snapshot = await documents.snapshot(NOTE, bytes)
+
+    assert reached(snapshot).equals(reached(update))
+    assert documents.status().restarts == 0
+
+
+def reached(update):
+    reach = Reach()
+    reach.absorb(check(update, subdocuments=False))
+    return reach

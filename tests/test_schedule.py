@@ -46,7 +46,7 @@ class Pipe:
     def quarantine(self, key, update, *, origin, reason, seq=None) -> None:  # the log's signature
         self.quarantined.append((key, update, seq))
 
-    def submit(self, key: DocumentKey, name: str, task: Task = Task.APPLY, *, asks_for_all: bool = False) -> None:
+    def submit(self, key: DocumentKey, name: str, task: Task = Task.APPLY, *, whole_bytes: int = 0) -> None:
         self.schedule.submit(
             Job(
                 key,
@@ -56,7 +56,7 @@ class Pipe:
                 lambda error: self.outcomes.append((name, error)),
                 size_bytes=1,
                 culprit=lambda: name.encode(),
-                asks_for_all=asks_for_all,
+                whole_bytes=whole_bytes,
             )
         )
 
@@ -95,7 +95,7 @@ def test_document_is_opened_before_it_is_asked():
 def test_all_of_a_closed_document_that_is_in_one_piece_needs_no_engine(rows):
     pipe = Pipe()
     pipe.logs[A] = rows
-    pipe.submit(A, "1", Task.DIFF, asks_for_all=True)
+    pipe.submit(A, "1", Task.DIFF, whole_bytes=100)
     pipe.submit(A, "2")
 
     assert [type(request) for request in pipe.sent()] == [Open, Apply]
@@ -106,12 +106,20 @@ def test_all_of_a_closed_document_that_is_in_one_piece_needs_no_engine(rows):
 def test_all_of_an_open_or_cut_up_document_is_the_engines_to_tell():
     pipe = Pipe()
     pipe.logs[A] = Rows(b"snapshot", (Row(1, b"row"),))
-    pipe.submit(A, "1", Task.DIFF, asks_for_all=True)
+    pipe.submit(A, "1", Task.DIFF, whole_bytes=100)
     pipe.submit(B, "2")
-    pipe.submit(B, "3", Task.DIFF, asks_for_all=True)
+    pipe.submit(B, "3", Task.DIFF, whole_bytes=100)
 
     assert [type(request) for request in pipe.sent()] == [Open, Apply, Open, Apply, Apply]
     assert not pipe.outcomes
+
+
+def test_all_of_a_document_in_one_piece_that_is_too_large_is_the_engines_to_cut():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(b"snapshot", ())
+    pipe.submit(A, "1", Task.DIFF, whole_bytes=len(b"snapshot") - 1)
+
+    assert [type(request) for request in pipe.sent()] == [Open, Apply]
 
 
 def test_invariant_1_no_job_is_lost_or_done_twice_when_the_process_dies():

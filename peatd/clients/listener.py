@@ -13,6 +13,7 @@ import trio
 
 from peatd.clients import closes
 from peatd.clients.door import ALL_RIGHTS, Door, Rights
+from peatd.clients.halves import Halves
 from peatd.clients.handshake import Arrival, shake_hands
 from peatd.clients.line import Line
 from peatd.clients.many import Many
@@ -93,6 +94,7 @@ class Reception:
         self._drain = drain
         self._handshakes = 0
         self._sessions: set[Session] = set()
+        self._halves = Halves()
 
     @property
     def clients(self) -> int:
@@ -121,7 +123,7 @@ class Reception:
         if arrival is None:
             await trio.aclose_forcefully(stream)
             return
-        session = Session(stream, Line(stream.socket.fileno()), _address(stream))
+        session = Session(stream, Line(stream.socket.fileno()), _address(stream), self._halves)
         self._sessions.add(session)
         try:
             with self._drain.admit():
@@ -166,6 +168,7 @@ class Reception:
             await trio.sleep(_TICK)
             now = trio.current_time()
             self.rooms.awareness.expire(now)
+            self._halves.tick(now)
             for session in list(self._sessions):
                 session.tick(now, time.time())
 

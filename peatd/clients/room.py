@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from peatd.awareness import Awareness
 from peatd.clients import closes, frames, protocol
 from peatd.clients.company import Company
-from peatd.clients.seat import Diff, Mark, Seat
+from peatd.clients.seat import PIECE_BYTES, Diff, Mark, Seat
 from peatd.clients.writing import Writing
 from peatd.errors import PeatError
 from peatd.names import DocumentName
@@ -20,8 +20,6 @@ from peatd.replication import Replication
 from peatd.table import Entry
 from peatd.update import check
 
-PIECE_BYTES = 256 * 1024
-"""Of a large diff: at 20 KB/s, the slowest line that is of any use, a client hears something every 13 s."""
 _QUICKLY_CHECKED_BYTES = 64 * 1024
 """A few milliseconds."""
 
@@ -89,7 +87,7 @@ class Room:
         seat.answers = True
         if self._entry is None:
             seat.say(protocol.head(protocol.SYNC, protocol.STEP_2, len(protocol.NOTHING)) + protocol.NOTHING)
-            self._is_in_step(seat)
+            self._in_step.add(seat)
         else:
             self._owe(seat, vector)
 
@@ -101,7 +99,7 @@ class Room:
         elif seat.mark is not None and self._entry is not None:
             mark, seat.mark = seat.mark, None
             if mark.version == self._told:
-                self._is_in_step(seat)
+                self._in_step.add(seat)
             else:
                 self._owe(seat, mark.vector)
 
@@ -218,13 +216,10 @@ class Room:
             if is_last:
                 seat.diff, seat.answers = None, False
                 if diff.mark.version == self._told:
-                    self._is_in_step(seat)
+                    self._in_step.add(seat)
                 else:
                     self._owe(seat, diff.mark.vector)
                 return
-
-    def _is_in_step(self, seat: Seat) -> None:
-        self._in_step.add(seat)
 
     # What there is ---------------------------------------------------------------------------------------------
 

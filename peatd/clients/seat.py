@@ -18,6 +18,10 @@ from typing import Protocol
 from peatd.clients import frames, protocol
 from peatd.speakers import Speaker
 
+PIECE_BYTES = 256 * 1024
+"""Of a large diff, and of what others get of a large update: at 20 KB/s, the slowest line that is of any use, a client
+hears something every 13 s."""
+
 
 class Line(Protocol):
     """What a seat needs of its client's line (line.py)."""

@@ -23,13 +23,15 @@ from peatd.clients import closes, frames
 from peatd.clients.attendance import Attendance
 from peatd.clients.budget import Budget
 from peatd.clients.closes import Close
+from peatd.clients.halves import Half, Halves
 from peatd.clients.line import Line
 from peatd.errors import PeatError
+from peatd.update import MAX_DOCUMENT_BYTES
 
 log = structlog.get_logger()
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Of one message: the first sync of a client that was away for long, or brings a document of its own."""
+MAX_MESSAGE_BYTES = MAX_DOCUMENT_BYTES + 4 * 1024
+"""Of one message: the first sync of a client that was away for long, or brings a document of its own, and its name."""
 MAX_GREETING_BYTES = 8 * 1024
 """Of a message of somebody who has shown no token yet: a token has half of it."""
 _CHUNK_BYTES = 16 * 1024
@@ -80,7 +82,7 @@ class Session:
 
     _dialect: Dialect
 
-    def __init__(self, stream: trio.SocketStream, line: Line, address: str) -> None:
+    def __init__(self, stream: trio.SocketStream, line: Line, address: str, halves: Halves) -> None:
         self.line = line
         self.closing: Close | None = None
         self._stream = stream
@@ -88,6 +90,8 @@ class Session:
         self._websocket = Connection(ConnectionType.SERVER)
         self._parts: list[bytes | bytearray] = []
         self._size_bytes = 0
+        self._halves = halves
+        self._half: Half | None = None
         self._unsettled = 0
         self._settled = trio.Event()
         self._listens = trio.Event()
@@ -113,6 +117,7 @@ class Session:
                 nursery.cancel_scope.cancel()
         finally:
             dialect.left()
+            self._halves.ended(self._half)
             with trio.move_on_after(_CLOSE_DEADLINE, shield=True):
                 await self._say_goodbye()
             self.line.close()  # before the descriptor is another's
@@ -188,6 +193,8 @@ class Session:
             self._listens = trio.Event()
             await self._listens.wait()
         self._is_reading = False
+        if self._half is not None:
+            await self._halves.room(self._half)
         while self._unsettled > _UNSETTLED and self.closing is None:
             self._settled = trio.Event()
             await self._settled.wait()
@@ -224,9 +231,14 @@ class Session:
         self._parts.append(part)
         if is_last:
             message = bytes(part) if len(self._parts) == 1 else b"".join(self._parts)
-            self._parts, self._size_bytes = [], 0
+            self._halves.ended(self._half)
+            self._parts, self._size_bytes, self._half = [], 0, None
             self._spend()
             self._dialect.received(message)
+        elif self._half is None:
+            self._half = Half(trio.current_time(), partial(self.close, *closes.TRY_AGAIN))
+        else:
+            self._halves.grew(self._half, self._size_bytes)
 
     def _spend(self) -> None:
         if not self._budget.spend(trio.current_time()):
@@ -243,19 +255,23 @@ class Session:
         """
         self._dialect.expire(time)
         self.line.look(now)
-        sign = max(self._heard_at, self.line.moved_at) if self.line.waiting_bytes else self._heard_at
-        if not self._is_reading or self.closing is not None:
+        if self.closing is not None:
             return
+        if self._is_reading:
+            self._look_for_life(now)
+        if now - self.line.moved_at > QUIET and not self.line.waiting_bytes:
+            message = self._dialect.sign_of_life()
+            if message:
+                self.line.send(frames.frame(message))
+
+    def _look_for_life(self, now: float) -> None:
+        sign = max(self._heard_at, self.line.moved_at) if self.line.waiting_bytes else self._heard_at
         if now - sign > DEAD_AFTER:
             self._is_gone = True
             self._ended.set()
         elif now - max(sign, self._pinged_at) > PING_INTERVAL:
             self._pinged_at = now
             self._send(Ping())
-        if now - self.line.moved_at > QUIET and not self.line.waiting_bytes:
-            message = self._dialect.sign_of_life()
-            if message:
-                self.line.send(frames.frame(message))
 
     def _send(self, event: Ping | Pong | CloseConnection) -> None:
         self.line.send(self._websocket.send(event))

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 from peatd.clients import closes, protocol
-from peatd.clients.seat import Seat
+from peatd.clients.seat import PIECE_BYTES, Seat
 from peatd.documents import News
 from peatd.errors import DocumentEnded, PeatError, TooLarge, Unavailable
 from peatd.names import DocumentKey, DocumentName
@@ -51,8 +51,8 @@ class Writing:
             self._submitted_bytes += len(update)
             then = partial(self._merged, seat, key, len(update), taken)
             refused = partial(self._refused, len(update), failed)
-            documents = self._replication.documents
-            documents.submit(key, update, origin=seat.origin, then=then, failed=refused, former=self.former())
+            submit = partial(self._replication.documents.submit, key, update, origin=seat.origin, former=self.former())
+            submit(then=then, failed=refused, piece_bytes=PIECE_BYTES)
 
     async def has_capacity(self) -> None:
         """Returns when the engine and the store can take more. (While the disk fails, `write` says so.)"""

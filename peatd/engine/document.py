@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 
+from peatd.cut import cut
 from peatd.engine.draft import Draft
 from peatd.engine.items import Branch
 from peatd.engine.json_view import is_map, root_view
@@ -24,6 +25,9 @@ ROOT = "data"
 NOTHING = Merged(b"", {}, {}, {}, {})
 _EMPTY_UPDATE = b"\x00\x00"
 _UNSEEN_BYTES = 64 * 1024
+
+AT_ONCE_BYTES = 8 * 1024 * 1024
+"""About what a library is given at once; twice that is not cut yet. y-py takes sixteen times as much to read it."""
 
 
 class Pending(Exception):
@@ -75,9 +79,10 @@ class Document:
             MalformedUpdate, Pending: if it cannot be held.
         """
         if row:
-            examined = self.examine(row)
-            if not self.reach.lacks(examined.content):
-                self._merge(row, examined, is_new=False)
+            for piece in cut(row, AT_ONCE_BYTES):
+                examined = self.examine(piece)
+                if not self.reach.lacks(examined.content):
+                    self._merge(piece, examined, is_new=False)
 
     def examine(self, update: bytes) -> Examined:
         """Raises: MalformedUpdate."""

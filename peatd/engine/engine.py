@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from peatd.cut import cut
-from peatd.engine.document import Document, Pending
+from peatd.engine.document import AT_ONCE_BYTES, NOTHING, Document, Pending
 from peatd.engine.edits import patch, put
 from peatd.engine.library import Library
 from peatd.engine.protocol import (
@@ -27,6 +27,8 @@ from peatd.engine.protocol import (
     Diff,
     Done,
     Encoded,
+    Merged,
+    MergedInPieces,
     NotOpen,
     Open,
     Opened,
@@ -41,7 +43,7 @@ from peatd.engine.protocol import (
 )
 from peatd.errors import InvalidEdit, MalformedUpdate
 from peatd.rewrite import without_deleted
-from peatd.update import EMPTY_STATE_VECTOR, MAX_DOCUMENT_CLIENTS
+from peatd.update import EMPTY_STATE_VECTOR, MAX_DOCUMENT_CLIENTS, MAX_UNCUT_BYTES
 
 _MAX_REASON = 500
 
@@ -92,16 +94,8 @@ class Engine:
 
     def _ask(self, document: Document, request: Apply | Diff | Snapshot | Read | Put | Patch) -> Reply:
         match request:
-            case Apply(update=update, former=former):
-                examined = document.examine(update)  # Rule 1
-                if former and not examined.content.ends.keys().isdisjoint(former):
-                    return Refused(FORMER, "it holds content of a document that was deleted")
-                if document.reach.lacks(examined.content):
-                    return Refused(MISSING, "it builds on updates that are not here", document.reach.state_vector())
-                if (clients := document.reach.clients_with(examined.content)) > MAX_DOCUMENT_CLIENTS:
-                    why = f"it would bring the document to {clients} clients; {MAX_DOCUMENT_CLIENTS} are taken at most"
-                    return Refused(TOO_LARGE, why)
-                return document.apply(update, examined)
+            case Apply():
+                return self._apply(document, request)
             case Diff(state_vector=state_vector, piece_bytes=piece_bytes):
                 diff = document.diff(state_vector)
                 return Cut(cut(diff, piece_bytes)) if piece_bytes else Encoded(diff)
@@ -117,6 +111,36 @@ class Engine:
                 assert_never(request)
         self._keep_tree(request.document, document)
         return reply
+
+    def _apply(self, document: Document, request: Apply) -> Reply:
+        pieces = cut(request.update, request.piece_bytes or AT_ONCE_BYTES)
+        if len(pieces) == 1:
+            return self._merge(document, request.update, request.former)
+        if (size_bytes := max(map(len, pieces))) > MAX_UNCUT_BYTES:
+            return Refused(TOO_LARGE, f"it holds {size_bytes} bytes in one value; the limit is {MAX_UNCUT_BYTES}")
+        news: list[Merged] = []
+        for piece in pieces:
+            try:
+                reply = self._merge(document, piece, request.former)
+            except MalformedUpdate as exc:
+                raise Pending(str(exc)) from exc  # the pieces before it are in no log
+            if isinstance(reply, Refused):
+                self._forget(request.document)  # for the same reason
+                return Refused(reply.code, reply.message)
+            if reply.news:
+                news.append(reply)
+        return MergedInPieces(news) if news else NOTHING
+
+    def _merge(self, document: Document, update: bytes, former: Sequence[int]) -> Merged | Refused:
+        examined = document.examine(update)  # Rule 1
+        if former and not examined.content.ends.keys().isdisjoint(former):
+            return Refused(FORMER, "it holds content of a document that was deleted")
+        if document.reach.lacks(examined.content):
+            return Refused(MISSING, "it builds on updates that are not here", document.reach.state_vector())
+        if (clients := document.reach.clients_with(examined.content)) > MAX_DOCUMENT_CLIENTS:
+            why = f"it would bring the document to {clients} clients; {MAX_DOCUMENT_CLIENTS} are taken at most"
+            return Refused(TOO_LARGE, why)
+        return document.apply(update, examined)
 
     def _renewed(self, number: int, document: Document) -> bytes:
         """The snapshot. The copy that proved it stays, and the one that it was made of goes: with all that was deleted

@@ -44,11 +44,13 @@ class Open(_Frame, frozen=True, tag=1):
 
 
 class Apply(_Frame, frozen=True, tag=2):
-    """Answer: `Merged`, `Refused` or `Panicked`. It is refused if it holds anything of the clients in `former`."""
+    """Answer: `Merged`, `MergedInPieces`, `Refused` or `Panicked`. It is refused if it holds anything of the clients in
+    `former`. With `piece_bytes` (see `cut.py`) the news come in pieces of about that size."""
 
     document: int
     update: bytes
     former: list[int] = []
+    piece_bytes: int = 0
 
 
 class Diff(_Frame, frozen=True, tag=3):
@@ -142,6 +144,12 @@ class Merged(_Frame, frozen=True, tag=3):
         return Content(self.starts, self.ends, self.needs, self.deletes)
 
 
+class MergedInPieces(_Frame, frozen=True, tag=11):
+    """The news as several updates, each of which builds only on those before it. None is empty."""
+
+    pieces: list[Merged]
+
+
 class Encoded(_Frame, frozen=True, tag=4):
     encoded: bytes
 
@@ -185,7 +193,18 @@ MALFORMED, MISSING, INVALID, TOO_LARGE, FORMER = "malformed", "missing", "invali
 """What `Refused.code` can be: a malformed update or state vector, missing updates, an invalid edit, beyond a limit,
 content of clients that must not come back."""
 
-Reply = Done | Opened | BadRow | Merged | Encoded | Cut | Viewed | Refused | Panicked | NotOpen
+Reply = Done | Opened | BadRow | Merged | MergedInPieces | Encoded | Cut | Viewed | Refused | Panicked | NotOpen
+
+
+def news_bytes(reply: Reply) -> int:
+    """How much the document has grown by what was asked."""
+    match reply:
+        case Merged():
+            return len(reply.news)
+        case MergedInPieces():
+            return sum(len(piece.news) for piece in reply.pieces)
+    return 0
+
 
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
@@ -253,7 +272,7 @@ def fits(request: Request, reply: Reply) -> bool:
 
 _ANSWERS: Mapping[type[Request], tuple[type[Reply], ...]] = {
     Open: (Opened, BadRow),
-    Apply: (Merged, Refused, Panicked, NotOpen),
+    Apply: (Merged, MergedInPieces, Refused, Panicked, NotOpen),
     Diff: (Encoded, Cut, Refused, Panicked, NotOpen),
     Snapshot: (Encoded, Panicked, NotOpen),
     Read: (Viewed, Refused, Panicked, NotOpen),

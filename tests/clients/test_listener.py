@@ -20,7 +20,6 @@ from peatd.clients.protocol import Presence, Step1, Update
 from peatd.clients.session import (
     DEAD_AFTER,
     MAX_GREETING_BYTES,
-    MAX_MESSAGE_BYTES,
     PING_INTERVAL,
     QUIET,
     UNREAD_BYTES,
@@ -316,18 +315,20 @@ async def test_a_frame_that_is_none_closes_the_connection(alice: Port, frame: by
         assert (await client.close_code())[0] == code
 
 
-async def test_a_message_that_is_too_large_closes_with_1009(alice: Port) -> None:
+async def test_a_message_that_is_too_large_closes_with_1009(alice: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_bytes = 3 * 2**20
+    monkeypatch.setattr("peatd.clients.session.MAX_MESSAGE_BYTES", limit_bytes)
     async with alice.visit() as client, trio.open_nursery() as nursery:
 
         async def send() -> None:
             try:
-                for _ in range(MAX_MESSAGE_BYTES // 2**20 + 1):
+                for _ in range(limit_bytes // 2**20 + 1):
                     await client.send_event(BytesMessage(bytes(2**20), message_finished=False))
             except (trio.BrokenResourceError, LocalProtocolError):
                 pass  # it is being closed
 
         nursery.start_soon(send)
-        assert await client.close_code() == closes.too_long(MAX_MESSAGE_BYTES)
+        assert await client.close_code() == closes.too_long(limit_bytes)
         nursery.cancel_scope.cancel()
 
 
@@ -416,6 +417,17 @@ async def test_a_quiet_client_hears_something_that_changes_nothing(alice: Port) 
         session.tick(now + QUIET - 1, 0)
         session.tick(now + QUIET + 1, 0)
         assert await client.receive() == protocol.SIGN_OF_LIFE
+
+
+async def test_a_client_that_is_not_read_from_hears_something_too(alice: Port) -> None:
+    async with alice.visit() as client:
+        await client.receive()
+        session = await only_session(alice)
+        session._is_reading = False  # the engine is busy
+        session.tick(trio.current_time() + QUIET + 1, 0)
+        assert await client.receive() == protocol.SIGN_OF_LIFE
+        session.tick(trio.current_time() + DEAD_AFTER + 1, 0)
+        assert session.closing is None
 
 
 async def test_a_silent_client_is_asked_and_then_given_up(alice: Port) -> None:

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import trio
 
-from peatd.documents import NOTHING_NEW, Edit, JsonView, News, Put
+from peatd.documents import Edit, JsonView, News, Put
 from peatd.engine import protocol
 from peatd.engine.engine import Engine
 from peatd.engine.y_py import YPy
 from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey, DocumentName
-from peatd.requests import refusal
+from peatd.requests import news, refusal
 
 T = TypeVar("T")
 _Work = Callable[[], Any]
@@ -59,9 +59,11 @@ class InProcessDocuments:
         then: Callable[[News], object],
         failed: Callable[[PeatError], object],
         former: Collection[int] = (),
+        piece_bytes: int = 0,
     ) -> None:
         self.applied += 1
-        self._submit(key, lambda n: protocol.Apply(n, update, list(former)), lambda reply: then(_news(reply)), failed)
+        request = partial(protocol.Apply, update=update, former=list(former), piece_bytes=piece_bytes)
+        self._submit(key, request, lambda reply: then(news(reply)), failed)
 
     async def room(self, name: DocumentName) -> None:
         await trio.lowlevel.checkpoint()
@@ -83,7 +85,7 @@ class InProcessDocuments:
         self, key: DocumentKey, update: bytes, *, origin: str, then: Callable[[News], T], former: Collection[int] = ()
     ) -> T:
         request = partial(protocol.Apply, update=update, former=list(former))
-        return await self._call(key, request, lambda reply: then(_news(reply)))
+        return await self._call(key, request, lambda reply: then(news(reply)))
 
     async def edit(self, key: DocumentKey, edit: Edit, *, origin: str, then: Callable[[News], T]) -> T:
         def request(number: int) -> protocol.Request:
@@ -93,7 +95,7 @@ class InProcessDocuments:
                 else protocol.Patch(number, dict(edit.merge_patch))
             )
 
-        return await self._call(key, request, lambda reply: then(_news(reply)))
+        return await self._call(key, request, lambda reply: then(news(reply)))
 
     async def diff(self, key: DocumentKey, state_vector: bytes, then: Callable[[bytes], T]) -> T:
         return await self._call(key, lambda n: protocol.Diff(n, state_vector), lambda reply: then(reply.encoded))
@@ -162,7 +164,3 @@ class InProcessDocuments:
                 del self._numbers[key]
                 raise Unavailable(reply.reason)
         return reply
-
-
-def _news(reply: protocol.Merged) -> News:
-    return News(reply.news, reply.content()) if reply.news else NOTHING_NEW

@@ -92,7 +92,7 @@ class YjsClients:
         self._ask("provider", doc=doc, call=call)
 
     def status(self, doc: int) -> dict[str, Any]:
-        """`synced`, `unsynced`, `closes` as (code, reason), and whether it `wants` to be connected."""
+        """`synced`, `unsynced`, `opens`, `closes` as (code, reason), and whether it `wants` to be connected."""
         return self._ask("status", doc=doc)
 
     def show(self, doc: int, state: object) -> None:
@@ -105,6 +105,10 @@ class YjsClients:
     def replay(self, file: Path, agents: Sequence[int]) -> None:
         """Types a recording, its agents by these documents' providers."""
         self._ask("replay", file=str(file), agents=list(agents))
+
+    def fill(self, doc: int, megabytes: int, words: int) -> int:
+        """Writes so much into its text, in so many pieces; its size as an update."""
+        return int(self._ask("fill", doc=doc, megabytes=megabytes, words=words)["bytes"])
 
     def text(self, doc: int) -> str:
         return str(self._ask("string", doc=doc)["text"])

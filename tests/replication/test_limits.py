@@ -38,8 +38,8 @@ async def test_a_document_that_is_too_large_takes_no_more_writes(
 async def test_what_is_too_large_for_a_diff_does_not_hold_up_other_documents(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr("peatd.diffs.MAX_DIFF_BYTES", 10_000)
-    monkeypatch.setattr("peatd.pieces.MAX_DIFF_BYTES", 10_000)
+    monkeypatch.setattr("peatd.diffs.MAX_UNCUT_BYTES", 10_000)
+    monkeypatch.setattr("peatd.pieces.MAX_UNCUT_BYTES", 10_000)
     seed = random.Random(1)
     async with Replica("alice", seed).running() as alice, Replica("bob", seed).running() as bob:
         await alice.library.put(LARGE, {"text": "x" * 10_000}, if_match=None)

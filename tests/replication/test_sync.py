@@ -109,7 +109,7 @@ def test_a_peer_that_lags_beyond_the_kept_changes_is_owed_a_diff() -> None:
     owed = bob.next_diff()
     assert owed is not None
     assert owed.vector == EMPTY_STATE_VECTOR
-    bob.diff_made(owed, b"all of it")
+    bob.diff_made(owed, [b"all of it"])
     (diff,) = bob.take()
     assert isinstance(diff, Updates)
     assert (diff.updates, diff.version) == ([b"all of it"], entry.version)
@@ -123,12 +123,32 @@ def test_rule_4_later_changes_wait_behind_the_pieces_of_a_diff() -> None:
     bob.heard_state(entry, empty_state())
     owed = bob.next_diff()
     assert owed is not None
-    bob.diff_made(owed, bytes(3 * PIECE_BYTES))
+    bob.diff_made(owed, [bytes(3 * PIECE_BYTES)])
     taken = bob.take()
     writer.write(bob)
     while batch := bob.take():
         taken += batch
     assert [type(message) for message in taken] == [Piece, Piece, Piece, Updates]
+
+
+def test_a_diff_of_several_updates_leads_to_its_version_with_the_last() -> None:
+    table = DocumentTable()
+    entry = Writer(table).write()
+    bob = PeerSync(BOB, table)
+    bob.heard_state(entry, empty_state())
+    owed = bob.next_diff()
+    assert owed is not None
+    bob.diff_made(owed, [bytes(2 * PIECE_BYTES), b"in the middle", b"and last"])
+    taken: list[Updates | Piece] = []
+    while batch := bob.take():
+        taken += [message for message in batch if isinstance(message, Updates | Piece)]
+    assert [(type(message), message.version) for message in taken] == [
+        (Piece, 0),
+        (Piece, 0),
+        (Updates, 0),
+        (Updates, entry.version),
+    ]
+    assert bob.ready_bytes == 0
 
 
 def test_pieces_of_two_documents_take_turns() -> None:
@@ -140,7 +160,7 @@ def test_pieces_of_two_documents_take_turns() -> None:
         bob.heard_state(entry, empty_state())
         owed = bob.next_diff()
         assert owed is not None
-        bob.diff_made(owed, bytes(2 * PIECE_BYTES))
+        bob.diff_made(owed, [bytes(2 * PIECE_BYTES)])
     names = []
     while batch := bob.take():
         names += [message.name for message in batch if isinstance(message, Piece)]
@@ -155,7 +175,7 @@ def test_a_newer_state_voids_the_diff_that_is_underway() -> None:
     bob.heard_state(entry, empty_state())
     owed = bob.next_diff()
     assert owed is not None
-    bob.diff_made(owed, bytes(3 * PIECE_BYTES))
+    bob.diff_made(owed, [bytes(3 * PIECE_BYTES)])
     bob.take()
     assert bob.heard_state(entry, state(entry))
     assert bob.take() == []
@@ -283,7 +303,7 @@ def test_after_a_failure_updates_echo_an_older_round_until_the_next_state() -> N
     bob.heard_state(entry, empty_state(alice.rounds[NOTES]))
     owed = bob.next_diff()
     assert owed is not None
-    bob.diff_made(owed, b"again")
+    bob.diff_made(owed, [b"again"])
     (sent,) = bob.take()
     assert isinstance(sent, Updates)
     assert sent.round == alice.rounds[NOTES]
@@ -298,7 +318,7 @@ def test_pieces_are_put_together_again(seed: bytes, factor: int) -> None:
     bob.heard_state(entry, empty_state())
     owed = bob.next_diff()
     assert owed is not None
-    bob.diff_made(owed, update)
+    bob.diff_made(owed, [update])
     whole = None
     while batch := bob.take():
         (message,) = batch

@@ -13,11 +13,13 @@ class YWebsocket {
     const params = token ? { token } : {}
     this.closes = []
     this.provider = new WebsocketProvider(`${url}/sync`, name, doc, { WebSocketPolyfill: WebSocket, disableBc: true, params, maxBackoffTime: 300 })
-    this.provider.on('connection-close', (event) => event && this.closes.push([event.code, event.reason]))
+    this.opens = 0
+    this.provider.on('status', ({ status }) => { this.opens += status === 'connected' })
+    this.provider.on('connection-close', (event) => this.closes.push(event ? [event.code, event.reason] : [0, 'closed here']))
   }
 
   get status () {
-    return { synced: this.provider.synced, unsynced: 0, closes: this.closes, wants: this.provider.shouldConnect }
+    return { synced: this.provider.synced, unsynced: 0, opens: this.opens, closes: this.closes, wants: this.provider.shouldConnect }
   }
 
   connect () { this.provider.connect() }
@@ -28,6 +30,7 @@ class YWebsocket {
 class Hocuspocus {
   constructor (doc, { url, name, token }) {
     this.closes = []
+    this.opens = 0
     this.provider = new HocuspocusProvider({
       url: `${url}/hocuspocus`,
       name,
@@ -40,11 +43,12 @@ class Hocuspocus {
       onClose: ({ event }) => this.closes.push([event.code, event.reason]),
       onAuthenticationFailed: ({ reason }) => this.closes.push([403, reason])
     })
+    this.provider.on('open', () => { this.opens++ })
   }
 
   get status () {
     const { synced, unsyncedChanges, configuration } = this.provider
-    return { synced, unsynced: unsyncedChanges, closes: this.closes, wants: configuration.websocketProvider.shouldConnect }
+    return { synced, unsynced: unsyncedChanges, opens: this.opens, closes: this.closes, wants: configuration.websocketProvider.shouldConnect }
   }
 
   connect () { this.provider.connect() }
@@ -140,6 +144,16 @@ export const PROVIDER_COMMANDS = (docs) => {
         if (index % 500 === 0) await new Promise((resolve) => setImmediate(resolve))
       }
       return {}
+    },
+    fill: ({ doc, megabytes, words }) => {
+      const made = docs.get(doc)
+      const text = made.getText('t')
+      const size = megabytes * 1e6 / words
+      made.transact(() => {
+        for (let n = 0; n < words; n++) text.insert(n % 2 ? text.length : 0, `${n} `.padEnd(size, 'lorem ipsum '))
+      })
+      made.getMap('data').set('words', words)
+      return { bytes: Y.encodeStateAsUpdate(made).length }
     },
     string: ({ doc }) => ({ text: docs.get(doc).getText('text').toString() }),
     destroy: () => {

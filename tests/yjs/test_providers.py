@@ -8,105 +8,16 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from e2e.nodes import Formation, Node, formation_in, free_address, until, up, wait_linked
+from e2e.nodes import formation_in, free_address, until, up, wait_linked
 from e2e.traces import read_trace
-from fakes.yjs import YjsClients, with_cut_pairs, yjs_clients
+from fakes.yjs import YjsClients
+from yjs.meshes import KINDS, NAMES, Mesh, open_clients, seen_by_api, seen_by_clients, wait_converged, wait_synced
 
 RECORDED = Path(__file__).parent.parent / "vectors" / "two_authors.json.gz"
 OTHERS = sorted(Path(os.environ.get("PEAT_TRACE_DIR") or os.devnull).glob("*.json.gz"))
-KINDS = ("y-websocket", "hocuspocus")
-NAMES = ("alice", "bob", "carol")
-
-
-@pytest.fixture(scope="session")
-def node_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[YjsClients]:
-    with yjs_clients(tmp_path_factory.mktemp("yjs")) as clients:
-        yield clients
-
-
-@pytest.fixture
-def yjs(node_process: YjsClients) -> Iterator[YjsClients]:
-    yield node_process
-    node_process.destroy()
-    node_process.forget()
-
-
-class Mesh:
-    """Three nodes, each with a port for clients that stays the same over restarts."""
-
-    def __init__(self, formation: Formation, *arguments: str) -> None:
-        self.nodes = formation.mesh(*NAMES)
-        self.urls: list[str] = []
-        for node in self.nodes:
-            address = free_address()
-            node.arguments = [*node.arguments, "--clients", address, *arguments]
-            self.urls.append(f"ws://{address}")
-        up(*self.nodes)
-
-
-@pytest.fixture
-def mesh(tmp_path: Path) -> Iterator[Mesh]:
-    with formation_in(tmp_path) as formation:
-        yield Mesh(formation)
-
-
-def open_clients(yjs: YjsClients, mesh: Mesh, name: str, count: int = 4) -> list[int]:
-    """Clients of both kinds in turn, on all nodes in turn."""
-    docs = list(range(count))
-    for doc in docs:
-        yjs.open(doc, random.getrandbits(32))
-        yjs.connect(doc, KINDS[doc % 2], mesh.urls[doc % len(mesh.urls)], name)
-    return docs
-
-
-def wait_synced(yjs: YjsClients, docs: list[int]) -> None:
-    until(lambda: all(yjs.status(doc)["synced"] for doc in docs), f"all are synced: {[yjs.status(d) for d in docs]}")
-
-
-def seen_by_clients(yjs: YjsClients, doc: int) -> tuple[Any, ...]:
-    document, roots, _ = yjs.read(doc)
-    return as_numbers(document), as_numbers(roots), yjs.vector(doc)
-
-
-def seen_by_api(node: Node, name: str) -> tuple[Any, Any]:
-    reply = node.ask("GET", f"documents/{name}")
-    if reply.status == 404:
-        return None, None
-    found = reply.json
-    roots = {"t": "", "a": [], "x": ""} | found.get("roots", {})
-    return as_numbers(found["document"]), as_numbers(roots)
-
-
-def as_numbers(value: Any) -> Any:
-    """JSON as JavaScript holds it: all its numbers are floats."""
-    match value:
-        case bool():
-            return value
-        case int():
-            return float(value)
-        case list():
-            return [as_numbers(item) for item in value]
-        case dict():
-            return {key: as_numbers(item) for key, item in value.items()}
-    return value
-
-
-def wait_converged(yjs: YjsClients, mesh: Mesh, docs: list[int], name: str) -> None:
-    def is_converged() -> bool:
-        by_clients = [seen_by_clients(yjs, doc) for doc in docs]
-        seen = [(document, roots) for document, roots, _ in by_clients]
-        clients_agree = all(one == seen[0] for one in seen)
-        seen += [seen_by_api(node, name) for node in mesh.nodes]
-        if not clients_agree:  # nor need they, about a pair that was cut
-            seen = [with_cut_pairs(one) for one in seen]
-        return len({vector for *_, vector in by_clients}) == 1 and all(one == seen[0] for one in seen)
-
-    until(is_converged, f"all clients and the JSON of all nodes are equal in {name}")
 
 
 @pytest.mark.parametrize("seed", range(3))

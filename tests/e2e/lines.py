@@ -45,13 +45,19 @@ class Line:
     def mend(self) -> None:
         self._is_whole.set()
 
+    def close(self) -> None:
+        """For good."""
+        self._is_closed = True
+        self.cut()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for somebody
+        self._listener.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_closed = True
-        self.cut()
-        self._listener.close()
+        self.close()
 
     def _accept(self) -> None:
         while not self._is_closed:

@@ -24,5 +24,5 @@ def yjs(node_process: YjsClients) -> Iterator[YjsClients]:
 
 @pytest.fixture
 def mesh(tmp_path: Path) -> Iterator[Mesh]:
-    with formation_in(tmp_path) as formation:
-        yield Mesh(formation)
+    with formation_in(tmp_path) as formation, Mesh(formation) as mesh:
+        yield mesh

@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Sequence
-from itertools import zip_longest
-from typing import Any
+from itertools import permutations, zip_longest
+from typing import Any, Self
 
+from e2e.lines import Line
 from e2e.nodes import Formation, Node, free_address, until, up
 from fakes.yjs import YjsClients, with_cut_pairs
 
@@ -13,16 +14,39 @@ NAMES = ("alice", "bob", "carol")
 
 
 class Mesh:
-    """Three nodes, each with a port for clients that stays the same over restarts."""
+    """Three nodes, each with a port for clients that stays the same over restarts, and lines between them."""
 
     def __init__(self, formation: Formation, *, engines: Sequence[str] = ()) -> None:
         self.nodes = formation.mesh(*NAMES)
         self.urls: list[str] = []
+        self._lines = {(here, there): Line(free_address(), there.mesh) for here, there in permutations(self.nodes, 2)}
+        for (here, there), line in self._lines.items():
+            here.arguments = [word.replace(f"@{there.mesh}", f"@{line.address}") for word in here.arguments]
         for node, engine in zip_longest(self.nodes, engines, fillvalue="y-py"):
             address = free_address()
             node.arguments = [*node.arguments, "--clients", address, "--engine", engine]
             self.urls.append(f"ws://{address}")
         up(*self.nodes)
+
+    def cut_off(self, node: Node) -> None:
+        """From all others, not from its clients."""
+        for line in self._lines_of(node):
+            line.cut()
+        until(lambda: not node.linked(), f"{node.name} is cut off")
+
+    def mend(self, node: Node) -> None:
+        for line in self._lines_of(node):
+            line.mend()
+
+    def _lines_of(self, node: Node) -> list[Line]:
+        return [line for ends, line in self._lines.items() if node in ends]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for line in self._lines.values():
+            line.close()
 
 
 def open_clients(yjs: YjsClients, mesh: Mesh, name: str, count: int = 4) -> list[int]:

@@ -16,8 +16,7 @@ MEGABYTES = 50
 
 def test_50_megabytes_go_up_and_down_a_slow_line_without_one_reconnect(yjs: YjsClients, tmp_path: Path) -> None:
     name, writer, readers = "notes/large", 0, (1, 2)
-    with formation_in(tmp_path) as formation:
-        mesh = Mesh(formation, engines=("y-py", "pycrdt", "y-py"))
+    with formation_in(tmp_path) as formation, Mesh(formation, engines=("y-py", "pycrdt", "y-py")) as mesh:
         slow = [Line(free_address(), url.removeprefix("ws://"), rate=RATE) for url in mesh.urls]
         with slow[0], slow[1], slow[2]:
             yjs.open(writer, random.getrandbits(32))

@@ -11,39 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from e2e.nodes import formation_in, free_address, until, up, wait_linked
+from e2e.nodes import formation_in, free_address, until, up
 from e2e.traces import read_trace
 from fakes.yjs import YjsClients
 from yjs.meshes import KINDS, NAMES, Mesh, open_clients, seen_by_api, seen_by_clients, wait_converged, wait_synced
 
 RECORDED = Path(__file__).parent.parent / "vectors" / "two_authors.json.gz"
 OTHERS = sorted(Path(os.environ.get("PEAT_TRACE_DIR") or os.devnull).glob("*.json.gz"))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_clients_of_both_kinds_converge_through_kills_and_restarts(yjs: YjsClients, mesh: Mesh, seed: int) -> None:
-    name, chance = f"notes/random-{seed}", random.Random(seed)
-    docs = open_clients(yjs, mesh, name)
-    wait_synced(yjs, docs)
-    for step in range(6):
-        for doc in docs:
-            yjs.edit(doc, chance.getrandbits(31), 15)
-        if step in (1, 3):
-            victim = mesh.nodes[step % 3]
-            victim.kill()
-            for doc in docs:
-                yjs.edit(doc, chance.getrandbits(31), 15)
-            victim.start().wait_ready()
-        elif step == 4:
-            yjs.provider(docs[0], "cut")
-    wait_synced(yjs, docs)
-    wait_linked(*mesh.nodes)
-    wait_converged(yjs, mesh, docs, name)
-    until(lambda: all(yjs.status(doc)["unsynced"] == 0 for doc in docs), "Hocuspocus clients know that all is stored")
-    late = len(docs)
-    yjs.open(late, random.getrandbits(32))
-    yjs.connect(late, "y-websocket", mesh.urls[0], name)
-    wait_converged(yjs, mesh, [*docs, late], name)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -31,7 +31,8 @@ from peatd.transport.binding import bind_sockets, peer_address
 MAX_CLIENTS = 10_000
 """Connections; 40 KB each when they are idle."""
 MAX_HANDSHAKES = 256
-"""Of them in their handshake."""
+"""Of them in their handshake. Who comes takes the place of who has been in it for longest, when there is no other: an
+honest one is through in milliseconds."""
 _OTHERS_FILES = 800
 """File descriptors that clients leave to the rest of the node: 512 connections to the API, 64 handshakes of the mesh,
 as many links and more, the store, the engine."""
@@ -92,7 +93,7 @@ class Reception:
         self.refused = 0
         self.rooms = rooms
         self._drain = drain
-        self._handshakes = 0
+        self._handshakes: dict[trio.CancelScope, None] = {}
         self._sessions: set[Session] = set()
         self._halves = Halves()
 
@@ -110,16 +111,22 @@ class Reception:
 
     async def receive(self, stream: trio.SocketStream, door: Door) -> None:
         """Serves one connection until it has ended."""
-        if (full := self._full()) is not None:
-            self.hits.hit(*full)
+        if len(self._sessions) >= self._max_clients:
+            self.hits.hit(Limit.CLIENTS, f"{self._max_clients} are connected: others are turned away")
             self.turned_away += 1
             await trio.aclose_forcefully(stream)
             return
-        self._handshakes += 1
-        try:
-            arrival = await shake_hands(stream, partial(self._judge, door))
-        finally:
-            self._handshakes -= 1
+        if len(self._handshakes) >= MAX_HANDSHAKES:
+            self.hits.hit(Limit.CLIENT_HANDSHAKES, f"{MAX_HANDSHAKES} are in progress: the oldest makes room")
+            self.turned_away += 1
+            self._end_handshake(next(iter(self._handshakes)))
+        arrival = None
+        with trio.CancelScope() as scope:
+            self._handshakes[scope] = None
+            try:
+                arrival = await shake_hands(stream, partial(self._judge, door))
+            finally:
+                self._handshakes.pop(scope, None)
         if arrival is None:
             await trio.aclose_forcefully(stream)
             return
@@ -133,12 +140,9 @@ class Reception:
         finally:
             self._sessions.discard(session)
 
-    def _full(self) -> tuple[Limit, str] | None:
-        if len(self._sessions) >= self._max_clients:
-            return Limit.CLIENTS, f"{self._max_clients} are connected: others are turned away"
-        if self._handshakes >= MAX_HANDSHAKES:
-            return Limit.CLIENT_HANDSHAKES, f"{MAX_HANDSHAKES} are in progress: others are turned away"
-        return None
+    def _end_handshake(self, scope: trio.CancelScope) -> None:
+        scope.cancel()
+        del self._handshakes[scope]
 
     def _judge(self, door: Door, visit: Visit) -> Rights:
         try:

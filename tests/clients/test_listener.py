@@ -168,6 +168,22 @@ async def test_a_bad_handshake_is_answered_and_closed(
         assert b"connection: close" in answer.lower()
 
 
+async def test_who_comes_takes_the_place_of_who_is_longest_in_its_handshake(
+    alice: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peatd.clients.listener.MAX_HANDSHAKES", 3)
+    silent = [await trio.open_tcp_stream(alice.address.host, alice.address.port) for _ in range(3)]
+    while len(alice.reception._handshakes) < 3:
+        await trio.lowlevel.checkpoint()
+    async with alice.visit() as client:
+        await synced(client)
+    assert await silent[0].receive_some() == b""
+    assert alice.reception.turned_away == 1
+    assert len(alice.reception._handshakes) == 2
+    for stream in silent:
+        await stream.aclose()
+
+
 async def test_a_fault_on_one_connection_is_its_end_only(
     alice: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

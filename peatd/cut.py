@@ -12,11 +12,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from peatd.errors import MalformedUpdate
+from peatd.errors import Gap, MalformedUpdate
 from peatd.lib0 import read_string, read_uint, write_uint
 from peatd.ranges import Ranges
 from peatd.rewrite import encode_delete_set
-from peatd.structs import CONTENT, CONTENTS, GC, KEYED, ORIGIN, RIGHT_ORIGIN
+from peatd.structs import CONTENT, CONTENTS, GC, KEYED, ORIGIN, RIGHT_ORIGIN, SKIP
 
 
 @dataclass(slots=True, eq=False)
@@ -170,6 +170,8 @@ def _walk(section: _Section, count: int, clock: int, data: bytes, position: int)
         info = data[position]
         position += 1
         content = info & CONTENT
+        if info == SKIP:
+            raise Gap("the update leaves out what lies between parts of it")
         start = position
         if info & ORIGIN:
             other, position = read_uint(data, position)

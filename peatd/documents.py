@@ -191,11 +191,13 @@ class Documents:
         failed: Callable[[PeatError], object],
         former: Collection[int] = (),
         piece_bytes: int = 0,
+        partly: bool = False,
     ) -> None:
         """Queues an update; whoever has many awaits `room` now and then. One of `then` and `failed` is called, once.
-        News of more than two `piece_bytes` come in several updates of about that size."""
+        News of more than two `piece_bytes` come in several updates of about that size. `partly`: what builds on what is
+        not here is left out, instead of refusing all."""
         answered = told(self._timed(then), failed)
-        self._submit(lambda: apply_job(key, update, origin, answered, failed, former, piece_bytes), failed)
+        self._submit(lambda: apply_job(key, update, origin, answered, failed, former, piece_bytes, partly), failed)
 
     async def room(self, name: DocumentName) -> None:
         """Returns when another update of the document can be queued."""

@@ -12,6 +12,7 @@ PeatError
 │   ├── DocumentEnded         it holds content of a document that was deleted      (410)
 │   ├── PreconditionFailed    If-Match names another version                       (412)
 │   ├── MalformedUpdate       not a well-formed Yjs update                         (422)
+│   │   └── Gap               it leaves out what lies between parts of it           (409)
 │   ├── MissingUpdates        builds on updates that we lack                       (409)
 │   ├── Overtaken             its document was deleted before it was replicated        (409)
 │   ├── InvalidEdit           JSON that a document cannot hold                     (422)
@@ -78,6 +79,10 @@ class PreconditionFailed(DocumentError):
 
 class MalformedUpdate(DocumentError):
     """The bytes are not a well-formed Yjs v1 update, or one that the engine cannot hold."""
+
+
+class Gap(MalformedUpdate):
+    """The update leaves out what lies between parts of it: nobody can merge all of it as it is."""
 
 
 class MissingUpdates(DocumentError):

@@ -22,11 +22,13 @@ class News:
 
     Attributes:
         rest: what was too large for one update, each of which builds only on those before it.
+        is_partial: something was left out, because it builds on what is not here.
     """
 
     update: bytes
     content: Content
     rest: "tuple[News, ...]" = ()
+    is_partial: bool = False
 
 
 NOTHING_NEW = News(b"", Content({}, {}, {}, {}))
@@ -65,13 +67,14 @@ def apply_job(
     failed: Callable[[PeatError], object],
     former: Collection[int] = (),
     piece_bytes: int = 0,
+    partly: bool = False,
 ) -> Job:
     if len(update) > MAX_DOCUMENT_BYTES:
         raise TooLarge(f"the update has {len(update)} bytes; {MAX_DOCUMENT_BYTES} are taken at most")
     return Job(
         key,
         Task.APPLY,
-        lambda number: protocol.Apply(number, update, list(former), piece_bytes),
+        lambda number: protocol.Apply(number, update, list(former), piece_bytes, partly),
         answered,
         failed,
         size_bytes=len(update),
@@ -141,9 +144,9 @@ def told(then: Callable[[Reply], object], failed: Callable[[PeatError], object])
 def news(reply: Reply) -> News:
     if isinstance(reply, MergedInPieces):
         first, *rest = map(news, reply.pieces)
-        return News(first.update, first.content, tuple(rest))
+        return News(first.update, first.content, tuple(rest), reply.is_partial)
     assert isinstance(reply, Merged)
-    return News(reply.news, reply.content())
+    return News(reply.news, reply.content(), is_partial=reply.is_partial)
 
 
 def encoded(reply: Reply) -> bytes:

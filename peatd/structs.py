@@ -12,8 +12,8 @@ from peatd.lib0 import read_bytes, read_count, read_json, read_string, read_uint
 ORIGIN, RIGHT_ORIGIN, KEYED, CONTENT = 0x80, 0x40, 0x20, 0x1F
 """The bits of a struct's first byte. A key is written only where neither origin is."""
 
-GC, DELETED, JSON, BINARY, STRING, EMBED, FORMAT, TYPE, ANY, DOC = range(10)
-"""Contents, by their numbers."""
+GC, DELETED, JSON, BINARY, STRING, EMBED, FORMAT, TYPE, ANY, DOC, SKIP = range(11)
+"""Contents, by their numbers. A Skip is none: what lies there is not in the update."""
 
 
 class Block(NamedTuple):

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 
-from peatd.errors import MalformedUpdate
+from peatd.errors import Gap, MalformedUpdate
 from peatd.lib0 import read_count, read_string, read_uint
 from peatd.pairs import may_have_pairs, second_halves
 from peatd.ranges import merge_ranges
@@ -34,6 +34,7 @@ from peatd.structs import (
     KEYED,
     ORIGIN,
     RIGHT_ORIGIN,
+    SKIP,
     STRING,
     TYPE,
     Block,
@@ -202,6 +203,8 @@ class _Walk:
             info = data[position]
             position += 1
             content = info & CONTENT
+            if info == SKIP:
+                raise Gap("the update leaves out what lies between parts of it")
             if content > DOC or (content == GC and info) or (content == DOC and not self.subdocuments):
                 raise MalformedUpdate(f"the update holds a struct that cannot be held (info {info:#x})")
             start = position

@@ -131,7 +131,9 @@ class Attendance:
 
     def _submit(self, update: bytes, count: int, *, is_step_2: bool) -> None:
         taken, failed = partial(self._taken, count, is_step_2), partial(self._failed, count, is_step_2)
-        self.room.writing.write(self.seat, update, taken, failed)
+        # What it lacks itself it may get later, from elsewhere, and then we lack it.
+        lacking = partial(self._rooms.recovery.later, self._ask) if is_step_2 else None
+        self.room.writing.write(self.seat, update, taken, failed, lacking)
 
     def _refuse_to_write(self, message: Update) -> None:
         # A client that was asked what we lack answers, also if that is nothing.

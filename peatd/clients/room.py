@@ -13,7 +13,7 @@ from peatd.clients import closes, frames, protocol
 from peatd.clients.company import Company
 from peatd.clients.seat import PIECE_BYTES, Diff, Mark, Seat
 from peatd.clients.writing import Writing
-from peatd.errors import PeatError
+from peatd.errors import Gap, PeatError
 from peatd.names import DocumentName
 from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.replication import Replication
@@ -227,7 +227,10 @@ class Room:
         """Whether a small update holds nothing that we lack."""
         if self._entry is None or len(update) > _QUICKLY_CHECKED_BYTES:
             return False
-        return self._entry.reach.covers(check(update, subdocuments=True))
+        try:
+            return self._entry.reach.covers(check(update, subdocuments=True))
+        except Gap:
+            return False
 
     def _living(self) -> Entry | None:
         entry = self._replication.table.get(self.name)

@@ -31,8 +31,14 @@ class Writing:
         self._submitted_bytes = 0
         """Of updates that the engine has not answered yet: a limit that they pass together is passed."""
 
-    def write(self, seat: Seat, update: bytes, taken: Taken, failed: Failed) -> None:
-        """Merges a client's update. One of `taken` and `failed` is called, once."""
+    def write(
+        self, seat: Seat, update: bytes, taken: Taken, failed: Failed, lacking: Callable[[], None] | None = None
+    ) -> None:
+        """Merges a client's update. One of `taken` and `failed` is called, once.
+
+        Args:
+            lacking: is called before `taken` if what builds on what is not here was left out. None: then it fails.
+        """
         store = self._replication.store
         try:
             key = self._replication.table.to_write(self._name)
@@ -49,10 +55,10 @@ class Writing:
             failed(TooLarge(f"{self._name} would take {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}"))
         else:
             self._submitted_bytes += len(update)
-            then = partial(self._merged, seat, key, len(update), taken)
+            then = partial(self._merged, seat, key, len(update), taken, lacking)
             refused = partial(self._refused, len(update), failed)
             submit = partial(self._replication.documents.submit, key, update, origin=seat.origin, former=self.former())
-            submit(then=then, failed=refused, piece_bytes=PIECE_BYTES)
+            submit(then=then, failed=refused, piece_bytes=PIECE_BYTES, partly=lacking is not None)
 
     async def has_capacity(self) -> None:
         """Returns when the engine and the store can take more. (While the disk fails, `write` says so.)"""
@@ -67,9 +73,19 @@ class Writing:
         entry = self._replication.table.get(self._name)
         return () if entry is None else entry.reach.former
 
-    def _merged(self, seat: Seat, key: DocumentKey, size_bytes: int, taken: Taken, news: News) -> None:
+    def _merged(
+        self,
+        seat: Seat,
+        key: DocumentKey,
+        size_bytes: int,
+        taken: Taken,
+        lacking: Callable[[], None] | None,
+        news: News,
+    ) -> None:
         """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""
         self._submitted_bytes -= size_bytes
+        if news.is_partial and lacking is not None:
+            lacking()
         seq, is_news = self._replication.store.last_seq, not news.content.is_empty
         if is_news:
             self.writer = seat

@@ -9,6 +9,8 @@ Rules:
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from peatd.cut import cut
 from peatd.engine.document import AT_ONCE_BYTES, NOTHING, Document, Pending
 from peatd.engine.edits import patch, put
@@ -41,7 +43,8 @@ from peatd.engine.protocol import (
     Request,
     Snapshot,
 )
-from peatd.errors import InvalidEdit, MalformedUpdate
+from peatd.errors import Gap, InvalidEdit, MalformedUpdate
+from peatd.mergeable import mergeable
 from peatd.rewrite import without_deleted
 from peatd.update import EMPTY_STATE_VECTOR, MAX_DOCUMENT_CLIENTS, MAX_UNCUT_BYTES
 
@@ -81,6 +84,8 @@ class Engine:
             return NotOpen()
         try:
             return self._ask(document, request)
+        except Gap as exc:
+            return Refused(MISSING, str(exc), document.reach.state_vector())
         except MalformedUpdate as exc:
             return Refused(MALFORMED, str(exc))
         except InvalidEdit as exc:
@@ -113,34 +118,55 @@ class Engine:
         return reply
 
     def _apply(self, document: Document, request: Apply) -> Reply:
-        pieces = cut(request.update, request.piece_bytes or AT_ONCE_BYTES)
-        if len(pieces) == 1:
-            return self._merge(document, request.update, request.former)
+        pieces, is_partial = self._cut(document, request)
+        if len(pieces) == 1 and not is_partial:
+            return self._merge(document, request.update, request)
         if (size_bytes := max(map(len, pieces))) > MAX_UNCUT_BYTES:
             return Refused(TOO_LARGE, f"it holds {size_bytes} bytes in one value; the limit is {MAX_UNCUT_BYTES}")
         news: list[Merged] = []
         for piece in pieces:
             try:
-                reply = self._merge(document, piece, request.former)
+                reply = self._merge(document, piece, request)
             except MalformedUpdate as exc:
                 raise Pending(str(exc)) from exc  # the pieces before it are in no log
             if isinstance(reply, Refused):
                 self._forget(request.document)  # for the same reason
                 return Refused(reply.code, reply.message)
+            is_partial |= reply.is_partial
             if reply.news:
                 news.append(reply)
-        return MergedInPieces(news) if news else NOTHING
+        return MergedInPieces(news, is_partial) if news else replace(NOTHING, is_partial=is_partial)
 
-    def _merge(self, document: Document, update: bytes, former: Sequence[int]) -> Merged | Refused:
-        examined = document.examine(update)  # Rule 1
-        if former and not examined.content.ends.keys().isdisjoint(former):
+    def _cut(self, document: Document, request: Apply) -> tuple[list[bytes], bool]:
+        """What is to be merged, and whether something was left out."""
+        piece_bytes = request.piece_bytes or AT_ONCE_BYTES
+        try:
+            return cut(request.update, piece_bytes), False
+        except Gap:
+            if not request.partly:
+                raise
+            return cut(mergeable(request.update, document.reach.clock), piece_bytes), True
+
+    def _merge(self, document: Document, update: bytes, request: Apply) -> Merged | Refused:
+        try:
+            examined = document.examine(update)  # Rule 1
+            is_partial = request.partly and document.reach.lacks(examined.content)
+        except Gap:
+            if not request.partly:
+                raise
+            is_partial = True
+        if is_partial:
+            update = mergeable(update, document.reach.clock)
+            examined = document.examine(update)
+        if request.former and not examined.content.ends.keys().isdisjoint(request.former):
             return Refused(FORMER, "it holds content of a document that was deleted")
         if document.reach.lacks(examined.content):
             return Refused(MISSING, "it builds on updates that are not here", document.reach.state_vector())
         if (clients := document.reach.clients_with(examined.content)) > MAX_DOCUMENT_CLIENTS:
             why = f"it would bring the document to {clients} clients; {MAX_DOCUMENT_CLIENTS} are taken at most"
             return Refused(TOO_LARGE, why)
-        return document.apply(update, examined)
+        merged = document.apply(update, examined)
+        return replace(merged, is_partial=True) if is_partial else merged
 
     def _renewed(self, number: int, document: Document) -> bytes:
         """The snapshot. The copy that proved it stays, and the one that it was made of goes: with all that was deleted

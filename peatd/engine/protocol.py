@@ -45,12 +45,14 @@ class Open(_Frame, frozen=True, tag=1):
 
 class Apply(_Frame, frozen=True, tag=2):
     """Answer: `Merged`, `MergedInPieces`, `Refused` or `Panicked`. It is refused if it holds anything of the clients in
-    `former`. With `piece_bytes` (see `cut.py`) the news come in pieces of about that size."""
+    `former`. With `piece_bytes` (see `cut.py`) the news come in pieces of about that size. `partly`: what builds on
+    what is not here is left out, instead of refusing all."""
 
     document: int
     update: bytes
     former: list[int] = []
     piece_bytes: int = 0
+    partly: bool = False
 
 
 class Diff(_Frame, frozen=True, tag=3):
@@ -132,13 +134,14 @@ class BadRow(_Frame, frozen=True, tag=2):
 
 
 class Merged(_Frame, frozen=True, tag=3):
-    """The news (empty: nothing was new) and what it holds."""
+    """The news (empty: nothing was new) and what it holds. `is_partial`: something was left out."""
 
     news: bytes
     starts: dict[int, int]
     ends: dict[int, int]
     needs: dict[int, int]
     deletes: dict[int, list[tuple[int, int]]]
+    is_partial: bool = False
 
     def content(self) -> Content:
         return Content(self.starts, self.ends, self.needs, self.deletes)
@@ -148,6 +151,7 @@ class MergedInPieces(_Frame, frozen=True, tag=11):
     """The news as several updates, each of which builds only on those before it. None is empty."""
 
     pieces: list[Merged]
+    is_partial: bool
 
 
 class Encoded(_Frame, frozen=True, tag=4):

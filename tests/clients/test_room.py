@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pycrdt
 import pytest
 import trio
 import y_py
@@ -348,6 +349,33 @@ async def test_an_update_that_builds_on_what_we_lack_makes_us_ask_and_nothing_is
     bob = Guest(rooms)
     bob.step_1()
     await until(lambda: bob.text == "early never sent ")
+
+
+async def test_what_a_client_cannot_place_itself_is_left_out_and_asked_for_again(
+    rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    carol, updates = y_py.YDoc(3), []
+    for word in ("one ", "two ", "three "):
+        before = y_py.encode_state_vector(carol)
+        with carol.begin_transaction() as transaction:
+            carol.get_text("t").insert(transaction, 0, word)
+        updates.append(bytes(y_py.encode_state_as_update(carol, before)))
+    alice = Guest(rooms)
+    alice.step_1()
+    mine = y_py.YDoc(4)
+    with mine.begin_transaction() as transaction:
+        mine.get_text("t").insert(transaction, 0, "mine ")
+    # As a Yjs tells it that has the first and the third.
+    told = pycrdt.merge_updates(bytes(y_py.encode_state_as_update(mine)), updates[0], updates[2])
+    alice.line.messages()
+    alice.attendance.hear(Update(bytes(told), is_step_2=True))
+    await until(lambda: Step1 in map(type, alice.line.said()))
+    bob = Guest(rooms)
+    bob.step_1()
+    await until(lambda: sorted(bob.text.split()) == ["mine", "one"])
+    assert alice.left is None
+    alice.attendance.hear(Update(bytes(y_py.encode_state_as_update(carol)), is_step_2=True))
+    await until(lambda: sorted(bob.text.split()) == ["mine", "one", "three", "two"])
 
 
 async def test_malformed_and_unheld_updates_end_it_with_a_reason(rooms: Rooms, autojump_clock: MockClock) -> None:

@@ -60,9 +60,11 @@ class InProcessDocuments:
         failed: Callable[[PeatError], object],
         former: Collection[int] = (),
         piece_bytes: int = 0,
+        partly: bool = False,
     ) -> None:
         self.applied += 1
-        request = partial(protocol.Apply, update=update, former=list(former), piece_bytes=piece_bytes)
+        how = {"former": list(former), "piece_bytes": piece_bytes, "partly": partly}
+        request = partial(protocol.Apply, update=update, **how)
         self._submit(key, request, lambda reply: then(news(reply)), failed)
 
     async def room(self, name: DocumentName) -> None:

@@ -62,8 +62,9 @@ class YjsClients:
     def diff(self, doc: int, vector: bytes) -> bytes:
         return b64decode(self._ask("diff", doc=doc, vector=b64encode(vector).decode())["update"])
 
-    def apply(self, doc: int, update: bytes) -> None:
-        assert not self._ask("apply", doc=doc, update=b64encode(update).decode())["pending"]
+    def apply(self, doc: int, update: bytes, *, is_placed: bool = True) -> None:
+        """Merges an update, all of which has its place, or not yet."""
+        assert self._ask("apply", doc=doc, update=b64encode(update).decode())["pending"] != is_placed
 
     def read(self, doc: int) -> tuple[dict[str, Any], dict[str, Any], bytes]:
         """The root map `data` as JSON, the other roots, and all of it as an update."""

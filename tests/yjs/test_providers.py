@@ -58,6 +58,25 @@ def test_awareness_goes_round_and_a_killed_nodes_clients_go_with_it(yjs: YjsClie
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_client_that_holds_what_it_cannot_place_takes_part_all_the_same(
+    yjs: YjsClients, mesh: Mesh, kind: str
+) -> None:
+    author, holder, name = 0, 1, "notes/gap"
+    for doc in (author, holder):
+        yjs.open(doc, random.getrandbits(32))
+    first, _lost, third, *_ = yjs.edit(author, 5, 20)
+    yjs.apply(holder, first)
+    yjs.apply(holder, third, is_placed=False)
+    yjs.connect(holder, kind, mesh.urls[0], name)
+    wait_synced(yjs, [holder])
+    yjs.edit(holder, 6, 5)
+    until(lambda: seen_by_api(mesh.nodes[1], name) == seen_by_clients(yjs, holder)[:2], "what it made itself is shared")
+    assert yjs.status(holder)["closes"] == []
+    yjs.connect(author, kind, mesh.urls[2], name)
+    wait_converged(yjs, mesh, [author, holder], name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_deleted_document_does_not_come_back_from_clients(yjs: YjsClients, mesh: Mesh, kind: str) -> None:
     name = "notes/gone"
     for doc in (0, 1, 2):

@@ -8,6 +8,14 @@ import * as Y from 'yjs'
 
 const FIRST_CLIENT = 1000 // in a recording, client ids ascend with the agents
 
+// Hocuspocus takes its listeners off a socket before it closes it; of one that was still connecting, Node then ends.
+class Socket extends WebSocket {
+  constructor (...where) {
+    super(...where)
+    this.on('error', () => {})
+  }
+}
+
 class YWebsocket {
   constructor (doc, { url, name, token }) {
     const params = token ? { token } : {}
@@ -36,7 +44,7 @@ class Hocuspocus {
       name,
       document: doc,
       token: token ?? '',
-      WebSocketPolyfill: WebSocket,
+      WebSocketPolyfill: Socket,
       delay: 100,
       minDelay: 100,
       maxDelay: 300,

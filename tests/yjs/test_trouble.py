@@ -49,13 +49,21 @@ def without_engine(_mesh: Mesh, node: Node) -> Iterator[None]:
 
 
 @contextmanager
+def with_a_stopped_engine(_mesh: Mesh, node: Node) -> Iterator[None]:
+    """It is replaced, a moment later."""
+    for pid in node.engine_pids():
+        os.kill(pid, signal.SIGSTOP)
+    yield
+
+
+@contextmanager
 def cut_off(mesh: Mesh, node: Node) -> Iterator[None]:
     mesh.cut_off(node)
     yield
     mesh.mend(node)
 
 
-TROUBLES = (killed, restarted, without_engine, cut_off)
+TROUBLES = (killed, restarted, without_engine, with_a_stopped_engine, cut_off)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -17,15 +17,22 @@ _GREETING = 0.2
 """Seconds from a client's step 1 until it is told who else is there, if it does not show itself before."""
 
 
-class Greeter:
-    """Calls back a moment later."""
+_FAREWELLS, _FAREWELLS_EACH = 20, 5.0
+"""So many at once who bring what was deleted are sent away, and then one every so many seconds."""
+_SLOW_FAREWELL = 5.0
+"""Seconds until each of the others is: y-websocket before 3.1 comes back 0.1 s later, for ever."""
 
-    def __init__(self) -> None:
+
+class Later:
+    """Calls back so many seconds later."""
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
         self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
         self._work = trio.Event()
 
-    def later(self, greet: Callable[[], object]) -> None:
-        self._waiting.append((trio.current_time() + _GREETING, greet))
+    def later(self, call: Callable[[], object]) -> None:
+        self._waiting.append((trio.current_time() + self._delay, call))
         self._work.set()
 
     async def run(self) -> None:
@@ -33,9 +40,36 @@ class Greeter:
             await self._work.wait()
             self._work = trio.Event()
             while self._waiting:
-                due, greet = self._waiting.popleft()
+                due, call = self._waiting.popleft()
                 await trio.sleep_until(due)
-                greet()
+                call()
+
+
+class Greeter(Later):
+    """Tells who has come who else is there."""
+
+    def __init__(self) -> None:
+        super().__init__(_GREETING)
+
+
+class Farewells(Later):
+    """Sends those away who bring what was deleted: a few at once, and all others slowly."""
+
+    def __init__(self) -> None:
+        super().__init__(_SLOW_FAREWELL)
+        self._left = float(_FAREWELLS)
+        self._at = 0.0
+
+    def say(self, leave: Callable[[], object]) -> None:
+        """Calls `leave`, now or later."""
+        now = trio.current_time()
+        self._left = min(_FAREWELLS, self._left + (now - self._at) / _FAREWELLS_EACH)
+        self._at = now
+        if self._left >= 1:
+            self._left -= 1
+            leave()
+        else:
+            self.later(leave)
 
 
 class Confirmer:

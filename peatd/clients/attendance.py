@@ -11,7 +11,7 @@ from peatd.clients.line import Line
 from peatd.clients.protocol import Message, Presence, QueryAwareness, Step1, Unknown, Update
 from peatd.clients.rooms import Rooms
 from peatd.clients.seat import Seat
-from peatd.errors import MissingUpdates, PeatError, Unavailable
+from peatd.errors import DocumentEnded, MissingUpdates, PeatError, Unavailable
 from peatd.join import join
 from peatd.names import DocumentName
 from peatd.update import decode_state_vector
@@ -57,6 +57,7 @@ class Attendance:
         self._written: list[bytes] = []
         self._refused = 0
         self._is_asked = False
+        self._is_going = False
         self.room = rooms.room(name)
         self.seat = Seat(line, rooms.awareness.enter(name), prefix, may_write, leave, origin)
         self.room.enter(self.seat)
@@ -82,7 +83,8 @@ class Attendance:
                 if not self.seat.speaker.is_listening:
                     self.seat.speaker.is_listening = True
                     self._rooms.greeter.later(self._greet)
-                self.room.told(self.seat, message.vector, decode_state_vector(message.vector))
+                if not self.room.told(self.seat, message.vector, decode_state_vector(message.vector)):
+                    self._send_away()
             case Presence():
                 self._present(message)
             case QueryAwareness():
@@ -163,8 +165,20 @@ class Attendance:
                     self.seat.say(protocol.denied(_NOT_NOW.format(error)))
                 self._refused += count
                 self._rooms.recovery.later(self._ask)
+            case DocumentEnded():
+                self._send_away()
             case _:
                 self.seat.leave(*closes.for_error(error))
+
+    def _send_away(self) -> None:
+        """It brings what was deleted."""
+        if not self._is_going:
+            self._is_going = True
+            self._rooms.farewells.say(self._say_farewell)
+
+    def _say_farewell(self) -> None:
+        if self.seat in self.room.seats:
+            self.seat.leave(*closes.DELETED)
 
     def _ask(self) -> None:
         self._is_asked = True

@@ -76,20 +76,19 @@ class Room:
         """Has the client send what we lack."""
         seat.say(protocol.step_1(self._entry.reach.state_vector() if self._entry else EMPTY_STATE_VECTOR))
 
-    def told(self, seat: Seat, vector: bytes, clocks: Mapping[int, int]) -> None:
-        """The client has what `vector` says, which is `clocks`."""
+    def told(self, seat: Seat, vector: bytes, clocks: Mapping[int, int]) -> bool:
+        """The client has what `vector` says, which is `clocks`. False: that is of an earlier life, and it has to go."""
         self._in_step.discard(seat)
         seat.reset()
         if not clocks.keys().isdisjoint(self.writing.former()):
-            # Its copy is of an earlier life: it would offer all that it has of that.
-            seat.leave(*closes.DELETED)
-            return
+            return False  # it would offer all that it has of that
         seat.answers = True
         if self._entry is None:
             seat.say(protocol.head(protocol.SYNC, protocol.STEP_2, len(protocol.NOTHING)) + protocol.NOTHING)
             self._in_step.add(seat)
         else:
             self._owe(seat, vector)
+        return True
 
     def has_room(self, seat: Seat) -> None:
         """The client's line has room again."""

@@ -3,7 +3,7 @@
 import trio
 
 from peatd.awareness import Awareness
-from peatd.clients.aftercare import Confirmer, Greeter, Recovery
+from peatd.clients.aftercare import Confirmer, Farewells, Greeter, Recovery
 from peatd.clients.room import Room
 from peatd.names import DeviceId, DocumentName
 from peatd.replication import Replication
@@ -18,6 +18,7 @@ class Rooms:
         self.confirmer = Confirmer(replication.store)
         self.recovery = Recovery(replication.store)
         self.greeter = Greeter()
+        self.farewells = Farewells()
         self._replication = replication
         self._rooms: dict[DocumentName, Room] = {}
         self._unsettled: dict[Room, None] = {}
@@ -30,7 +31,7 @@ class Rooms:
     async def run(self) -> None:
         """All that is done for clients beside answering them, until cancelled."""
         async with trio.open_nursery() as nursery:
-            services = (self.confirmer, self.recovery, self.greeter)
+            services = (self.confirmer, self.recovery, self.greeter, self.farewells)
             for part in (self._tell_company, *(service.run for service in services)):
                 nursery.start_soon(part)
 

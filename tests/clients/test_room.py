@@ -455,6 +455,31 @@ async def test_a_deleted_document_ends_its_clients_and_they_cannot_bring_it_back
     assert (await replica.library.read(NOTES)).roots == {"t": "new"}
 
 
+async def test_who_brings_what_was_deleted_again_and_again_is_sent_away_ever_more_slowly(
+    replica: Replica, rooms: Rooms, autojump_clock: MockClock
+) -> None:
+    alice = Guest(rooms)
+    alice.step_1()
+    alice.write("old")
+    await until(lambda: not alice.unsettled)
+    await replica.library.delete(NOTES, if_match=None)
+
+    def ghost() -> Guest:
+        made = Guest(rooms)
+        made.doc = alice.doc
+        made.step_1()
+        made.attendance.hear(Update(bytes(y_py.encode_state_as_update(alice.doc)), is_step_2=True))
+        return made
+
+    begun = trio.current_time()
+    for _ in range(100):  # as fast as it is let go
+        one = ghost()
+        await until(lambda one=one: one.left)  # type: ignore[misc]
+        assert one.left == closes.DELETED
+    assert 150 < trio.current_time() - begun < 500
+    assert not rooms._rooms
+
+
 async def test_what_a_failing_disk_refused_is_asked_for_when_it_works(
     replica: Replica, rooms: Rooms, autojump_clock: MockClock
 ) -> None:

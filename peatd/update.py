@@ -62,15 +62,14 @@ MAX_UPDATE_BYTES = 1024 * 1024
 """Of one live update, from a client or over HTTP. Our choice: a pasted book, not a film."""
 
 MAX_UNCUT_BYTES = 24 * 1024 * 1024
-"""Of one update between peers and into an engine. What is larger comes in parts (cut.py), but one value cannot be cut.
-y-py takes sixteen times as much memory to read it."""
+"""Of one update between peers and into an engine: larger ones come in parts (cut.py), but one value cannot be cut."""
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 """Of a document's log, beyond which a node takes no more writes to it."""
 
 MAX_DOCUMENT_CLIENTS = MAX_CLIENTS // 2
-"""Of a document, beyond which it takes no new ones from elsewhere: nobody could decode a state vector of more than
-`MAX_CLIENTS`, and it would replicate no more. The rest is for what other nodes take meanwhile, and for their own."""
+"""Of a document that takes new ones from elsewhere: nobody could decode a state vector of more than `MAX_CLIENTS`, and
+it would replicate no more. The rest is for what other nodes take meanwhile, and for their own."""
 
 _MAX_CLIENT, _MAX_CLOCK = 2**32, 2**31
 _XML_HOOK = 5
@@ -203,10 +202,9 @@ class _Walk:
             info = data[position]
             position += 1
             content = info & CONTENT
-            if info == SKIP:
-                raise Gap("the update leaves out what lies between parts of it")
             if content > DOC or (content == GC and info) or (content == DOC and not self.subdocuments):
-                raise MalformedUpdate(f"the update holds a struct that cannot be held (info {info:#x})")
+                kind = Gap if info == SKIP else MalformedUpdate
+                raise kind(f"the update holds a struct that cannot be held (info {info:#x})")
             start = position
             left = left_at = -1
             if info & ORIGIN:

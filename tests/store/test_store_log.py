@@ -228,3 +228,25 @@ async def test_no_damage_of_a_log_is_an_unexpected_error(crashed: Path, tmp_path
 @pytest.mark.parametrize("index", [b"", bytes(136), b"\xff" * 32768])
 def test_what_is_no_index_claims_nothing(index: bytes) -> None:
     assert parse_claim(index) is None
+
+
+@pytest.mark.parametrize("is_after_a_power_cut", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_log_that_was_begun_anew_over_an_older_one_is_left_alone(
+    tmp_path: Path, rows: int, is_after_a_power_cut: bool
+) -> None:
+    live, copy = tmp_path / "live", tmp_path / "crashed"
+    live.mkdir()
+    with closing(sqlite3.connect(live / "peat.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE log (payload)")
+        for number in range(40):
+            connection.execute("INSERT INTO log VALUES (?)", (row(number),))
+        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        for number in range(rows):
+            connection.execute("INSERT INTO log VALUES (?)", (row(number),))
+        shutil.copytree(live, copy)
+    assert wal(copy).stat().st_size > 40 * FRAME  # of which most is of the older log
+    if is_after_a_power_cut:
+        without_index(copy)
+    assert found(copy) is None

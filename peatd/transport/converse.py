@@ -153,10 +153,11 @@ class _Conversation:
             return b""
         self._waiting_since = None
         link.last_heard = trio.current_time()
-        link.heard.set()
-        link.heard = trio.Event()
         link.received_bytes += len(received)
-        if not received:
+        if received:
+            link.heard.set()
+            link.heard = trio.Event()
+        else:
             self._finish(LinkEnd(EOF, "the peer closed the connection", by_peer=True))
         return received
 

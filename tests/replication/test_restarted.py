@@ -46,6 +46,24 @@ async def test_a_node_that_died_without_a_word_is_no_twin_of_itself(autojump_clo
     assert next(line["code"] for line in logs if line["event"] == "peer unlinked") == "silence"
 
 
+async def test_nor_when_its_machine_closes_the_old_link_just_then(autojump_clock: MockClock) -> None:
+    dead, theirs = memory_links("alice", "bob")
+    with capture_logs() as logs:
+        async with running_alice() as alice, trio.open_nursery() as nursery:
+            nursery.start_soon(alice.links.keep, dead)
+            await trio.sleep(1)
+            ours, _ = again()
+            nursery.start_soon(alice.links.keep, ours)
+            await trio.sleep(1)
+            await theirs.stream.aclose()
+            await trio.sleep(1)
+            live = alice.links.get(BOB)
+            assert live is not None
+            assert live[0] is ours
+            nursery.cancel_scope.cancel()
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == []
+
+
 async def test_one_that_lives_keeps_its_link_and_the_other_is_told(autojump_clock: MockClock) -> None:
     ends: list[LinkEnd] = []
     with capture_logs() as logs:

@@ -26,7 +26,7 @@ class Block(NamedTuple):
 
 
 class Keyed(NamedTuple):
-    """A struct under a key, and the neighbour to its left, (-1, -1) if it names none."""
+    """A struct that says of itself that it is under a key, and its neighbours, (-1, -1) where it names none."""
 
     client: int
     clock: int
@@ -34,6 +34,8 @@ class Keyed(NamedTuple):
     info: int
     left: int
     left_at: int
+    right: int
+    right_at: int
 
 
 class Struct(NamedTuple):

@@ -206,7 +206,7 @@ class _Walk:
                 kind = Gap if info == SKIP else MalformedUpdate
                 raise kind(f"the update holds a struct that cannot be held (info {info:#x})")
             start = position
-            left = left_at = -1
+            left = left_at = right = right_at = -1
             if info & ORIGIN:
                 other, position = read_uint(data, position)
                 at, position = read_uint(data, position)
@@ -218,13 +218,13 @@ class _Walk:
                 if other == client and at >= clock:
                     raise MalformedUpdate("a struct of the update refers to itself or a later one")
             if info & RIGHT_ORIGIN:
-                other, position = read_uint(data, position)
-                at, position = read_uint(data, position)
-                if at > refers.get(other, -1):
-                    refers[other] = at
+                right, position = read_uint(data, position)
+                right_at, position = read_uint(data, position)
+                if right_at > refers.get(right, -1):
+                    refers[right] = right_at
                 if cuts is not None:
-                    cuts[other].append(at)
-                if (other == client and at >= clock) or (at == left_at and other == left):
+                    cuts[right].append(right_at)
+                if (right == client and right_at >= clock) or (right_at == left_at and right == left):
                     raise MalformedUpdate("a struct of the update refers to itself or a later one, or to one twice")
             if position == start and content:
                 position = self._parent(client, clock, info, data, position)
@@ -238,7 +238,7 @@ class _Walk:
             if not length:
                 raise MalformedUpdate("the update holds an empty struct")
             if info & KEYED:
-                self.keyed.append(Keyed(client, clock, length, info, left, left_at))
+                self.keyed.append(Keyed(client, clock, length, info, left, left_at, right, right_at))
             if content <= DELETED:
                 self.deletes.setdefault(client, []).append((clock, length))
                 if content == GC:

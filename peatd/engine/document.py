@@ -10,7 +10,7 @@ from peatd.engine.draft import Draft
 from peatd.engine.items import Branch
 from peatd.engine.json_view import is_map, root_view
 from peatd.engine.library import Copy, Library
-from peatd.engine.places import Types, Values, check_said, stand_alone
+from peatd.engine.places import Types, Values, check_said
 from peatd.engine.protocol import Merged, Viewed
 from peatd.engine.tree import Tree
 from peatd.errors import InvalidEdit, MalformedUpdate
@@ -86,7 +86,7 @@ class Document:
 
     def examine(self, update: bytes) -> Examined:
         """Raises: MalformedUpdate."""
-        return self._examine(update, tells_cuts=bool(self._pairs or self._values))
+        return self._examine(update, tells_cuts=bool(self._pairs) or self._values.may_be_cut)
 
     def resume(self, client: int, clock: int) -> None:
         """Edits go on as this client, unless some of what it did is not here: an id that is used twice for different
@@ -174,10 +174,9 @@ class Document:
                 raise Pending(f"the engine made something malformed of it: {exc}") from exc
         content = examined.content
         self.reach.absorb(content)
-        if is_new and not stand_alone(examined.keyed, self.reach):
-            raise Pending("the update gives a key more than one value, or none")
         self._types.add(examined.types)
-        self._values.add(examined.keyed)
+        if not self._values.take(examined.keyed, self.reach) and is_new:
+            raise Pending("the update gives a key more than one value, or none")
         self._note_unseen(news)
         add_pairs(self._pairs, examined.pairs)
         for client, ranges in examined.gc.items():

@@ -15,8 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from peatd.errors import MalformedUpdate
 from peatd.ranges import Ranges
 from peatd.reach import Reach
-from peatd.structs import CONTENT, DELETED, EMBED, FORMAT, RIGHT_ORIGIN, Keyed
+from peatd.structs import CONTENT, DELETED, EMBED, FORMAT, Keyed
 from peatd.update import Examined
+
+_SWEEPS = 8
+"""Through an update's structs, each of which may stand before its left neighbour: clients are in no order that matters.
+What has not been reached by then is a chain of many clients in turns, and goes unchecked."""
 
 _NO_VALUES = (EMBED, FORMAT)
 """Contents that only texts have."""
@@ -45,50 +49,73 @@ class Types:
 
 
 class Values:
-    """The values under keys that take more than one clock (y-crdt writes XML attributes so): they must not be cut."""
+    """What stands under keys. The bit in a struct's first byte says so too, but y-crdt sets it on pieces of texts as
+    well: so those count that name a key, and those beside such."""
 
     def __init__(self) -> None:
+        self._clocks: dict[int, Ranges] = {}
         self._inside: dict[int, Ranges] = {}  # client → the clocks before which a living value would be cut
 
-    def __bool__(self) -> bool:
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether there are values of more than one clock: y-crdt writes XML attributes so."""
         return bool(self._inside)
 
-    def add(self, keyed: Iterable[Keyed]) -> None:
-        """Takes in those of an update's news."""
-        for struct in keyed:
-            if struct.length > 1 and struct.info & CONTENT > DELETED:
-                inside = self._inside.setdefault(struct.client, Ranges())
-                inside.add_all([(struct.clock + 1, struct.length - 1)])
-
     def check_cuts(self, cuts: Mapping[int, Sequence[int]], reach: Reach) -> None:
-        """Raises: MalformedUpdate, if a living value would be cut."""
+        """Raises: MalformedUpdate, if a living value would be cut in two."""
         for client in self._inside.keys() & cuts.keys():
             inside = self._inside[client]
             for clock in cuts[client]:
                 if inside.covers(clock, 1) and not reach.has_deleted(client, clock):
                     raise MalformedUpdate("the update cuts the value of a key in two")
 
+    def take(self, keyed: Sequence[Keyed], reach: Reach) -> bool:
+        """Takes in those of an update's news, which `reach` has; whether each is the only value of its key."""
+        are_alone = True
+        for _ in range(_SWEEPS):
+            before = keyed
+            keyed = [struct for struct in before if not self._counts(struct)]
+            if len(keyed) == len(before):
+                break
+            are_alone &= all(_is_alone(struct, reach) for struct in set(before).difference(keyed))
+        return are_alone
+
+    def _counts(self, struct: Keyed) -> bool:
+        """Whether it is known to be under a key; from then on it is."""
+        if struct.left_at >= 0:
+            is_under_key = self._has(struct.left, struct.left_at)
+        else:
+            is_under_key = struct.right_at < 0 or self._has(struct.right, struct.right_at)
+        if not is_under_key:
+            return False
+        self._clocks.setdefault(struct.client, Ranges()).add_all([(struct.clock, struct.length)])
+        if struct.length > 1 and struct.info & CONTENT > DELETED:
+            inside = self._inside.setdefault(struct.client, Ranges())
+            inside.add_all([(struct.clock + 1, struct.length - 1)])
+        return True
+
+    def _has(self, client: int, clock: int) -> bool:
+        clocks = self._clocks.get(client)
+        return clocks is not None and clocks.covers(clock, 1)
+
 
 def check_said(keyed: Iterable[Keyed]) -> None:
     """What an update says of itself, before a library sees it.
 
     Raises:
-        MalformedUpdate: if it has something under a key that is no value, or stands before one.
+        MalformedUpdate: if it has something under a key that is no value.
     """
-    if not all(map(_is_value, keyed)):
+    if any(_names_key(struct) and struct.info & CONTENT in _NO_VALUES for struct in keyed):
         raise MalformedUpdate("the update has something under a key that cannot be a value")
 
 
-def stand_alone(keyed: Iterable[Keyed], reach: Reach) -> bool:
-    """Whether each of these is the only value of its key. Of what a library has made of an update: there it is true,
-    which of two neighbours are under a key."""
-    return all(
-        _is_value(struct) and (struct.left_at < 0 or reach.has_deleted(struct.left, struct.left_at)) for struct in keyed
-    )
+def _is_alone(struct: Keyed, reach: Reach) -> bool:
+    is_last = struct.right_at < 0 and (struct.left_at < 0 or reach.has_deleted(struct.left, struct.left_at))
+    return is_last and struct.info & CONTENT not in _NO_VALUES
 
 
-def _is_value(struct: Keyed) -> bool:
-    return not struct.info & RIGHT_ORIGIN and struct.info & CONTENT not in _NO_VALUES
+def _names_key(struct: Keyed) -> bool:
+    return struct.left_at < 0 and struct.right_at < 0
 
 
 def _has(clocks: Sequence[int], clock: int) -> bool:

@@ -3,11 +3,13 @@
 The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from peatd.errors import MalformedUpdate
 from peatd.lib0 import read_bytes, read_count, read_json, read_string, read_uint, skip_any
+from peatd.reach import Content
 
 ORIGIN, RIGHT_ORIGIN, KEYED, CONTENT = 0x80, 0x40, 0x20, 0x1F
 """The bits of a struct's first byte. A key is written only where neither origin is."""
@@ -36,6 +38,33 @@ class Keyed(NamedTuple):
     left_at: int
     right: int
     right_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An update's content, and what it takes to rewrite or to integrate it.
+
+    Attributes:
+        blocks: where the structs of its clients are.
+        parents: (client, clock) of all that is named as the parent of a struct.
+        gc: client → (clock, length) of the GC structs.
+        pairs: client → clocks of the second halves of surrogate pairs, ascending.
+        cuts: client → clocks before which it splits structs, in any order and repeated. Empty where nobody asks.
+        keyed: the structs that say of themselves that they are under a key.
+        types: client → clocks of the shared types, ascending.
+        delete_set: its position. is_tidy: no two ranges in it overlap (each end of one is cut at, within another too).
+    """
+
+    content: Content
+    blocks: Sequence[Block]
+    parents: Sequence[tuple[int, int]]
+    gc: Mapping[int, Sequence[tuple[int, int]]]
+    pairs: Mapping[int, Sequence[int]]
+    cuts: Mapping[int, Sequence[int]]
+    keyed: Sequence[Keyed]
+    types: Mapping[int, Sequence[int]]
+    delete_set: int
+    is_tidy: bool
 
 
 class Struct(NamedTuple):

@@ -11,7 +11,6 @@ The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, MutableSequence, Sequence
-from dataclasses import dataclass
 
 from peatd.errors import Gap, MalformedUpdate
 from peatd.lib0 import read_count, read_string, read_uint
@@ -38,6 +37,7 @@ from peatd.structs import (
     STRING,
     TYPE,
     Block,
+    Examined,
     Keyed,
 )
 
@@ -85,33 +85,6 @@ def check(update: bytes, *, subdocuments: bool) -> Content:
         MalformedUpdate: if it is not, whatever the bytes.
     """
     return examine(update, subdocuments=subdocuments).content
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """An update's content, and what it takes to rewrite or to integrate it.
-
-    Attributes:
-        blocks: where the structs of its clients are.
-        parents: (client, clock) of all that is named as the parent of a struct.
-        gc: client → (clock, length) of the GC structs.
-        pairs: client → clocks of the second halves of surrogate pairs, ascending.
-        cuts: client → clocks before which it splits structs, in any order and repeated. Empty where nobody asks.
-        keyed: the structs that say of themselves that they are under a key.
-        types: client → clocks of the shared types, ascending.
-        delete_set: its position. is_tidy: no two ranges in it overlap (each end of one is cut at, within another too).
-    """
-
-    content: Content
-    blocks: Sequence[Block]
-    parents: Sequence[tuple[int, int]]
-    gc: Mapping[int, Sequence[tuple[int, int]]]
-    pairs: Mapping[int, Sequence[int]]
-    cuts: Mapping[int, Sequence[int]]
-    keyed: Sequence[Keyed]
-    types: Mapping[int, Sequence[int]]
-    delete_set: int
-    is_tidy: bool
 
 
 def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, tells_cuts: bool = False) -> Examined:

@@ -40,6 +40,7 @@ from peatd.requests import (
 )
 from peatd.schedule import Schedule
 from peatd.suspicion import Blame
+from peatd.update import MAX_DOCUMENT_BYTES
 from peatd.worker import Worker
 from peatd.worker_jobs import Job, StoredLog, StoredUpdate, Task
 
@@ -104,6 +105,7 @@ class Documents:
         command: starts a worker, for tests; the rest of its command line is appended.
 
     Attributes:
+        max_document_bytes: that a writer may make one; what a peer brings is merged as long as memory suffices.
         merge_durations: of changes that were merged, from when they were asked.
     """
 
@@ -118,10 +120,12 @@ class Documents:
         max_open_bytes: int = 64 * 1024 * 1024,
         max_waiting_bytes: int = _MAX_WAITING_BYTES,
         memory_bytes: int = 1024 * 1024 * 1024,
+        max_document_bytes: int = MAX_DOCUMENT_BYTES,
         deadline: float = 2.0,
         command: Sequence[str] = (sys.executable, "-P", "-m", "peatd.engine"),
     ) -> None:
         self.merge_durations = Histogram(_BOUNDS)
+        self.max_document_bytes = min(max_document_bytes, MAX_DOCUMENT_BYTES)
         arguments = ("--engine", engine, "--memory-bytes", str(memory_bytes), "--parent", str(os.getpid()))
         self._max_waiting_bytes = max_waiting_bytes
         self._turned: Callable[[], object] = lambda: None

@@ -25,6 +25,7 @@ class Limit(Enum):
     REQUEST_MEMORY = "request_memory"
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"
+    CLIENT_MESSAGES = "client_messages"
 
 
 class LimitHits:

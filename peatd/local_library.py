@@ -25,7 +25,7 @@ from peatd.library import (
 from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Merged, Replication
 from peatd.table import Entry
-from peatd.update import MAX_DOCUMENT_BYTES, MAX_UPDATE_BYTES
+from peatd.update import MAX_UPDATE_BYTES
 
 
 class LocalLibrary:
@@ -181,10 +181,8 @@ class LocalLibrary:
     def _check_size(self, name: DocumentName) -> None:
         """What no peer could take in is refused here, where its writer hears of it."""
         size_bytes = self._replication.store.size_bytes(name)
-        if size_bytes >= MAX_DOCUMENT_BYTES:
-            raise TooLarge(
-                f"{name} takes {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}; use more documents, or delete it"
-            )
+        if size_bytes >= (limit := self._replication.documents.max_document_bytes):
+            raise TooLarge(f"{name} takes {size_bytes} bytes: the limit is {limit}; use more documents, or delete it")
 
     def _written(self, merged: Merged) -> Written:
         entry = self._table.alive(merged.key)

@@ -15,7 +15,7 @@ IDLE_ENGINE_BYTES = 24 * MIB
 """Of each engine process beyond the first."""
 LEAST_BYTES = 192 * MIB
 """With less, a share is too small for the largest request."""
-MOST_BYTES = 2048 * MIB
+MOST_BYTES = 4096 * MIB
 """More is not needed for what one node of two cores can do in a second, and would only be more to lose."""
 
 _EXPANSION = 8
@@ -27,18 +27,22 @@ class Shares:
     """Bytes, each a bound of its own.
 
     Attributes:
-        engine: of one engine process, above what it starts with; it is replaced from half of that on.
+        engine: of one engine process, above what it starts with.
+        document: that a writer may make one document: what the engine can open, and prove the snapshot of.
         open_documents: of the logs of the documents in it.
         waiting: of the requests that wait for it.
         pending: of what is recorded and not on the disk yet.
         requests: that HTTP requests take together, while they are answered.
+        client_messages: of Yjs clients' messages that are not whole yet.
     """
 
     engine: int
+    document: int
     open_documents: int
     waiting: int
     pending: int
     requests: int
+    client_messages: int
 
 
 def share_out(memory_bytes: int, engine_workers: int) -> Shares:
@@ -47,9 +51,11 @@ def share_out(memory_bytes: int, engine_workers: int) -> Shares:
     free = max(free, LEAST_BYTES - IDLE_BYTES)
     engine = free * 5 // 8 // engine_workers
     return Shares(
-        engine=min(engine, 1024 * MIB),
+        engine=min(engine, 2048 * MIB),
+        document=min(engine // _EXPANSION // 3, 64 * MIB),
         open_documents=min(engine // _EXPANSION // 2, 64 * MIB),
         waiting=max(min(free // 16 // engine_workers, 16 * MIB), MIB),
         pending=min(free // 16, 64 * MIB),
-        requests=min(free // 4, 512 * MIB),
+        requests=min(free // 8, 512 * MIB),
+        client_messages=min(free // 8, 128 * MIB),
     )

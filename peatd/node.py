@@ -130,6 +130,7 @@ class _Node:
             workers=config.engine_workers,
             shrunk=lambda key, reach: self._replication.shrunk(key, reach),
             memory_bytes=shares.engine,
+            max_document_bytes=shares.document,
             max_open_bytes=shares.open_documents,
             max_waiting_bytes=shares.waiting,
         )
@@ -138,7 +139,13 @@ class _Node:
         self._hits = hits = LimitHits()
         self._requests = ByteBudget(shares.requests, Limit.REQUEST_MEMORY, hits)
         rooms = Rooms(self._replication, awareness)
-        self._reception = Reception(rooms, self._drain, max_clients=room_for_clients(open_files()), hits=hits)
+        self._reception = Reception(
+            rooms,
+            self._drain,
+            max_clients=room_for_clients(open_files()),
+            messages_bytes=shares.client_messages,
+            hits=hits,
+        )
         self._upkeep = Upkeep(self._replication)
         self._forgetting = Forgetting(self._replication, config.collection_ttls)
         self._events = EventLog(instance[:8].hex())

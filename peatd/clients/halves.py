@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import trio
 
+from peatd.limits import Limit, LimitHits
+
 BUDGET_BYTES = 128 * 1024 * 1024
 """Two of the largest messages."""
 _SMALL_BYTES = 64 * 1024
@@ -39,7 +41,9 @@ class Halves:
         2. The first may always go on; so all become whole, or are given up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget_bytes: int = BUDGET_BYTES, hits: LimitHits | None = None) -> None:
+        self._budget_bytes = budget_bytes
+        self._hits = hits or LimitHits()
         self._halves: dict[Half, None] = {}
         self._total_bytes = 0
         self._waiting = 0
@@ -62,8 +66,11 @@ class Halves:
 
     async def room(self, half: Half) -> None:
         """Returns when more of it may come."""
-        while half in self._halves and self._total_bytes > BUDGET_BYTES and half is not self._first():
+        while half in self._halves and self._total_bytes > self._budget_bytes and half is not self._first():
             self._waiting += 1
+            self._hits.hit(
+                Limit.CLIENT_MESSAGES, f"messages of {self._total_bytes} bytes are half here: more has to wait"
+            )
             try:
                 await self._has_changed.wait()
             finally:

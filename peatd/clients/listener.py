@@ -13,7 +13,7 @@ import trio
 
 from peatd.clients import closes
 from peatd.clients.door import ALL_RIGHTS, Door, Rights
-from peatd.clients.halves import Halves
+from peatd.clients.halves import BUDGET_BYTES, Halves
 from peatd.clients.handshake import Arrival, shake_hands
 from peatd.clients.line import Line
 from peatd.clients.many import Many
@@ -79,13 +79,22 @@ async def _accept(listener: trio.SocketListener, reception: "Reception", door: D
 class Reception:
     """All connections of clients.
 
+    Args:
+        messages_bytes: that all messages which are not whole yet may take together.
+
     Attributes:
         turned_away: connections for which there was no place.
         refused: handshakes that were answered with a status.
     """
 
     def __init__(
-        self, rooms: Rooms, drain: Drain, *, max_clients: int = MAX_CLIENTS, hits: LimitHits | None = None
+        self,
+        rooms: Rooms,
+        drain: Drain,
+        *,
+        max_clients: int = MAX_CLIENTS,
+        messages_bytes: int = BUDGET_BYTES,
+        hits: LimitHits | None = None,
     ) -> None:
         self.hits = hits or LimitHits()
         self._max_clients = max_clients
@@ -95,7 +104,7 @@ class Reception:
         self._drain = drain
         self._handshakes: dict[trio.CancelScope, None] = {}
         self._sessions: set[Session] = set()
-        self._halves = Halves()
+        self._halves = Halves(messages_bytes, self.hits)
 
     @property
     def clients(self) -> int:

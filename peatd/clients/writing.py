@@ -10,7 +10,6 @@ from peatd.documents import News
 from peatd.errors import DocumentEnded, PeatError, TooLarge, Unavailable
 from peatd.names import DocumentKey, DocumentName
 from peatd.replication import Replication
-from peatd.update import MAX_DOCUMENT_BYTES
 
 Taken = Callable[[int, bool], None]
 """Is told the seq that makes an update durable, and whether there was news in it."""
@@ -51,8 +50,8 @@ class Writing:
             taken(store.last_seq, False)
         elif not status.ready:
             failed(Unavailable(status.message or "the disk fails"))
-        elif size_bytes > MAX_DOCUMENT_BYTES:
-            failed(TooLarge(f"{self._name} would take {size_bytes} bytes: the limit is {MAX_DOCUMENT_BYTES}"))
+        elif size_bytes > (limit := self._replication.documents.max_document_bytes):
+            failed(TooLarge(f"{self._name} would take {size_bytes} bytes: the limit is {limit}"))
         else:
             self._submitted_bytes += len(update)
             then = partial(self._merged, seat, key, len(update), taken, lacking)

@@ -122,9 +122,9 @@ class _State(Enum):
 
 @dataclass(slots=True)
 class _Frame:
-    """One frame. `page`: its number; `pages`: of the file as it committed, else 0; `sums`: as stored. `may_be_ours`: its
-    salts are this log's but for a bit; behind the end of a log there are those of an earlier one, whose sums follow from
-    each other, too."""
+    """One frame. `page`: its number; `pages`: of the file as it committed, else 0; `sums`: as stored. `may_be_ours`:
+    its salts are this log's but for a bit; behind the end of a log there are those of an earlier one, whose sums follow
+    from each other, too."""
 
     number: int
     page: int

@@ -13,8 +13,7 @@ LARGE = 100_000
 
 @pytest.fixture
 def halves(monkeypatch: pytest.MonkeyPatch) -> Halves:
-    monkeypatch.setattr("peatd.clients.halves.BUDGET_BYTES", 2 * LARGE)
-    return Halves()
+    return Halves(2 * LARGE)
 
 
 def half(give_up: Callable[[], None] = lambda: None, since: float = 0) -> Half:

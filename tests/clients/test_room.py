@@ -14,7 +14,7 @@ from fakes.replicas import Replica
 from trio.testing import MockClock
 
 from peatd.awareness import Told
-from peatd.clients import closes, protocol, states, writing
+from peatd.clients import closes, protocol, states
 from peatd.clients.attendance import Attendance
 from peatd.clients.protocol import Presence, QueryAwareness, Step1, Update
 from peatd.clients.room import PIECE_BYTES
@@ -391,7 +391,7 @@ async def test_malformed_and_unheld_updates_end_it_with_a_reason(rooms: Rooms, a
 async def test_updates_that_are_too_much_together_are_refused_though_none_is_alone(
     replica: Replica, rooms: Rooms, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "MAX_DOCUMENT_BYTES", 1000)
+    monkeypatch.setattr(replica.documents, "max_document_bytes", 1000)
     mallory = Guest(rooms)
     mallory.step_1()
     for _ in range(4):

@@ -17,6 +17,7 @@ from peatd.engine.y_py import YPy
 from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey, DocumentName
 from peatd.requests import news, refusal
+from peatd.update import MAX_DOCUMENT_BYTES
 
 T = TypeVar("T")
 _Work = Callable[[], Any]
@@ -32,6 +33,7 @@ class InProcessDocuments:
 
     def __init__(self, log: Any, seed: random.Random, *, delay: Callable[[], float] = lambda: 0.0) -> None:
         self.applied = self.diffs = 0
+        self.max_document_bytes = MAX_DOCUMENT_BYTES
         self._log = log
         self._turned: Callable[[], object] = lambda: None
         self._delay = delay

@@ -21,8 +21,8 @@ Failed = Callable[[PeatError], object]
 async def test_a_document_that_is_too_large_takes_no_more_writes(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr("peatd.local_library.MAX_DOCUMENT_BYTES", 10_000)
     async with Replica("alice", random.Random(1)).running() as alice:
+        monkeypatch.setattr(alice.documents, "max_document_bytes", 10_000)
         await alice.library.put(LARGE, {"text": "x" * 10_000}, if_match=None)
         update = await alice.library.diff(LARGE, b"\x00")
         with pytest.raises(TooLarge):

@@ -22,6 +22,7 @@ from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, Scope
 from quart_trio import QuartTrio
 
 from peatd.api.errors import error_body
+from peatd.api.host_header import with_a_host
 from peatd.byte_budget import Holding
 from peatd.errors import Unavailable
 
@@ -106,7 +107,7 @@ class GuardedApp:
                 await trio.sleep_forever()  # until quart-trio, done with sending, cancels this
             return message
 
-        await self._app(scope, receive_until_the_end, send_noting_the_end)
+        await self._app(with_a_host(scope), receive_until_the_end, send_noting_the_end)
 
 
 class GuardedRequest(HTTPStream):

@@ -211,3 +211,10 @@ async def test_fault_5_kept_connections_do_not_hold_up_the_end(serve_with):
 async def _put_large_document(node):
     body = b'{"a": "' + b"x" * 1_000_000 + b'"}'
     assert (await node.ask("PUT", "/documents/a/large", body=body)).status == 201
+
+
+@pytest.mark.parametrize("host", [b"a..b", b".", b"a" * 64, b"\xff", b"localhost..:80"])
+async def test_a_host_that_is_no_name_is_answered(node, host):
+    async with unharmed(node) as client:
+        await client.say(b"GET /livez HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n")
+        assert await last_status(client) in (200, 400)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from peatd.errors import Gap, MalformedUpdate
 from peatd.lib0 import read_string, read_uint, write_uint
 from peatd.ranges import Ranges
-from peatd.rewrite import encode_delete_set
+from peatd.rewrite import decode_delete_set, encode_delete_set
 from peatd.structs import CONTENT, CONTENTS, GC, KEYED, ORIGIN, RIGHT_ORIGIN, SKIP
 
 
@@ -62,7 +62,7 @@ def cut(update: bytes, piece_bytes: int) -> list[bytes]:
         return [update]
     try:
         sections, position = _sections(update)
-        deletes = _deletes(update, position)
+        deletes = {client: Ranges(ranges) for client, ranges in decode_delete_set(update, position).items()}
     except IndexError as exc:
         raise MalformedUpdate("the update is cut short") from exc
     pieces: list[bytes] = []
@@ -200,18 +200,3 @@ def _walk(section: _Section, count: int, clock: int, data: bytes, position: int)
     clocks.append(clock)
     section.naming.extend(reversed(names))
     return position
-
-
-def _deletes(data: bytes, position: int) -> dict[int, Ranges]:
-    deletes: dict[int, Ranges] = {}
-    clients, position = read_uint(data, position)
-    for _ in range(clients):
-        client, position = read_uint(data, position)
-        count, position = read_uint(data, position)
-        ranges = []
-        for _ in range(count):
-            clock, position = read_uint(data, position)
-            length, position = read_uint(data, position)
-            ranges.append((clock, length))
-        deletes[client] = Ranges(ranges)
-    return deletes

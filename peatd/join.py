@@ -15,8 +15,8 @@ from typing import NamedTuple
 from peatd.errors import MalformedUpdate
 from peatd.lib0 import write_uint
 from peatd.ranges import merge_ranges
-from peatd.rewrite import encode_delete_set
-from peatd.update import delete_set, examine
+from peatd.rewrite import decode_delete_set, encode_delete_set
+from peatd.update import examine
 
 MAX_BYTES = 8 * 1024
 """Of what is joined: a few milliseconds of the engine's, and too little to be suspected of holding it up."""
@@ -113,5 +113,5 @@ def _part(update: bytes) -> _Part | None:
     (block,) = examined.blocks
     end = examined.content.ends[block.client]
     body, deleted = update[block.position : examined.delete_set], update[examined.delete_set :]
-    deletes = {} if deleted == _NOTHING_DELETED else delete_set(update, examined.delete_set)
+    deletes = {} if deleted == _NOTHING_DELETED else decode_delete_set(update, examined.delete_set)
     return _Part(update, block.client, block.clock, end, block.structs, body, deletes)

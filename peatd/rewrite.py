@@ -19,7 +19,7 @@ Neither library can cut a surrogate pair: see `pairs.py`.
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from peatd.lib0 import read_string, write_string, write_uint
+from peatd.lib0 import read_string, read_uint, write_string, write_uint
 from peatd.pairs import without_pairs
 from peatd.ranges import Ranges
 from peatd.reach import Reach
@@ -136,3 +136,18 @@ def encode_delete_set(deletes: Mapping[int, Sequence[tuple[int, int]]]) -> bytes
             write_uint(out, clock)
             write_uint(out, length)
     return bytes(out)
+
+
+def decode_delete_set(update: bytes, position: int) -> dict[int, list[tuple[int, int]]]:
+    """What a well-formed update deletes, from the position of its delete set on."""
+    deletes: dict[int, list[tuple[int, int]]] = {}
+    clients, position = read_uint(update, position)
+    for _ in range(clients):
+        client, position = read_uint(update, position)
+        count, position = read_uint(update, position)
+        ranges = deletes.setdefault(client, [])
+        for _ in range(count):
+            clock, position = read_uint(update, position)
+            length, position = read_uint(update, position)
+            ranges.append((clock, length))
+    return deletes

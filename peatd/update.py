@@ -53,7 +53,6 @@ __all__ = [
     "Reach",
     "check",
     "decode_state_vector",
-    "delete_set",
     "encode_state_vector",
     "examine",
 ]
@@ -107,13 +106,6 @@ def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, tells_cuts
     return Examined(
         content, walk.blocks, walk.parents, walk.gc, walk.pairs, cuts, walk.keyed, walk.types, delete_set, walk.is_tidy
     )
-
-
-def delete_set(update: bytes, position: int) -> Mapping[int, Sequence[tuple[int, int]]]:
-    """Client → (clock, length), as a well-formed update has them from `position`, its `Examined.delete_set`, on."""
-    walk = _Walk(subdocuments=True, hooks=True, is_watching=False)
-    walk.delete_set(update, position)
-    return walk.deletes
 
 
 class _Walk:

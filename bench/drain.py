@@ -30,7 +30,7 @@ async def _main(directory: Path, size_bytes: int) -> None:
     hello = Hello(PROTOCOL, _NAME, "peat", secrets.token_bytes(16), MAX_FRAME_BYTES, "bench")
     bind = Address("127.0.0.1", 0)
     async with trio.open_nursery() as nursery:
-        (bound,) = await nursery.start(listen, bind, credentials(directory, _NAME), hello, drain)
+        (bound,) = await nursery.start(listen, bind, lambda: (credentials(directory, _NAME), hello), drain)
         print(bound, flush=True)
         await is_full.wait()
         nursery.cancel_scope.cancel()

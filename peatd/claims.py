@@ -16,6 +16,10 @@ class Verdict(enum.Enum):
     SELF = "self"
     TWIN = "duplicate-node-id"
     """Another node goes by the same node id, or runs with the same key."""
+    REVOKED = "revoked"
+    """Its key is not to be let in any more."""
+    ROTATED = "rotated"
+    """It stands on a secret or a key that was exchanged meanwhile: dial again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ def judge(new: Claim, present: list[Claim], own: Claim) -> Verdict:
     for old in present:
         if old.device_id == new.device_id and old.instance == new.instance:
             return Verdict.REPLACE if _newer_stays(new, old, own.device_id) else Verdict.DUPLICATE
+        if old.node_id == new.node_id and old.instance == new.instance:
+            return Verdict.REPLACE  # the same process, with another key: its formation secret was rotated
         if old.device_id == new.device_id or old.node_id == new.node_id:
             # Its first holder may have died without a word: whoever asks has that found out.
             return Verdict.TWIN

@@ -22,6 +22,9 @@ log = structlog.get_logger()
 _LIVED = 10.0
 """Seconds after which a link is taken for a good one: its loss is dialled from the shortest pause again."""
 
+_FOR_AN_OPERATOR = (Verdict.TWIN.value, Verdict.REVOKED.value)
+"""Ends of links that trying again does not mend."""
+
 
 @dataclass(slots=True, eq=False)
 class _Pursuit:
@@ -87,9 +90,15 @@ class Dialer:
             sighting = self._peers.sighting(pursuit.node_id)
             if sighting is None or pursuit.is_twin:
                 continue
-            may_be = not is_known and sighting.device_id is None
+            may_be = not is_known and (sighting.device_id is None or self._links.is_revoked(sighting.device_id))
             if may_be or any(a.host == host or not _is_ip(a.host) for a in sighting.info.addresses):
                 pursuit.nudge.set()
+
+    def renew(self) -> None:
+        """Our secret, our key or the list of revoked keys has changed: who could not be reached, or was not let in,
+        may be now."""
+        for pursuit in self._pursuits.values():
+            pursuit.nudge.set()
 
     async def _pursue(self, pursuit: _Pursuit) -> None:
         while not pursuit.is_lost:
@@ -101,7 +110,7 @@ class Dialer:
             end = await self._links.keep(link)
             self._learn(pursuit, link, end)
             with pursuit.stoppable():
-                await self._pause(pursuit, longest=pursuit.is_twin)
+                await self._pause(pursuit, longest=end.code in _FOR_AN_OPERATOR)
 
     async def _next_link(self, pursuit: _Pursuit) -> Link | None:
         """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
@@ -110,6 +119,13 @@ class Dialer:
             pursuit.nudge = trio.Event()
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
+        if self._links.is_revoked(sighting.device_id):
+            # It has no other key that we know of: until something is known anew, there is nobody to dial.
+            sighting.dialing = False
+            await pursuit.nudge.wait()
+            pursuit.nudge = trio.Event()
+            sighting.device_id = None
+            return None
         sighting.dialing = True
         try:
             link = await self._dial(sighting.info.addresses)
@@ -134,6 +150,11 @@ class Dialer:
             pursuit.backoff.reset()
         sighting = self._peers.sighting(pursuit.node_id)
         pursuit.is_twin = end.code == Verdict.TWIN.value
+        if end.code == Verdict.ROTATED.value:
+            pursuit.nudge.set()
+        if sighting is not None and self._links.is_revoked(link.peer.device_id):
+            sighting.error = end.message
+            self._peers.tell()
         if sighting is not None and pursuit.is_twin:
             sighting.error = end.message
             sighting.device_id = None  # the peer may be the one who says so

@@ -7,6 +7,9 @@ PeatError
 ├── TokenRefused              a client's: its token does not let it in           (401)
 ├── MalformedMessage          a client's: not the protocol that it speaks         (closes with 4400)
 ├── DemoFailed                a node of `peatd --demo` does not run                 (exit 1)
+├── SecretFixed               the operator's: where the secret is kept we cannot write (409)
+├── RotationRefused           the operator's: this step of a rotation comes too early  (409)
+├── RevocationsFull           no more keys can be revoked                            (409)
 ├── DocumentError             the writer's: this request cannot be done
 │   ├── NoSuchDocument                                                             (404)
 │   ├── DocumentEnded         it holds content of a document that was deleted      (410)
@@ -28,6 +31,7 @@ PeatError
 │   └── StoreSchemaError      written by a newer peatd                             (exit 2)
 ├── PeerError                 the other node's
 │   ├── WireError             bytes that are not our protocol
+│   ├── RevocationForged      no formation secret that is accepted here has signed it
 │   ├── Unreachable           no connection: refused, no answer, no such name
 │   └── HandshakeError        it is not of our formation, or did not prove it in time
 │       └── CertificateRefused   it accepts another of our formation's secrets
@@ -59,6 +63,18 @@ class MalformedMessage(PeatError):
 
 class DemoFailed(PeatError):
     """The nodes of a demo are not up and linked."""
+
+
+class SecretFixed(PeatError):
+    """The formation secret is kept where we cannot write. The message says where, and who can."""
+
+
+class RotationRefused(PeatError):
+    """The step would leave a node behind, or another one comes first. Nothing has changed."""
+
+
+class RevocationsFull(PeatError):
+    """The list of revoked keys is as long as it may be."""
 
 
 class DocumentError(PeatError):
@@ -159,6 +175,10 @@ class PeerError(PeatError):
 
 class WireError(PeerError):
     """The peer sent bytes that are not our protocol."""
+
+
+class RevocationForged(PeerError):
+    """A revocation that no member of the formation has made."""
 
 
 class Unreachable(PeerError):

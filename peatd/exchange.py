@@ -18,10 +18,10 @@ from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.offers import Offers
 from peatd.pace import pause_after
 from peatd.pieces import Assembly
-from peatd.presence import PeerPresence
 from peatd.replication import Merged, Replication, Subscriber
 from peatd.standing import Standing
 from peatd.sync import PeerSync
+from peatd.transport.link import Side
 from peatd.wire.messages import (
     Compare,
     Durable,
@@ -30,7 +30,6 @@ from peatd.wire.messages import (
     Message,
     Offer,
     Piece,
-    Presence,
     Reached,
     State,
     Tombstone,
@@ -69,7 +68,7 @@ class PeerExchange:
         device_id: DeviceId,
         *,
         compares: bool,
-        presence: PeerPresence | None = None,
+        sides: Sequence[Side] = (),
         own_device: DeviceId | None = None,
     ) -> None:
         self.last_sync: float | None = None
@@ -78,7 +77,7 @@ class PeerExchange:
         self._table = replication.table
         self._device_id = device_id
         self._compares = compares
-        self._presence = presence
+        self._sides = sides
         self.sync = PeerSync(device_id, replication.table)
         self._standing = None if own_device is None else Standing(replication, own_device, self.sync)
         self._offers = Offers(replication, device_id, self.sync, self._standing)
@@ -103,8 +102,8 @@ class PeerExchange:
             if self._standing is not None:
                 self._standing.say()
             stack.enter_context(self._replication.subscribed(Subscriber(self.sync, self._wake)))
-            if self._presence is not None:
-                stack.enter_context(self._presence.told(lambda: self._wake_writer.set()))
+            for side in self._sides:
+                stack.enter_context(side.told(lambda: self._wake_writer.set()))
             yield
 
     async def run(self) -> None:
@@ -133,8 +132,7 @@ class PeerExchange:
         while True:
             self._wake_writer = trio.Event()
             batch = [*self._unconfirmed.take(self._replication.store.durable_seq), *self.sync.take()]
-            if self._presence is not None:
-                batch += self._presence.take()
+            batch += [message for side in self._sides for message in side.take()]
             if batch:
                 self._sent = {DocumentName(m.name) for m in batch if isinstance(m, Updates)}
                 self._diffs.wake()
@@ -197,10 +195,9 @@ class PeerExchange:
                 self._equal()
             case Horizon() if self._standing is not None:
                 self._standing.received(message)
-            case Presence() if self._presence is not None:
-                self._presence.received(message)
-            case _:
-                pass  # Hello, Ping, Pong and Goaway are the link's own
+            case _:  # Hello, Ping, Pong and Goaway are the link's own
+                for side in self._sides:
+                    side.received(message)
         if self.sync.burden > _BURDEN + len(self._table):
             raise WireError("it speaks of too many documents that are not here")
         self._wake()

@@ -9,6 +9,8 @@ Each accepted secret gives one key per purpose, 32 bytes of HKDF-SHA256 (RFC 586
     `certificate authority`   Ed25519 secret of the CA that signs the nodes' TLS certificates
     `membership proof`        HMAC key of the handshake's proof
     `client token`            HMAC key of the tokens that let Yjs clients in
+    `revocation`              Ed25519 secret that signs the revocation of a node's key
+    `fingerprint`             in public, what the secret is called; its first 8 bytes
 
 These strings are frozen for ever (`tests/vectors/formation.json`): nodes of different releases meet by them.
 """
@@ -16,10 +18,12 @@ These strings are frozen for ever (`tests/vectors/formation.json`): nodes of dif
 import base64
 import binascii
 import secrets as randomness
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from peatd.errors import ConfigError
 from peatd.hkdf import derive_key
+from peatd.names import Fingerprint
 
 NEW_SECRET_BYTES = 32
 MIN_SECRET_BYTES = 16
@@ -31,6 +35,11 @@ _SALT = b"peatd formation v1"
 _CERTIFICATE_AUTHORITY = b"certificate authority"
 _MEMBERSHIP_PROOF = b"membership proof"
 _CLIENT_TOKEN = b"client token"
+_REVOCATION = b"revocation"
+_FINGERPRINT = b"fingerprint"
+
+_FINGERPRINT_BYTES = 8
+"""Enough that two secrets of one formation never share one, and few enough to be read out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,18 @@ class Formation:
         """Of all secrets: a token that was made before a rotation is good until the old secret is removed."""
         return tuple(self.client_token_key(index) for index in range(len(self.secrets)))
 
+    def revocation_secret(self, index: int) -> bytes:
+        """The Ed25519 secret that signs revocations for those who accept `secrets[index]`."""
+        return self._derive(_REVOCATION, index)
+
+    @property
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """What `secrets` are called in public, in their order."""
+        return tuple(
+            Fingerprint(self._derive(_FINGERPRINT, index)[:_FINGERPRINT_BYTES].hex())
+            for index in range(len(self.secrets))
+        )
+
     def _derive(self, purpose: bytes, index: int) -> bytes:
         return derive_key(self.secrets[index], salt=_SALT, info=purpose + b"\0" + self.name.encode())
 
@@ -91,6 +112,11 @@ def parse_formation_secret(text: str, origin: str) -> tuple[bytes, ...]:
     if not lines:
         raise ConfigError(f"{origin}: the formation secret is empty; make one with `peat secret new`")
     return tuple(dict.fromkeys(_decode(line, f"{origin}, line {number}") for number, line in lines))
+
+
+def format_formation_secret(secrets: Iterable[bytes]) -> str:
+    """The text that `parse_formation_secret` reads these from."""
+    return "".join(f"{base64.b64encode(secret).decode()}\n" for secret in secrets)
 
 
 def _decode(line: str, where: str) -> bytes:

@@ -1,13 +1,17 @@
-"""Where the formation secret is kept: the operator's file or variable, or our own file in the data directory."""
+"""Where the formation secret is kept: the operator's file or variable, or our own file in the data directory.
+
+A file is read again when it changes, and is written by `peat secret rotate`, where we may. What Kubernetes or systemd
+hands us is theirs to change; what stands in the environment stays as long as the process.
+"""
 
 import os
 import stat
 from pathlib import Path
 
 from peatd.config import Config
-from peatd.errors import ConfigError
-from peatd.formation import new_formation_secret
-from peatd.keyfile import write_private
+from peatd.errors import ConfigError, SecretFixed
+from peatd.formation import format_formation_secret, new_formation_secret, parse_formation_secret
+from peatd.keyfile import replace_private, write_private
 from peatd.settings.table import FORMATION_SECRET_FILE
 
 FILE_NAME = "formation-secret"
@@ -39,6 +43,69 @@ def ensure_formation_secret(config: Config) -> tuple[str, str, bool]:
         )
     created = _create_unless_there(file)
     return _read(file, str(file)), str(file), created
+
+
+Stamp = tuple[int, int, int, int]
+"""Of a file: device, inode, time of change in nanoseconds, size. Another one is another content."""
+
+
+class SecretSource:
+    """Where a node's secrets come from, and come from again.
+
+    Attributes:
+        name: for messages: a file's path or a variable's name.
+        file: None where they are in the environment.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._origin = config.origins[FORMATION_SECRET_FILE.name]
+        self.file = None
+        if config.formation_secret is None:
+            self.file = config.formation_secret_file or config.data_dir / FILE_NAME
+        self.name = self._origin if self.file is None else str(self.file)
+
+    def read(self) -> tuple[bytes, ...]:
+        """The secrets that are in the file now.
+
+        Raises:
+            ConfigError: if it cannot be read, trusted or parsed.
+        """
+        assert self.file is not None
+        return parse_formation_secret(_read(self.file, self.name), self.name)
+
+    def stamp(self) -> Stamp | None:
+        """Tells whether it has changed; of the file that a link leads to, for Kubernetes exchanges links. None where
+        there is no file."""
+        try:
+            found = None if self.file is None else self.file.stat()
+        except OSError:
+            return None
+        return None if found is None else (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def fixed(self) -> str | None:
+        """Why we cannot write it, and what to do instead; None if we can."""
+        if self.file is None:
+            return f"it stands in {self._origin}: set it anew and restart the node, or use a file, which is read again"
+        file = self.file.resolve()
+        if any(part.startswith("..") for part in file.parts):
+            return f"{self.file} is mounted by Kubernetes: change the Secret; the node reads it again by itself"
+        if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+            return f"{self.file} is not this node's to write: change it there; the node reads it again by itself"
+        return None
+
+    def rewrite(self, secrets: tuple[bytes, ...]) -> None:
+        """Puts these secrets in the place of those that are there.
+
+        Raises:
+            SecretFixed: if that is not possible.
+        """
+        why = self.fixed()
+        if why is not None or self.file is None:
+            raise SecretFixed(f"the formation secret cannot be changed from here: {why}")
+        try:
+            replace_private(self.file.resolve(), format_formation_secret(secrets).encode())
+        except OSError as exc:
+            raise SecretFixed(f"{self.file} cannot be written: {exc.strerror or exc}") from exc
 
 
 def _create_unless_there(file: Path) -> bool:

@@ -1,5 +1,6 @@
 """Secrets on disk: readable by their owner alone, whole or not there at all, and never overwritten."""
 
+import contextlib
 import os
 import secrets
 import stat
@@ -62,6 +63,27 @@ def write_private(path: Path, content: bytes) -> None:
         raise ConfigError(f"{path} is there already and is never overwritten; name another file, or remove it") from exc
     except OSError as exc:
         raise ConfigError(f"{path} cannot be written: {exc.strerror or exc}; name another place") from exc
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Writes a file that others may lie under already, whole at every moment: mode and owner stay, or it is 0600.
+
+    Raises:
+        OSError: if it cannot be written; what was there stays.
+    """
+    draft = path.parent / f".peat-{secrets.token_hex(8)}"
+    _write_draft(draft, content)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            before = path.stat()
+            draft.chmod(stat.S_IMODE(before.st_mode))
+            with contextlib.suppress(PermissionError):
+                os.chown(draft, before.st_uid, before.st_gid)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
 
 
 def _write_draft(draft: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""All links that are up: which are let in, and what runs on each."""
+"""All links that are up: which are let in, what runs on each, and which no longer stand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +10,13 @@ from peatd.awareness import Awareness
 from peatd.claims import Claim, Verdict, judge
 from peatd.drain import Drain
 from peatd.exchange import PeerExchange
+from peatd.membership import Membership
 from peatd.names import DeviceId
+from peatd.peer_membership import PeerMembership
 from peatd.peers import Parting, PeerTable
 from peatd.presence import PeerPresence
 from peatd.replication import Replication
+from peatd.transport.admission import Repetitions
 from peatd.transport.converse import SHUTDOWN, SILENCE, converse, dismiss
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
@@ -23,6 +26,8 @@ _REFUSALS = {
     Verdict.SELF: "this is myself",
     Verdict.DUPLICATE: "we are linked already",
     Verdict.TWIN: "another node of this formation goes by this node id: give each its own --node-id",
+    Verdict.REVOKED: "the key {device_id} was revoked: its node is let in with another one only",
+    Verdict.ROTATED: "the formation secret was rotated: dial again",
 }
 
 _PROOF_OF_LIFE = 3.0
@@ -54,18 +59,20 @@ class Links:
     """
 
     def __init__(
-        self, own: Claim, peers: PeerTable, replication: Replication, drain: Drain, awareness: Awareness
+        self, membership: Membership, peers: PeerTable, replication: Replication, drain: Drain, awareness: Awareness
     ) -> None:
         self.changed = trio.Event()
         """Set, and replaced by another, whenever a link has come up or ended."""
-        self._own = own
+        self._membership = membership
         self._peers = peers
         self._replication = replication
         self._awareness = awareness
         self._drain = drain
         self._ended = Traffic()
         self._running: set[Link] = set()
+        self._repetitions = Repetitions()
         self._live: dict[DeviceId, tuple[Link, PeerExchange]] = {}
+        membership.watch(self.review)
 
     def get(self, device_id: DeviceId) -> tuple[Link, PeerExchange] | None:
         return self._live.get(device_id)
@@ -86,7 +93,19 @@ class Links:
 
     def judged(self, peer: LinkPeer) -> Verdict:
         """What would be done with a link to this one, now."""
-        return judge(_claim(peer), [_claim(old.peer) for old, _ in self._live.values()], self._own)
+        present = [_claim(old.peer) for old, _ in self._live.values()]
+        return self._membership.judged(peer) or judge(_claim(peer), present, self._membership.claim)
+
+    def is_revoked(self, device_id: DeviceId | None) -> bool:
+        """Whether whoever has this key is to be linked with no more."""
+        return device_id is not None and device_id in self._membership.revocations
+
+    def review(self) -> None:
+        """Ends the links that do not stand any more."""
+        for link, _ in self._live.values():
+            verdict = self._membership.judged(link.peer)
+            if verdict is not None:
+                link.goaway(verdict.value, _reason(verdict, link.peer))
 
     async def keep(self, link: Link) -> LinkEnd:
         """Runs a link that has just proved itself until it ends, or dismisses it."""
@@ -98,7 +117,7 @@ class Links:
         if verdict in _REFUSALS:
             return await self._refuse(link, verdict)
         if verdict is Verdict.REPLACE:
-            self._live[link.peer.device_id][0].goaway(Verdict.DUPLICATE.value, "a newer link takes its place")
+            self._replace(link.peer)
         return await self._run(link)
 
     async def _challenge(self, newcomer: LinkPeer) -> None:
@@ -111,16 +130,37 @@ class Links:
         while self._live.get(newcomer.device_id) == held:
             await self.changed.wait()
 
+    def _replace(self, peer: LinkPeer) -> None:
+        for device_id, (old, _) in list(self._live.items()):
+            if device_id == peer.device_id or old.peer.node_id == peer.node_id:
+                old.goaway(Verdict.DUPLICATE.value, "a newer link takes its place")
+                if device_id != peer.device_id:
+                    del self._live[device_id]  # nobody has that key any more: of one node there is one entry
+
     async def _refuse(self, link: Link, verdict: Verdict) -> LinkEnd:
         if verdict is Verdict.TWIN:
             log.error(
                 "two nodes with one node id",
                 node_id=link.peer.node_id,
                 address=str(link.address),
-                ours=link.peer.node_id == self._own.node_id,
+                ours=link.peer.node_id == self._membership.claim.node_id,
                 hint="give each node its own --node-id",
             )
-        return await self._dismiss(link, verdict.value, _REFUSALS[verdict])
+        elif verdict is Verdict.REVOKED:
+            self._refused_revoked(link)
+        return await self._dismiss(link, verdict.value, _reason(verdict, link.peer))
+
+    def _refused_revoked(self, link: Link) -> None:
+        """Once for each address that it comes from in a while: it tries again and again."""
+        unsaid = self._repetitions.count(link.address.host, link.peer.device_id, trio.current_time())
+        if unsaid is not None:
+            log.warning(
+                "revoked node refused",
+                peer=link.peer.node_id,
+                device_id=link.peer.device_id,
+                address=str(link.address),
+                repeated=unsaid,
+            )
 
     async def _dismiss(self, link: Link, code: str, message: str) -> LinkEnd:
         await dismiss(link, code, message)
@@ -129,17 +169,18 @@ class Links:
     async def _run(self, link: Link) -> LinkEnd:
         peer = link.peer
         presence = PeerPresence(self._awareness, peer.device_id, is_heard=peer.hears_awareness)
+        sides = (presence, PeerMembership(self._membership, self._peers, peer))
         exchange = PeerExchange(
             self._replication,
             peer.device_id,
             compares=peer.initiating,
-            presence=presence,
-            own_device=self._own.device_id if peer.hears_horizon else None,
+            sides=sides,
+            own_device=self._membership.device_id if peer.hears_horizon else None,
         )
         self._live[peer.device_id] = (link, exchange)
         self._ended.links += 1
         self._running.add(link)
-        self._peers.met(peer.node_id, peer.device_id, link.address)
+        self._peers.met(peer.node_id, peer.device_id, link.address, peer.accepts)
         self._announce()
         log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
         end = LinkEnd(SHUTDOWN, "the node is going away", by_peer=False)
@@ -153,8 +194,9 @@ class Links:
             if self._live.get(peer.device_id) == (link, exchange):
                 del self._live[peer.device_id]
                 self._peers.parted(peer.device_id, self._parting(link, exchange, end))
-                presence.parted()
                 log.info("peer unlinked", peer=peer.node_id, device_id=peer.device_id, code=end.code, why=end.message)
+            if peer.device_id not in self._live:
+                presence.parted()
             self._announce()
         return end
 
@@ -176,6 +218,10 @@ class Links:
     def _announce(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
+
+
+def _reason(verdict: Verdict, peer: LinkPeer) -> str:
+    return _REFUSALS[verdict].format(device_id=peer.device_id)
 
 
 def _claim(peer: LinkPeer) -> Claim:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from peatd.api.views import PeerView
 from peatd.clients.listener import Reception
+from peatd.custody import Custody
 from peatd.discovery.hybrid import HybridDiscovery
 from peatd.documents import Documents
 from peatd.events import EventLog
@@ -165,6 +166,25 @@ def of_node(version: str, node_id: str, uptime: float, report: Report) -> Iterat
     yield gauge("peat_ready", "1 while the node is ready.", report.ready)
     checks = [((check.name,), check.ready) for check in report.checks]
     yield Measure("peat_check_ready", Kind.GAUGE, "1 while the readiness check passes.", checks, ("check",))
+
+
+def of_formation(custody: Custody) -> Iterator[Measure]:
+    """By which secrets it is a member, and which keys are out."""
+    fingerprints = custody.membership.fingerprints
+    yield Measure(
+        "peat_formation_secret_info",
+        Kind.GAUGE,
+        "Always 1: a formation secret that is accepted, the first one is used.",
+        [((name, "accepted" if place else "first"), 1) for place, name in enumerate(fingerprints)],
+        ("fingerprint", "use"),
+    )
+    without = len(custody.behind(fingerprints[0]))
+    yield gauge("peat_peers_without_secret", "Known peers not known to accept the secret that is used here.", without)
+    watch = custody.watch
+    yield counter("peat_secret_reloads_total", "Times that the formation secrets were exchanged.", watch.reloads)
+    failed = watch.failure is not None
+    yield gauge("peat_secret_reload_failed", "1 while what the secret's file holds is not used.", failed)
+    yield gauge("peat_revoked_keys", "Keys that are revoked.", len(custody.membership.revocations))
 
 
 def of_peers(views: Sequence[PeerView]) -> Iterator[Measure]:

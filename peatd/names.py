@@ -16,6 +16,10 @@ NodeId = NewType("NodeId", str)
 DeviceId = NewType("DeviceId", str)
 """What a node proves to be: lower-case hex of the first 16 bytes of SHA-256(Ed25519 public key)."""
 
+Fingerprint = NewType("Fingerprint", str)
+"""What a formation secret is called in public: 16 lower-case hex digits that follow from it, and that it does not
+follow from (formation.py)."""
+
 DocumentName = NewType("DocumentName", str)
 """`collection/id`."""
 

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import structlog
 import trio
@@ -25,35 +26,38 @@ from peatd.api.server import serve
 from peatd.api.token import create_token
 from peatd.awareness import Awareness
 from peatd.byte_budget import ByteBudget
-from peatd.claims import Claim
 from peatd.clients.door import Door
 from peatd.clients.listener import Reception, room_for_clients, serve_clients
 from peatd.clients.rooms import Rooms
 from peatd.config import Config
+from peatd.custody import Custody
 from peatd.dialer import Dialer
 from peatd.discovery.hybrid import HybridDiscovery
 from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
 from peatd.drain import Drain
+from peatd.errors import ConfigError
 from peatd.events import EventLog
 from peatd.forgetting import Forgetting
 from peatd.formation import Formation, parse_formation_secret
-from peatd.formation_secret import ensure_formation_secret
+from peatd.formation_secret import SecretSource, ensure_formation_secret
+from peatd.hangup import follow_hangups
 from peatd.hosts import is_loopback
-from peatd.identity import Keypair
 from peatd.keyfile import load_keypair
 from peatd.leaving import take_leave
 from peatd.limits import Limit, LimitHits
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
+from peatd.membership import Membership, credentials_of
 from peatd.memory import Shares, share_out
 from peatd.metrics import Metrics
 from peatd.names import Address, NodeId
-from peatd.papers.minting import mint_apart
 from peatd.peers import PeerTable
 from peatd.readiness import Readiness
 from peatd.replication import Replication
+from peatd.revocation_file import RevocationFile, load
 from peatd.runtime_files import remove, write_node_file
+from peatd.secret_watch import SecretWatch
 from peatd.service_manager import ServiceManager
 from peatd.status import NodeStatus
 from peatd.store import Store
@@ -61,7 +65,6 @@ from peatd.surroundings import open_files
 from peatd.transport.dial import dial
 from peatd.transport.link import Link
 from peatd.transport.listener import listen
-from peatd.transport.tls import Credentials, order_papers
 from peatd.upkeep import Upkeep
 from peatd.watchdog import Watchdog
 from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
@@ -81,47 +84,45 @@ async def run(config: Config, *, stopping: trio.Event, readiness: Readiness | No
     Raises:
         ConfigError, StoreError, DiscoveryError: in exception groups, when it cannot start as configured.
     """
-    credentials = await _credentials(config)
+    formation = _formation(config)
+    own_key = None if config.key_file is None else load_keypair(config.key_file)
+    credentials = await credentials_of(formation, config.node_id, own_key)
+    hello = Hello(
+        PROTOCOL,
+        config.node_id,
+        config.formation,
+        secrets.token_bytes(16),
+        MAX_FRAME_BYTES,
+        peatd.__version__,
+        awareness=True,
+        horizon=True,
+    )
     shares = share_out(config.memory, config.engine_workers)
     async with Store.open(config.data_dir, pending_bytes=shares.pending) as store:
-        await _Node(config, shares, credentials, store, readiness or Readiness()).run(stopping)
+        membership = Membership(credentials, hello, load(config.data_dir, formation), own_key=own_key)
+        await _Node(config, shares, membership, store, readiness or Readiness()).run(stopping)
 
 
-async def _credentials(config: Config) -> Credentials:
+def _formation(config: Config) -> Formation:
     text, origin, created = ensure_formation_secret(config)
-    formation = Formation(config.formation, parse_formation_secret(text, origin))
     if created:
         log.info(
             "formation secret made",
             file=origin,
             hint="a node with a copy of this file joins: peatd --formation-secret-file FILE --peer THIS_HOST:PORT",
         )
-    key_file = config.key_file
-    keypair = Keypair.from_seed(formation.secrets[0], config.node_id) if key_file is None else load_keypair(key_file)
-    return Credentials(keypair, formation, await mint_apart(order_papers(keypair, formation)))
+    return Formation(config.formation, parse_formation_secret(text, origin))
 
 
 class _Node:
     """The parts of one node, wired."""
 
     def __init__(
-        self, config: Config, shares: Shares, credentials: Credentials, store: Store, readiness: Readiness
+        self, config: Config, shares: Shares, membership: Membership, store: Store, readiness: Readiness
     ) -> None:
-        instance = secrets.token_bytes(16)
-        own_device = credentials.keypair.device_id
         self._config = config
-        self._credentials = credentials
+        self._membership = membership
         self._store = store
-        self._hello = Hello(
-            PROTOCOL,
-            config.node_id,
-            config.formation,
-            instance,
-            MAX_FRAME_BYTES,
-            peatd.__version__,
-            awareness=True,
-            horizon=True,
-        )
         self._drain = Drain()
         self._discovery = HybridDiscovery(open_sources(config))
         self._documents = Documents(
@@ -148,15 +149,17 @@ class _Node:
         )
         self._upkeep = Upkeep(self._replication)
         self._forgetting = Forgetting(self._replication, config.collection_ttls)
-        self._events = EventLog(instance[:8].hex())
+        self._events = EventLog(membership.hello.instance[:8].hex())
         self._replication.watch(self._events)
-        self._peers = PeerTable(NodeId(config.node_id), own_device)
-        own = Claim(NodeId(config.node_id), own_device, instance, initiating=False)
-        self._links = Links(own, self._peers, self._replication, self._drain, awareness)
+        self._peers = PeerTable(NodeId(config.node_id), membership.device_id)
+        membership.watch(self._rekeyed)  # first: the others look at the peers
+        self._links = Links(membership, self._peers, self._replication, self._drain, awareness)
+        self._secret_watch = SecretWatch(SecretSource(config), membership)
+        self._revocation_file = RevocationFile(config.data_dir, membership.revocations)
+        membership.watch(self._revocation_file.changed)
         library = LocalLibrary(self._replication, self._drain)
         self._watchdog = Watchdog()
         self._service_manager = ServiceManager(config.notify_socket, config.watchdog)
-        keypair = credentials.keypair
         metrics = Metrics(
             self._replication,
             self._documents,
@@ -170,7 +173,7 @@ class _Node:
         )
         self._status = NodeStatus(
             config,
-            keypair,
+            Custody(membership, self._secret_watch, self._revocation_file, self._peers),
             library,
             self._peers,
             self._links,
@@ -190,6 +193,9 @@ class _Node:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self._watchdog.beat)
                 serving.start_soon(self._service_manager.reassure, self._stuck)
+                serving.start_soon(follow_hangups, self._secret_watch.reload, stopping.set)
+                serving.start_soon(self._secret_watch.run)
+                serving.start_soon(self._revocation_file.run)
                 if os.getpid() == orphans.FIRST_PROCESS:
                     serving.start_soon(orphans.reap, self._documents.pids)
                 with trio.CancelScope() as starting:
@@ -198,7 +204,7 @@ class _Node:
                     await serving.start(self._documents.run)
                     serving.start_soon(self._upkeep.run)
                     serving.start_soon(self._forgetting.run)
-                    locks = Locks(token, self._credentials.formation.client_token_keys())
+                    locks = Locks(token, self._membership.client_token_keys)
                     app = create_app(self._status, locks, config.demo_page)
                     unix = config.data_dir / "api.sock"
                     serving_api = partial(serve, app, hits=self._hits, memory=self._requests)
@@ -217,12 +223,14 @@ class _Node:
         node_file, manager = self._config.data_dir / "node.json", self._service_manager
         async with trio.open_nursery() as mesh:
             dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
+            self._membership.watch(dialer.renew)
 
             async def welcome(link: Link) -> None:
-                dialer.arrived(link.peer, link.address.host)
+                if not self._links.is_revoked(link.peer.device_id):
+                    dialer.arrived(link.peer, link.address.host)
                 await self._links.keep(link)
 
-            listening = partial(listen, self._config.bind, self._credentials, self._hello, welcome, hits=self._hits)
+            listening = partial(listen, self._config.bind, self._membership.present, welcome, hits=self._hits)
             self._status.listening["mesh"] = (await mesh.start(listening))[0]
             if self._config.clients is not None:
                 serving = partial(serve_clients, self._config.clients, self._reception, partial(self._door, token))
@@ -230,6 +238,7 @@ class _Node:
             mesh.start_soon(dialer.run, self._discovery.event_stream())
             await mesh.start(self._discovery.start)
             write_node_file(node_file, self._stated())
+            self._membership.watch(partial(self._state_anew, node_file))
             try:
                 log.info("node up", node_id=self._config.node_id, **self._status.addresses())
                 await manager.ready()
@@ -242,22 +251,31 @@ class _Node:
             mesh.cancel_scope.cancel()
 
     def _door(self, token: str, host: str) -> Door:
-        keys = self._credentials.formation.client_token_keys()
+        keys = self._membership.client_token_keys
         return Door(token, keys, self._config.client_origins, loopback=is_loopback(host))
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
-        return await dial(addresses, self._credentials, self._hello)
+        return await dial(addresses, *self._membership.present())
+
+    def _rekeyed(self) -> None:
+        self._peers.own_device = self._membership.device_id
+
+    def _state_anew(self, node_file: Path) -> None:
+        try:
+            write_node_file(node_file, self._stated())
+        except ConfigError as exc:  # a full disk: what it states of our key is of yesterday, no more
+            log.warning("node.json not rewritten", reason=str(exc))
 
     def _stated(self) -> dict[str, object]:
         return {
             "node_id": self._config.node_id,
-            "device_id": self._credentials.keypair.device_id,
+            "device_id": self._membership.device_id,
             **self._status.addresses(),
             "pid": os.getpid(),
         }
 
     def _add_checks(self, readiness: Readiness) -> None:
-        readiness.add("identity", lambda: None)
+        readiness.add("identity", self._membership.revoked)
         readiness.add("store", self._store.status)
         readiness.add("transport", lambda: None if self._status.listening["mesh"] else "not listening yet")
         readiness.add("discovery", self._discovery.status)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from peatd.discovery.events import PeerInfo
-from peatd.names import Address, DeviceId, DocumentName, NodeId
+from peatd.names import Address, DeviceId, DocumentName, Fingerprint, NodeId
 
 LOST_FOR = 600.0
 """Seconds that a peer stays listed after every source and the link have lost it: long enough for an operator to see."""
@@ -54,11 +54,13 @@ class Sighting:
 
 @dataclass(slots=True)
 class Acquaintance:
-    """A node that we have been linked with. `parting`: how its last link ended; None while there is one."""
+    """A node that we have been linked with. `parting`: how its last link ended; None while there is one. `accepts`: the
+    formation secrets that it said it accepts, the one that it uses first."""
 
     node_id: NodeId
     device_id: DeviceId
     address: Address
+    accepts: tuple[Fingerprint, ...] = ()
     parting: "Parting | None" = None
 
 
@@ -82,7 +84,12 @@ class Parting:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One peer as it is shown: an acquaintance with the sightings of it, or a sighting that nobody has answered at."""
+    """One peer as it is shown: an acquaintance with the sightings of it, or a sighting that nobody has answered at.
+
+    Attributes:
+        accepts: the formation secrets that it said it accepts.
+        answered_by: who did answer there, of whom we have made no acquaintance: its key is revoked.
+    """
 
     node_id: NodeId
     device_id: DeviceId | None
@@ -93,6 +100,8 @@ class Peer:
     metadata: dict[str, str]
     parting: Parting | None
     error: str | None
+    accepts: tuple[Fingerprint, ...] = ()
+    answered_by: DeviceId | None = None
 
 
 class PeerTable:
@@ -103,11 +112,14 @@ class PeerTable:
         2. An acquaintance without link and sighting is forgotten after `LOST_FOR`.
         3. Of one node id there is one acquaintance: a node whose formation secret was rotated comes back with another
            device id.
+
+    Attributes:
+        own_device: ours, which a rotation changes.
     """
 
     def __init__(self, own_node: NodeId, own_device: DeviceId) -> None:
         self._own_node = own_node
-        self._own_device = own_device
+        self.own_device = own_device
         self._sightings: dict[NodeId, Sighting] = {}
         self._acquaintances: dict[DeviceId, Acquaintance] = {}
         self._watchers: list[Callable[[NodeId | None], None]] = []
@@ -148,15 +160,24 @@ class PeerTable:
         """Whether discovery knows this node: by its name, or because we have met it where discovery said."""
         return node_id in self._sightings or any(s.device_id == device_id for s in self._sightings.values())
 
-    def met(self, node_id: NodeId, device_id: DeviceId, address: Address) -> None:
+    def met(
+        self, node_id: NodeId, device_id: DeviceId, address: Address, accepts: tuple[Fingerprint, ...] = ()
+    ) -> None:
         """A link with it has come up. Nobody else of that name has one: see `judge`."""
         for known in [a for a in self._acquaintances.values() if a.node_id == node_id]:
             del self._acquaintances[known.device_id]  # Invariant 3.
             for sighting in self._sightings.values():
                 if sighting.device_id == known.device_id:
                     sighting.device_id = device_id
-        self._acquaintances[device_id] = Acquaintance(node_id, device_id, address)
+        self._acquaintances[device_id] = Acquaintance(node_id, device_id, address, accepts)
         self.tell()
+
+    def accepts(self, device_id: DeviceId, accepts: tuple[Fingerprint, ...]) -> None:
+        """A peer says which formation secrets it accepts from now on."""
+        known = self._acquaintances.get(device_id)
+        if known is not None and known.accepts != accepts:
+            known.accepts = accepts
+            self.tell()
 
     def parted(self, device_id: DeviceId, parting: Parting) -> None:
         """Its link has ended."""
@@ -196,7 +217,7 @@ class PeerTable:
 
     def _is_own(self, node_id: NodeId, sighting: Sighting | None) -> bool:
         """A pod finds itself in its Service, under the name that is its node id."""
-        return node_id == self._own_node or (sighting is not None and sighting.device_id == self._own_device)
+        return node_id == self._own_node or (sighting is not None and sighting.device_id == self.own_device)
 
     def _acquaintance_of(self, node_id: NodeId, sighting: Sighting | None) -> Acquaintance | None:
         if sighting is not None and sighting.device_id is not None:
@@ -267,6 +288,7 @@ def _met_peer(acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:
         metadata={key: value for info in reversed(infos) for key, value in info.metadata.items()},
         parting=parting,
         error=next(iter(errors), parting.error if parting else None),
+        accepts=acquaintance.accepts,
     )
 
 
@@ -282,4 +304,5 @@ def _sighted_peer(sighting: Sighting) -> Peer:
         metadata=dict(info.metadata),
         parting=None,
         error=sighting.error,
+        answered_by=sighting.device_id,
     )

@@ -1,6 +1,6 @@
 """Awareness over one link: our clients' states to the peer, and its clients' to us. Deciding is `awareness.py`'s."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -9,7 +9,7 @@ from peatd.awareness import Awareness, Feed
 from peatd.errors import WireError
 from peatd.names import DeviceId
 from peatd.speakers import Told, is_json
-from peatd.wire.messages import Presence, Present, named
+from peatd.wire.messages import Message, Presence, Present, named
 
 _BATCH_BYTES = 64 * 1024
 """Of states, before documents have their turn."""
@@ -40,7 +40,7 @@ class PeerPresence:
             if feed is not None:
                 self._awareness.end(feed)
 
-    def take(self) -> list[Presence]:
+    def take(self) -> Sequence[Message]:
         """What to send next."""
         if self._feed is None:
             return []
@@ -49,12 +49,14 @@ class PeerPresence:
             for name, told in self._feed.take(_BATCH_BYTES)
         ]
 
-    def received(self, message: Presence) -> None:
+    def received(self, message: Message) -> None:
         """What the peer tells.
 
         Raises:
             WireError: if it names no document, or tells what clients here could not parse.
         """
+        if not isinstance(message, Presence):
+            return
         name = named(message.name)
         for present in message.clients:
             if present.state and not is_json(present.state):

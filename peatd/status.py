@@ -9,9 +9,9 @@ from peatd import metrics
 from peatd.api.events import peer_text
 from peatd.api.views import PeerView, TopologyLink, TopologyView
 from peatd.config import Config
+from peatd.custody import Custody
 from peatd.drain import Drain
 from peatd.events import EventLog
-from peatd.identity import Keypair
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.measures import Durations, Measure
@@ -34,7 +34,7 @@ class NodeStatus:
     def __init__(
         self,
         config: Config,
-        keypair: Keypair,
+        custody: Custody,
         library: LocalLibrary,
         peers: PeerTable,
         links: Links,
@@ -45,9 +45,8 @@ class NodeStatus:
         events: EventLog,
     ) -> None:
         self.node_id: str = config.node_id
-        self.device_id: str = keypair.device_id
-        self.public_key = keypair.public_key.hex()
         self.formation = config.formation
+        self.custody = custody
         self.documents = library
         self.events = events
         self.listening: dict[str, Address | None] = {"api": None, "mesh": None, "clients": None}
@@ -60,6 +59,18 @@ class NodeStatus:
         self._started = trio.current_time()
         self._told = Told(peers)
         peers.watch(self._tell_of_peers)
+
+    @property
+    def device_id(self) -> str:
+        return self.custody.membership.device_id
+
+    @property
+    def public_key(self) -> str:
+        return self.custody.membership.credentials.keypair.public_key.hex()
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        return self.custody.membership.fingerprints
 
     def uptime(self) -> float:
         return trio.current_time() - self._started
@@ -81,6 +92,7 @@ class NodeStatus:
         return [
             *metrics.of_node(self.version, self.node_id, self.uptime(), self.readiness()),
             *metrics.of_peers(self.peers()),
+            *metrics.of_formation(self.custody),
             *self._metrics.of_parts(),
         ]
 
@@ -126,6 +138,8 @@ class NodeStatus:
             last_sync_secs=_ago(agreed.last_sync if agreed else None, now),
             owed_documents=owed,
             error=exchange.error if exchange else peer.error,
+            secrets=peer.accepts or None,
+            revoked=self._links.is_revoked(peer.device_id or peer.answered_by),
         )
 
 

@@ -15,7 +15,7 @@ from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost
 from peatd.errors import Unreachable
 from peatd.links import Links
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peers import Parting, PeerTable
+from peatd.peers import Parting, PeerState, PeerTable
 from peatd.transport.dial import CONNECT_DEADLINE
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
@@ -32,10 +32,14 @@ class FakeLinks:
         self.cut = trio.Event()
         self.end = LinkEnd("cut", "the connection was cut", by_peer=False)
         self.verdict = Verdict.KEEP
+        self.revoked: set[DeviceId | None] = set()
         self._peers = peers
 
     def judged(self, _peer: LinkPeer) -> Verdict:
         return self.verdict
+
+    def is_revoked(self, device_id: DeviceId | None) -> bool:
+        return device_id in self.revoked
 
     async def keep(self, link: Link) -> LinkEnd:
         self.kept += 1
@@ -244,6 +248,69 @@ async def test_a_twin_is_never_shown_as_whom_it_takes_itself_for(mock_clock: Moc
             ("bob", bob.device_id),
             ("second", None),
         ]
+
+
+async def test_a_link_that_ends_for_a_rotation_is_made_again_at_once(mock_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        it.links.end = LinkEnd(Verdict.ROTATED.value, "the formation secret was rotated: dial again", by_peer=True)
+        await it.found()
+        it.links.cut.set()
+        await wait_all_tasks_blocked()
+        assert it.links.kept == 2
+
+
+async def test_who_is_revoked_is_not_dialled(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        await it.found()
+        bob = it.peers.sighting(BOB)
+        assert bob is not None
+        it.links.revoked.add(bob.device_id)
+        it.links.end = LinkEnd(Verdict.REVOKED.value, "its key was revoked", by_peer=False)
+        it.links.cut.set()
+        await trio.sleep(600)
+        assert len(it.dialled) == 1
+        (shown,) = it.peers.all(trio.current_time())
+        assert (shown.state, shown.error) == (PeerState.BACKING_OFF, "its key was revoked")
+
+
+async def test_who_is_revoked_is_dialled_once_more_when_something_is_known_anew(autojump_clock: MockClock) -> None:
+    """It may have another key by now: we know of that only when we meet it."""
+    async with scene() as it:
+        it.up = True
+        await it.found()
+        it.links.revoked.add(it.peers.sighting(BOB).device_id)  # type: ignore[union-attr]  # it is there
+        it.links.end = LinkEnd(Verdict.REVOKED.value, "its key was revoked", by_peer=False)
+        it.links.cut.set()
+        await trio.sleep(60)
+        it.dialer.renew()
+        await trio.sleep(1)
+        assert len(it.dialled) == 2
+        it.links.revoked.clear()  # the peer that arrives has another
+        it.links.cut.set()
+        await trio.sleep(60)
+        it.dialer.arrived(peer("bob", initiating=False), "10.9.9.9")
+        await trio.sleep(1)
+        assert it.links.kept >= 3
+
+
+async def test_who_was_revoked_by_its_peers_tries_again_seldom(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        it.links.end = LinkEnd(Verdict.REVOKED.value, "the key was revoked", by_peer=True)
+        await it.found()
+
+        async def refuse() -> None:
+            while True:
+                it.links.cut.set()
+                await trio.sleep(0.1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse)
+            await trio.sleep(600)
+            nursery.cancel_scope.cancel()
+        assert 20 <= len(it.dialled) <= 42
 
 
 async def test_ourselves_are_not_dialled(autojump_clock: MockClock) -> None:

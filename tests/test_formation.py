@@ -23,6 +23,8 @@ def test_derived_keys_never_change(vector: dict[str, str]) -> None:
     assert formation.ca_secrets[0].hex() == vector["ca_secret"]
     assert formation.proof_key(0).hex() == vector["proof_key"]
     assert formation.client_token_key(0).hex() == vector["client_token_key"]
+    assert formation.revocation_secret(0).hex() == vector["revocation_secret"]
+    assert formation.fingerprints == (vector["fingerprint"],)
     assert formation.client_token_keys()[0] == formation.client_token_key(0)
 
 

@@ -11,7 +11,7 @@ client token for the documents that it names.
 
 import hmac
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -65,11 +65,11 @@ class Locks:
 
     Attributes:
         token: of this node, for everything.
-        keys: that client tokens may be signed with.
+        keys: that client tokens may be signed with, now: a rotation exchanges them.
     """
 
     token: str
-    keys: Sequence[bytes]
+    keys: Callable[[], Sequence[bytes]]
 
 
 def guard_routes(app: QuartTrio, locks: Locks, *, open_endpoints: Collection[str]) -> None:
@@ -129,7 +129,7 @@ def admit(shown: Credentials, entrance: Entrance, locks: Locks, now: float) -> G
     if scheme.lower() != "bearer" or given.count(".") != _DOTS:
         raise _unauthorized("the token is wrong")
     try:
-        return verify(given.strip(), locks.keys, now)
+        return verify(given.strip(), locks.keys(), now)
     except TokenRefused as exc:
         raise _unauthorized(str(exc)) from exc
 

@@ -1,7 +1,7 @@
 """The HTTP API: every route of `/api/v1`, as one app. Start reading here.
 
-probes.py, metrics.py, nodes.py, documents.py, updates.py, quarantine.py and events.py answer · access.py lets in ·
-decode.py parses · errors.py refuses · views.py has the shapes · server.py serves it.
+probes.py, metrics.py, nodes.py, custody.py, documents.py, updates.py, quarantine.py and events.py answer · access.py
+lets in · decode.py parses · errors.py refuses · views.py has the shapes · server.py serves it.
 """
 
 from functools import partial
@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 
 from peatd.api import demo_page, metrics, probes
 from peatd.api.access import Locks, guard_routes
+from peatd.api.custody import add_custody_routes
 from peatd.api.documents import add_document_routes
 from peatd.api.errors import answer_errors
 from peatd.api.events import add_event_routes
@@ -47,6 +48,7 @@ def create_app(mesh: Mesh, locks: Locks, demo: DemoPage = NO_DEMO) -> QuartTrio:
     probes.add_probes(app, mesh)
     metrics.add_metrics(app, mesh)
     add_node_routes(app, mesh)
+    add_custody_routes(app, mesh.custody)
     add_document_routes(app, mesh.documents)
     add_update_routes(app, mesh.documents)
     add_quarantine_route(app, mesh.documents)

@@ -23,7 +23,7 @@ from peatd.api.refusal import Refusal
 
 _LOOPBACK = Entrance(private=True, loopback=True)
 """As if by a private socket: whoever is on this machine may do what can be done here."""
-_NO_LOCKS = Locks("", ())
+_NO_LOCKS = Locks("", tuple)
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -129,6 +129,22 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
         ),
     ),
     (
+        errors.SecretFixed,
+        _Answer(
+            HTTPStatus.CONFLICT,
+            "secret_fixed",
+            "change it where it comes from, in the same steps; GET /api/v1/secrets shows what this node accepts",
+        ),
+    ),
+    (
+        errors.RotationRefused,
+        _Answer(HTTPStatus.CONFLICT, "rotation_refused", "GET /api/v1/peers shows by `secrets` who accepts what"),
+    ),
+    (
+        errors.RevocationsFull,
+        _Answer(HTTPStatus.CONFLICT, "revocations_full", "rotate the formation secret: it keeps all old keys out"),
+    ),
+    (
         errors.StoreError,
         _Answer(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -139,8 +155,8 @@ _ANSWERS: tuple[tuple[type[PeatError], _Answer], ...] = (  # the first that matc
 )
 
 _HTTP_HINTS = {
-    HTTPStatus.NOT_FOUND: "the routes are /api/v1/node, /peers, /topology, /documents, /events, /quarantine and the "
-    "probes; Yjs clients connect to the listener that --clients names",
+    HTTPStatus.NOT_FOUND: "the routes are /api/v1/node, /peers, /topology, /documents, /events, /quarantine, /secrets, "
+    "/revocations and the probes; Yjs clients connect to the listener that --clients names",
     HTTPStatus.METHOD_NOT_ALLOWED: "the Allow header names the methods of this route",
     HTTPStatus.REQUEST_TIMEOUT: "send the whole body at once, or over a better connection",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "a body has at most 1 MiB: split the change into smaller ones",

@@ -25,6 +25,7 @@ def add_node_routes(app: QuartTrio, mesh: Mesh) -> None:
                 addresses=mesh.addresses(),
                 documents=mesh.documents.count(),
                 digest=mesh.documents.digest(),
+                secrets=mesh.secrets,
             )
         )
 

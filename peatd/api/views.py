@@ -12,7 +12,9 @@ from msgspec import UNSET, UnsetType
 from peatd.events import EventLog
 from peatd.library import Library
 from peatd.measures import Durations, Measure
+from peatd.names import DeviceId
 from peatd.readiness import Report
+from peatd.rotation import Step
 
 PeerState = Literal["linked", "dialing", "backing-off", "lost"]
 
@@ -39,7 +41,8 @@ class ReadyView(msgspec.Struct, frozen=True):
 
 class NodeView(msgspec.Struct, frozen=True):
     """`public_key` in hex; `uptime_secs` whole, as upstream has it; `documents` counts them, and
-    `digest` (hex) is the same on two nodes that have the same ones."""
+    `digest` (hex) is the same on two nodes that have the same ones. `secrets`: fingerprints of the formation secrets
+    that are accepted, the one that is used first."""
 
     node_id: str
     device_id: str
@@ -50,6 +53,7 @@ class NodeView(msgspec.Struct, frozen=True):
     addresses: Mapping[str, str | None]
     documents: int
     digest: str
+    secrets: Sequence[str] = ()
 
 
 class PeerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,8 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     last_sync_secs: float | None
     owed_documents: int
     error: str | None
+    secrets: Sequence[str] | None = None
+    revoked: bool = False
 
 
 class PeersView(msgspec.Struct, frozen=True):
@@ -86,6 +92,36 @@ class TopologyView(msgspec.Struct, frozen=True):
     role: str
     hierarchy_level: int
     links: Sequence[TopologyLink]
+
+
+class SecretsView(msgspec.Struct, frozen=True):
+    """The formation secrets of this node, as fingerprints.
+
+    Attributes:
+        secrets: that are accepted; the first is used.
+        source: where they come from: a file's path or a variable's name.
+        fixed: why this node cannot write there, and what to do instead; null if it can.
+        failure: why what is there now is not used; null if it is.
+    """
+
+    formation: str
+    secrets: Sequence[str]
+    source: str
+    fixed: str | None
+    failure: str | None
+
+
+class RevocationView(msgspec.Struct, frozen=True):
+    """`revoked_at`: seconds since 1970, by the clock of `issuer`, the device id of the node that was told."""
+
+    device_id: str
+    revoked_at: int
+    issuer: str
+
+
+class RevocationsView(msgspec.Struct, frozen=True):
+    revocations: Sequence[RevocationView]
+    count: int
 
 
 class ListingView(msgspec.Struct, frozen=True):
@@ -180,6 +216,30 @@ class ErrorBody(msgspec.Struct, frozen=True):
     reached: str | UnsetType = UNSET
 
 
+class Custody(Protocol):
+    """What an operator may do about who belongs to the formation."""
+
+    def secrets(self) -> SecretsView: ...
+
+    async def take(self, step: Step, *, force: bool) -> None:
+        """Does a step of a rotation.
+
+        Raises:
+            RotationRefused, SecretFixed: if it cannot be done; nothing has changed.
+        """
+
+    def revoked(self) -> Sequence[RevocationView]: ...
+
+    async def revoke(self, device_id: DeviceId) -> tuple[RevocationView, bool]:
+        """Revokes a key; also whether it was not revoked yet. Returns once it is on the disk.
+
+        Raises:
+            Refusal: if it is this node's own.
+            RevocationsFull: if no more can be.
+            Unavailable: if the disk fails.
+        """
+
+
 class Mesh(Protocol):
     """What the API needs of a node. None of it blocks."""
 
@@ -201,6 +261,13 @@ class Mesh(Protocol):
 
     @property
     def documents(self) -> Library: ...
+
+    @property
+    def custody(self) -> Custody: ...
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Fingerprints of the formation secrets that it accepts, the one that it uses first."""
 
     @property
     def events(self) -> EventLog:

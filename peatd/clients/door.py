@@ -10,7 +10,7 @@
 """
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -45,12 +45,14 @@ class Door:
 
     Args:
         api_token: of this node's API.
-        keys: that client tokens may be signed with.
+        keys: that client tokens may be signed with, now: a rotation exchanges them.
         origins: pages that are let in, as `scheme://host[:port]`; `*` is any.
         loopback: the listener is bound to a loopback address.
     """
 
-    def __init__(self, api_token: str, keys: Sequence[bytes], origins: Collection[str], *, loopback: bool) -> None:
+    def __init__(
+        self, api_token: str, keys: Callable[[], Sequence[bytes]], origins: Collection[str], *, loopback: bool
+    ) -> None:
         self._api_token = api_token.encode()
         self._keys = keys
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
@@ -80,7 +82,7 @@ class Door:
         if hmac.compare_digest(token.encode("utf-8", "replace"), self._api_token):
             return ALL_RIGHTS
         try:
-            grant = verify(token, self._keys, now)
+            grant = verify(token, self._keys(), now)
         except TokenRefused as exc:
             raise _unauthorized(str(exc)) from exc
         if not grant.covers(name):

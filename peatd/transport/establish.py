@@ -17,11 +17,12 @@ where the initiator expects the receiver's first bytes.
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import trio
 
 from peatd.errors import CertificateRefused, HandshakeError, WireError
-from peatd.names import Address, NodeId
+from peatd.names import Address, DeviceId, Fingerprint, NodeId
 from peatd.transport.link import Link, LinkPeer
 from peatd.transport.tls import ALPN, Credentials, Vouched
 from peatd.transport.tls_stream import TlsStream
@@ -56,7 +57,7 @@ async def initiate(
     context = credentials.initiating_contexts[secret_index]
     tls = TlsStream(stream, context, server_side=False, server_name=credentials.server_name)
 
-    async def prove() -> Vouched:
+    async def prove() -> _Proven:
         vouched = credentials.identify(tls.peer_leaf)
         parties = handshake.Parties(credentials.formation.name, credentials.keypair.device_id, vouched.device_id)
         key = credentials.formation.proof_key(secret_index)
@@ -68,7 +69,7 @@ async def initiate(
             if exc.code == REFUSED:
                 raise CertificateRefused(str(exc), REFUSED, accepts=vouched.secret_index) from exc
             raise
-        return vouched
+        return _Proven.of(credentials, vouched, secret_index)
 
     return await _bounded(tls, lambda: _establish(tls, prove, hello, address, initiating=True))
 
@@ -81,14 +82,29 @@ async def receive(stream: trio.abc.Stream, credentials: Credentials, hello: Hell
     """
     tls = TlsStream(stream, credentials.receiving_context, server_side=True)
 
-    async def prove() -> Vouched:
+    async def prove() -> _Proven:
         vouched = credentials.identify(tls.peer_leaf)
         parties = handshake.Parties(credentials.formation.name, vouched.device_id, credentials.keypair.device_id)
         key = credentials.formation.proof_key(vouched.secret_index)
         await _exchange_proof(tls, handshake.Receiver(parties, key, secrets.token_bytes(handshake.NONCE_BYTES)))
-        return vouched
+        return _Proven.of(credentials, vouched, vouched.secret_index)
 
     return await _bounded(tls, lambda: _establish(tls, prove, hello, address, initiating=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """Who the peer is, and what that stands on, whatever our credentials are a moment later."""
+
+    vouched: Vouched
+    by: tuple[Fingerprint, ...]
+    met_as: DeviceId
+
+    @classmethod
+    def of(cls, credentials: Credentials, vouched: Vouched, secret_index: int) -> "_Proven":
+        known = credentials.formation.fingerprints
+        by = dict.fromkeys((known[secret_index], known[vouched.secret_index]))
+        return cls(vouched, tuple(by), credentials.keypair.device_id)
 
 
 async def _bounded(tls: TlsStream, establish: Callable[[], Awaitable[Link]]) -> Link:
@@ -105,7 +121,7 @@ async def _bounded(tls: TlsStream, establish: Callable[[], Awaitable[Link]]) -> 
 
 
 async def _establish(
-    tls: TlsStream, prove: Callable[[], Awaitable[Vouched]], hello: Hello, address: Address, *, initiating: bool
+    tls: TlsStream, prove: Callable[[], Awaitable[_Proven]], hello: Hello, address: Address, *, initiating: bool
 ) -> Link:
     try:
         await tls.handshake()
@@ -113,20 +129,23 @@ async def _establish(
         raise _explained(exc) from exc
     if tls.alpn != ALPN:
         raise HandshakeError(f"it speaks TLS, but not {ALPN}", code=NOT_PEAT)
-    vouched = await prove()
+    proven = await prove()
     await _send(tls, frame([hello]))
     connection = Connection()
     first, *early = await _first_messages(tls, connection)
     theirs = await _checked_hello(tls, first, hello)
     peer = LinkPeer(
         node_id=NodeId(theirs.node_id),
-        device_id=vouched.device_id,
-        public_key=vouched.public_key,
+        device_id=proven.vouched.device_id,
+        public_key=proven.vouched.public_key,
         instance=theirs.instance,
         version=theirs.version,
         initiating=initiating,
         hears_awareness=theirs.awareness,
         hears_horizon=theirs.horizon,
+        accepts=tuple(Fingerprint(name) for name in theirs.secrets),
+        proven_by=proven.by,
+        met_as=proven.met_as,
     )
     return Link(tls, peer, address, connection=connection, early=early)
 

@@ -4,13 +4,14 @@ A link's seam is an authenticated `trio.abc.Stream` and a `LinkPeer`: TLS on TCP
 are the same to everything above. `establish.py` makes links, `converse.py` runs them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
-from peatd.names import Address, DeviceId, NodeId
+from peatd.names import Address, DeviceId, Fingerprint, NodeId
 from peatd.wire.connection import Connection
 from peatd.wire.messages import Goaway, Message
 
@@ -28,6 +29,10 @@ class LinkPeer:
         initiating: we dialled it.
         hears_awareness: its release knows what `Presence` messages are.
         hears_horizon: and what `Horizon` messages are.
+        accepts: the formation secrets that it accepts, the one that it uses first; empty if its release does not say.
+        proven_by: the secrets on which the link stands: the one that both proved, and the one whose CA signed the
+            receiver's leaf.
+        met_as: our own device id when the link was made.
     """
 
     node_id: NodeId
@@ -38,6 +43,9 @@ class LinkPeer:
     initiating: bool
     hears_awareness: bool = False
     hears_horizon: bool = False
+    accepts: tuple[Fingerprint, ...] = ()
+    proven_by: tuple[Fingerprint, ...] = ()
+    met_as: DeviceId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,19 @@ class LinkEnd:
     code: str
     message: str
     by_peer: bool
+
+
+class Side(Protocol):
+    """What is said on a link beside documents; `Exchange` passes on what is meant for it."""
+
+    def told(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """While it lasts, there is something to take whenever `wake` was called."""
+
+    def take(self) -> Sequence[Message]:
+        """What to send next."""
+
+    def received(self, message: Message) -> None:
+        """Takes a message that may be for it. A `PeerError` ends the link."""
 
 
 class Exchange(Protocol):

@@ -26,8 +26,7 @@ log = structlog.get_logger()
 
 async def listen(
     bind: Address,
-    credentials: Credentials,
-    hello: Hello,
+    present: Callable[[], tuple[Credentials, Hello]],
     on_link: Callable[[Link], Awaitable[None]],
     *,
     hits: LimitHits | None = None,
@@ -36,12 +35,13 @@ async def listen(
     """Listens until cancelled; reports the bound addresses once connections can come. Failed handshakes are logged.
 
     Args:
+        present: what we show; asked for each connection, as both change when the formation secret is rotated.
         on_link: runs in the link's own task, which is cancelled with the listener.
 
     Raises:
         ConfigError: if the address cannot be bound.
     """
-    door = _Door(credentials, hello, on_link, hits or LimitHits())
+    door = _Door(present, on_link, hits or LimitHits())
     listeners = await bind_sockets(bind)
     async with trio.open_nursery() as nursery:
         for listener in listeners:
@@ -59,11 +59,13 @@ class _Door:
     """What the connections of one `listen` share."""
 
     def __init__(
-        self, credentials: Credentials, hello: Hello, on_link: Callable[[Link], Awaitable[None]], hits: LimitHits
+        self,
+        present: Callable[[], tuple[Credentials, Hello]],
+        on_link: Callable[[Link], Awaitable[None]],
+        hits: LimitHits,
     ) -> None:
         self.hits = hits
-        self._credentials = credentials
-        self._hello = hello
+        self._present = present
         self._on_link = on_link
         self._admission = Admission()
         self._repetitions = Repetitions()
@@ -94,7 +96,7 @@ class _Door:
         link = None
         try:
             with scope:
-                link = await receive(stream, self._credentials, self._hello, address)
+                link = await receive(stream, *self._present(), address)
         except HandshakeError as exc:
             self._complain(address.host, exc.code, str(exc))
         finally:

@@ -38,6 +38,16 @@ Former = Annotated[list[ClientId], msgspec.Meta(max_length=10_000)]
 
 MAX_KNOWN_NODES = 1024
 """Of which a node tells: 45 KB. A mesh has tens; of pods that come and go under new names, the latest."""
+Fingerprints = Annotated[list[Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]], msgspec.Meta(max_length=64)]
+"""What formation secrets are called in public."""
+
+Device = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+
+MAX_REVOKED = 256
+"""Entries of one `Revoked`: their signatures take some 25 ms to check, in which nothing else is done."""
+
+_LAST_MOMENT = 253_402_300_800
+"""The end of the year 9999, in seconds since 1970: what can be shown."""
 
 _MAX_LISTED = 65_536
 """Entries of one list: far beyond what one frame of real ones holds, so that a frame of empty ones stays small in
@@ -58,6 +68,8 @@ class Hello(_Message, frozen=True, tag=1):
         instance: 16 random bytes of this process: tells a twin with our node id from ourselves.
         awareness: it knows `Presence`; whoever does not would end the link over one.
         horizon: it knows `Horizon`, likewise.
+        secrets: those that it accepts, the one that it uses first. Whoever names any knows `Accepts`, `Revoked` and
+            `RevokedDigest`; who does not would end the link over one.
     """
 
     protocol: Count
@@ -68,6 +80,7 @@ class Hello(_Message, frozen=True, tag=1):
     version: Annotated[_Printable, msgspec.Meta(max_length=64)]
     awareness: bool = False
     horizon: bool = False
+    secrets: Fingerprints = []
 
 
 class Ping(_Message, frozen=True, tag=2):
@@ -227,6 +240,34 @@ class Horizon(_Message, frozen=True, tag=30):
     known: Annotated[list[Known], msgspec.Meta(max_length=MAX_KNOWN_NODES)]
 
 
+class Accepts(_Message, frozen=True, tag=19):
+    """Which formation secrets the sender accepts from now on, the one that it uses first."""
+
+    secrets: Fingerprints
+
+
+class RevokedKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One entry of the list of revoked keys (revocations.py): `signature` is by the key of the secret `by`."""
+
+    device_id: Device
+    at: Annotated[int, msgspec.Meta(ge=0, lt=_LAST_MOMENT)]
+    issuer: Device
+    by: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+class Revoked(_Message, frozen=True, tag=20):
+    """Keys that are not to be let in any more."""
+
+    keys: Annotated[list[RevokedKey], msgspec.Meta(max_length=MAX_REVOKED)]
+
+
+class RevokedDigest(_Message, frozen=True, tag=21):
+    """Of the sender's whole list. Whoever has another one sends all of its own."""
+
+    digest: Digest
+
+
 Message = (
     Hello
     | Ping
@@ -242,6 +283,9 @@ Message = (
     | Equal
     | Presence
     | Horizon
+    | Accepts
+    | Revoked
+    | RevokedDigest
 )
 
 _encoder = msgspec.msgpack.Encoder()

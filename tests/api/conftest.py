@@ -69,7 +69,7 @@ def serve_with(tmp_path: Path) -> Serve:
         limits: Limits, demo: DemoPage = NO_DEMO, memory: ByteBudget | None = None
     ) -> AsyncIterator[Node]:
         mesh = FakeMesh()
-        app = create_app(mesh, Locks(TOKEN, (CLIENT_KEY,)), demo)
+        app = create_app(mesh, Locks(TOKEN, lambda: (CLIENT_KEY,)), demo)
         stopped = trio.Event()
         async with trio.open_nursery() as nursery:
             scope = trio.CancelScope()

@@ -16,7 +16,7 @@ PRIVATE = Entrance(private=True, loopback=False)
 
 def _status(entrance, *, host="127.0.0.1:8081", origin=None, authorization=BEARER):
     try:
-        admit(Credentials(host, origin, authorization), entrance, Locks(TOKEN, ()), now=0)
+        admit(Credentials(host, origin, authorization), entrance, Locks(TOKEN, tuple), now=0)
     except Refusal as refusal:
         return refusal.status
     return None

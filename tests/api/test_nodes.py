@@ -16,6 +16,7 @@ async def test_the_node_tells_of_itself(node):
         "addresses": {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": None},
         "documents": 1,
         "digest": f"{1:032x}",
+        "secrets": list(node.mesh.secrets),
     }
 
 
@@ -37,6 +38,8 @@ async def test_peers_are_counted_and_can_be_found_by_either_id(node):
         "last_sync_secs": None,
         "owed_documents": 0,
         "error": None,
+        "secrets": None,
+        "revoked": False,
     }
     for name in ("peat-mesh-1", "22" * 16):
         assert (await node.ask("GET", f"/peers/{name}")).json == peer

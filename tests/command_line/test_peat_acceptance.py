@@ -45,7 +45,7 @@ async def fake(directory: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def real(directory: Path) -> AsyncIterator[str]:
-    api = create_app(FakeMesh(), Locks(TOKEN, ()))
+    api = create_app(FakeMesh(), Locks(TOKEN, tuple))
     async with trio.open_nursery() as nursery:
         start = partial(serve_api, api, tcp=Address("127.0.0.1", 0), unix=directory / "api.sock")
         bound = await nursery.start(start)

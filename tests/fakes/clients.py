@@ -204,7 +204,7 @@ async def port(replica: Replica, *, loopback: bool = True, origins: Sequence[str
     reception = Reception(Rooms(replica.replication, replica.awareness), replica.drain)
 
     def door(_host: str) -> Door:
-        return Door(API_TOKEN, [KEY], origins, loopback=loopback)
+        return Door(API_TOKEN, lambda: [KEY], origins, loopback=loopback)
 
     async with trio.open_nursery() as nursery:
         addresses = await nursery.start(serve_clients, Address("127.0.0.1", 0), reception, door)

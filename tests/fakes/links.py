@@ -37,14 +37,12 @@ def instance_of(node_id: str) -> bytes:
 
 def peer(node_id: str, *, initiating: bool) -> LinkPeer:
     keypair = Keypair.from_seed(SECRET, node_id)
+    secrets = Formation("peat", (SECRET,)).fingerprints
     return LinkPeer(
-        NodeId(node_id),
-        keypair.device_id,
-        keypair.public_key,
-        instance_of(node_id),
-        __version__,
-        initiating,
+        *(NodeId(node_id), keypair.device_id, keypair.public_key, instance_of(node_id), __version__, initiating),
         hears_horizon=True,
+        accepts=secrets,
+        proven_by=secrets,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import trio
 import y_py
+from fakes.custody import FakeCustody
 
 from peatd.api.views import PeerView, TopologyLink, TopologyView
 from peatd.engine.json_view import root_view
@@ -187,12 +188,17 @@ class FakeMesh:
     def __init__(self) -> None:
         self.events = EventLog("00" * 8)
         self.documents = FakeLibrary(self.events)
+        self.custody = FakeCustody()
         self.clients: str | None = None
         self.stuck: str | None = None
         self.draining: str | None = None
         self.checks = Readiness()
         for name in OWN_CHECKS:
             self.checks.add(name, (lambda: self.draining) if name == "drain" else (lambda: None))
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        return self.custody.formation.fingerprints
 
     def uptime(self) -> float:
         return 12.75

@@ -7,18 +7,19 @@ from typing import Any
 
 import trio
 from fakes.engine_in_process import InProcessDocuments
-from fakes.links import instance_of, memory_links, peer
+from fakes.links import credentials, hello, memory_links, peer
 from fakes.memory_store import Disk, MemoryStore
 
 from peatd.awareness import Awareness
-from peatd.claims import Claim
 from peatd.drain import Drain
 from peatd.forgetting import Forgetting
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
+from peatd.membership import Membership
 from peatd.names import DocumentName
 from peatd.peers import PeerTable
 from peatd.replication import TOMBSTONE_TTL, Replication
+from peatd.revocations import Revocations
 from peatd.upkeep import Upkeep
 
 
@@ -45,9 +46,9 @@ class Replica:
         self.library = LocalLibrary(self.replication, self.drain)
         own = peer(name, initiating=False)
         self.peers = PeerTable(own.node_id, own.device_id)
-        claim = Claim(own.node_id, own.device_id, instance_of(name), initiating=False)
+        self.membership = Membership(credentials(name), hello(name), Revocations())
         self.awareness = Awareness()
-        self.links = Links(claim, self.peers, self.replication, self.drain, self.awareness)
+        self.links = Links(self.membership, self.peers, self.replication, self.drain, self.awareness)
         self.upkeep = Upkeep(self.replication)
         self.forgetting = Forgetting(self.replication, collections or {})
 

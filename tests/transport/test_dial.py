@@ -23,7 +23,7 @@ async def listening(bob: Credentials) -> AsyncIterator[Address]:
         await link.stream.aclose()
 
     async with trio.open_nursery() as nursery:
-        [address] = await nursery.start(listen, Address("127.0.0.1", 0), bob, hello("bob"), close)
+        [address] = await nursery.start(listen, Address("127.0.0.1", 0), lambda: (bob, hello("bob")), close)
         yield address
         nursery.cancel_scope.cancel()
 

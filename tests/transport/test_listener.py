@@ -14,12 +14,16 @@ from trio.testing import MockClock
 
 from peatd.errors import ConfigError, HandshakeError
 from peatd.names import Address
-from peatd.transport import Link, LinkEnd, converse, dial, listen
+from peatd.transport import Credentials, Link, LinkEnd, converse, dial, listen
 from peatd.transport.admission import MAX_HANDSHAKES_PER_HOST, PATIENCE
 from peatd.transport.binding import bind_sockets, peer_address
-from peatd.wire.messages import Tombstone
+from peatd.wire.messages import Hello, Tombstone
 
 LOOPBACK = Address("127.0.0.1", 0)
+
+
+def present() -> tuple[Credentials, Hello]:
+    return credentials("bob"), hello("bob")
 
 
 class Bob:
@@ -39,7 +43,7 @@ class Bob:
 async def bob_listening(bind: Address = LOOPBACK) -> AsyncIterator[Bob]:
     bob = Bob()
     async with trio.open_nursery() as nursery:
-        bob.addresses = await nursery.start(listen, bind, credentials("bob"), hello("bob"), bob.welcome)
+        bob.addresses = await nursery.start(listen, bind, present, bob.welcome)
         yield bob
         nursery.cancel_scope.cancel()
 
@@ -244,7 +248,7 @@ async def test_a_link_whose_owner_never_ran_it_is_closed() -> None:
         return
 
     async with trio.open_nursery() as nursery:
-        addresses = await nursery.start(listen, LOOPBACK, credentials("bob"), hello("bob"), look_away)
+        addresses = await nursery.start(listen, LOOPBACK, present, look_away)
         link = await dial(addresses, credentials("alice"), hello("alice"))
         assert (await converse(link, Inbox())).code in {"cut", "eof"}
         nursery.cancel_scope.cancel()

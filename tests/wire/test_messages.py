@@ -11,6 +11,8 @@ from peatd.errors import WireError
 from peatd.wire.messages import (
     MAX_FRAME_BYTES,
     MAX_PRESENCE_CLOCK,
+    MAX_REVOKED,
+    Accepts,
     Compare,
     Durable,
     Equal,
@@ -27,6 +29,9 @@ from peatd.wire.messages import (
     Presence,
     Present,
     Reached,
+    Revoked,
+    RevokedDigest,
+    RevokedKey,
     State,
     Tombstone,
     Updates,
@@ -35,12 +40,13 @@ from peatd.wire.messages import (
 )
 
 DIGEST = bytes(range(16))
+FINGERPRINT = "0123456789abcdef"
 DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
 
 FROZEN: list[tuple[Message, str]] = [
     (
         Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
-        f"990101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c2",
+        f"9a0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290",
     ),
     (Ping(7), "920207"),
     (Pong(2**53 - 1), "9203cf001fffffffffffff"),
@@ -61,6 +67,12 @@ FROZEN: list[tuple[Message, str]] = [
         Horizon(b"epoch 01", 7, DIGEST, 2, [Known(DIGEST, b"epoch 02", 300)]),
         f"961ec40865706f6368203031 07{DIGEST_HEX}029193{DIGEST_HEX}c40865706f6368203032cd012c".replace(" ", ""),
     ),
+    (Accepts([FINGERPRINT]), "921391b030313233343536373839616263646566"),
+    (
+        Revoked([RevokedKey("0" * 32, 7, "f" * 32, FINGERPRINT, b"s" * 64)]),
+        f"92149195d920{'30' * 32}07d920{'66' * 32}b0{FINGERPRINT.encode().hex()}c440{'73' * 64}",
+    ),
+    (RevokedDigest(DIGEST), f"9215{DIGEST_HEX}"),
 ]
 
 counts = st.integers(0, 2**53 - 1)
@@ -71,10 +83,16 @@ epochs = st.binary(min_size=8, max_size=8)
 printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=60)
 former = st.lists(st.integers(0, 2**32 - 1), max_size=3)
 blobs = st.binary(max_size=200)
+fingerprints = st.from_regex(r"\A[0-9a-f]{16}\Z")
+devices = st.from_regex(r"\A[0-9a-f]{32}\Z")
+revoked = st.builds(
+    RevokedKey, devices, st.integers(0, 253_402_300_799), devices, fingerprints, st.binary(min_size=64, max_size=64)
+)
 
 ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Hello: st.builds(
-        Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()
+        *(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()),
+        st.lists(fingerprints, max_size=3),
     ),
     Presence: st.builds(Presence, names, st.lists(st.builds(Present, counts, clocks, blobs), max_size=5)),
     Ping: st.builds(Ping, counts),
@@ -92,6 +110,9 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Horizon: st.builds(
         Horizon, epochs, counts, digests, counts, st.lists(st.builds(Known, digests, epochs, counts), max_size=5)
     ),
+    Accepts: st.builds(Accepts, st.lists(fingerprints, max_size=3)),
+    Revoked: st.builds(Revoked, st.lists(revoked, max_size=2)),
+    RevokedDigest: st.builds(RevokedDigest, digests),
     Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
 }
 any_message = st.one_of(list(ANY.values()))
@@ -183,6 +204,17 @@ def test_what_operators_are_shown_moves_no_cursor(word: str) -> None:
     ):
         with pytest.raises(WireError):
             decode(encode(message))
+
+
+@pytest.mark.parametrize("secrets", [["0"], ["0123456789ABCDEF"], ["0123456789abcdef\n"], ["0" * 16] * 65, [7]])
+def test_a_secret_is_called_by_its_fingerprint(secrets: list[str]) -> None:
+    with pytest.raises(WireError):
+        decode(msgspec.msgpack.encode([19, secrets]))
+
+
+def test_more_revoked_keys_than_can_be_checked_at_once_are_refused() -> None:
+    with pytest.raises(WireError):
+        decode(encode(Revoked([RevokedKey("0" * 32, 7, "f" * 32, FINGERPRINT, b"s" * 64)] * (MAX_REVOKED + 1))))
 
 
 def test_a_hello_of_a_release_that_knows_nothing_of_awareness_says_so() -> None:

@@ -11,6 +11,7 @@ from cli.node import node
 from cli.options import Verb, Verbs
 from cli.peers import peers
 from cli.ready import ready
+from cli.rotate import rotate, status
 from cli.secret import secret
 from cli.token import token
 from cli.topology import topology
@@ -58,8 +59,11 @@ def _app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.command(cls=Keygen)(keygen)
-    for verb in (ready, peers, node, topology, version):
+    for verb in (ready, peers, topology, version):
         app.command(cls=Verb)(verb)
+    app.add_typer(node, name="node")
+    secret.command(cls=Verb)(rotate)
+    secret.command(cls=Verb)(status)
     app.add_typer(secret, name="secret")
     app.add_typer(token, name="token")
     docs.command(cls=Verb)(watch)

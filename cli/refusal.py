@@ -9,6 +9,8 @@ _TRY: dict[int | str, str] = {
     404: "`peat docs list` shows what is there",
     412: "someone changed it: `peat docs get --etag` tells what it is now, and its version",
     503: "`peat ready` tells which part is not ready; try again soon",
+    "rotation_refused": "`peat secret status` shows who accepts what",
+    "secret_fixed": "take the same steps where it comes from; `peat secret status` shows how far all are",
     "barred": "the other documents are well; `peat docs delete` it and write it anew, or run another `--engine`",
     504: "it stays made; wait longer with --timeout, or for less with --ack",
 }

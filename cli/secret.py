@@ -1,6 +1,7 @@
 """`peat secret`: the secret that the nodes of a formation share."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from cli import render
 from cli.options import Verb, Verbs, options
+from cli.seed_file import DEFAULT_SEED_FILE, find_secret
 
 secret = typer.Typer(cls=Verbs, help="The secret that the nodes of a formation share.", no_args_is_help=True)
 
@@ -29,3 +31,27 @@ def new(
         write_private(out, f"{text}\n".encode())
     name, value = ("secret", text) if out is None else ("file", str(out))
     render.say(json.dumps({name: value}) if options(ctx).as_json else value)
+
+
+@secret.command(cls=Verb)
+def fingerprint(
+    ctx: typer.Context,
+    seed_file: Annotated[
+        str | None,
+        typer.Option(
+            "--seed-file",
+            metavar="PATH",
+            help="The formation secret, as the daemon reads it; - is stdin. By default PEAT_FORMATION_SECRET_FILE, "
+            f"else the one in the data directory, else {DEFAULT_SEED_FILE}.",
+        ),
+    ] = None,
+    formation: Annotated[
+        str, typer.Option(metavar="NAME", envvar="PEAT_FORMATION", help="The formation's name.")
+    ] = "peat",
+) -> None:
+    """What the secrets in a file are called in public, the one that is used first. Tells nothing of the secrets."""
+    from peatd.formation import Formation, parse_formation_secret
+
+    text, origin = find_secret(seed_file, options(ctx), os.environ)
+    found = Formation(formation, parse_formation_secret(text, origin)).fingerprints
+    render.say(json.dumps({"secrets": found}) if options(ctx).as_json else "\n".join(found))

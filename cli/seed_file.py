@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from cli.locate import Options, data_dir
 from cli.outcome import Exit, Stop
 
 DEFAULT_SEED_FILE = "/var/run/secrets/peat/formation-secret"
@@ -15,6 +16,26 @@ _MAX_SEED_BYTES = 1024 * 1024
 def usual_seed_file(environ: Mapping[str, str]) -> str:
     """The file that a daemon in a pod would read."""
     return environ.get("PEAT_FORMATION_SECRET_FILE") or DEFAULT_SEED_FILE
+
+
+def find_secret(path: str | None, options: Options, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The text of the formation secret that a daemon here would use, and where it is from, in the daemon's order.
+
+    Args:
+        path: the one that was named; None if none was.
+
+    Raises:
+        Stop: if it cannot be read.
+    """
+    if path is None:
+        if given := environ.get("PEAT_FORMATION_SECRET"):
+            return given, "PEAT_FORMATION_SECRET"
+        own = Path(data_dir(options, environ)) / "formation-secret"
+        path = environ.get("PEAT_FORMATION_SECRET_FILE") or (str(own) if own.exists() else DEFAULT_SEED_FILE)
+    elif not path:
+        raise Stop(Exit.USAGE, "--seed-file is empty; name a file, or leave it out for the usual one")
+    content, origin = read_seed(path)
+    return content.decode("latin-1"), origin
 
 
 def read_seed(path: str) -> tuple[bytes, str]:

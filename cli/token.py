@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from cli import locate, render
+from cli import render
 from cli.options import Verb, Verbs, options
 from cli.outcome import Exit, Stop
-from cli.seed_file import DEFAULT_SEED_FILE, read_seed
+from cli.seed_file import DEFAULT_SEED_FILE, find_secret
 
 token = typer.Typer(cls=Verbs, help="Tokens that let programs and Yjs clients in.", no_args_is_help=True)
 
@@ -77,25 +77,8 @@ def key(
 def _key(ctx: typer.Context, seed_file: str | None, formation: str) -> bytes:
     from peatd.formation import Formation, parse_formation_secret
 
-    text, origin = _secret(ctx, seed_file)
+    text, origin = find_secret(seed_file, options(ctx), os.environ)
     return Formation(formation, parse_formation_secret(text, origin)).client_token_key(0)
-
-
-def _secret(ctx: typer.Context, seed_file: str | None) -> tuple[str, str]:
-    """The secret's text and where it is from, in the daemon's order."""
-    if seed_file is None:
-        if given := os.environ.get("PEAT_FORMATION_SECRET"):
-            return given, "PEAT_FORMATION_SECRET"
-        seed_file = os.environ.get("PEAT_FORMATION_SECRET_FILE") or _own_or_mounted(ctx)
-    elif not seed_file:
-        raise Stop(Exit.USAGE, "--seed-file is empty; name a file, or leave it out for the usual one")
-    content, origin = read_seed(seed_file)
-    return content.decode("latin-1"), origin
-
-
-def _own_or_mounted(ctx: typer.Context) -> str:
-    own = Path(locate.data_dir(options(ctx), os.environ)) / "formation-secret"
-    return str(own) if own.exists() else DEFAULT_SEED_FILE
 
 
 def _seconds(text: str) -> float:

@@ -21,6 +21,8 @@ READERS_OF_THE_ENVIRONMENT = {
     "peatd/discovery/kubernetes_client.py",  # Kubernetes' own protocol with its pods
     "cli/keygen.py",
     "cli/token.py",  # settings of `peat`
+    "cli/rotate.py",
+    "cli/secret.py",
     "cli/locate.py",
     "cli/main.py",
     "cli/options.py",

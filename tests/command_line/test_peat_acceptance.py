@@ -75,14 +75,21 @@ async def test_ready_by_socket_and_by_tcp_without_a_token(ask: Ask, url: str) ->
         assert (ended.code, ended.out, ended.err) == (0, "ready\n", "")
 
 
-SHAPES = {"ready": views.ReadyView, "node": views.NodeView, "peers": views.PeersView, "topology": views.TopologyView}
+SHAPES = {
+    "ready": views.ReadyView,
+    "node": views.NodeView,
+    "peers": views.PeersView,
+    "topology": views.TopologyView,
+    "secret status": views.SecretsView,
+    "node revoke --list": views.RevocationsView,
+}
 
 
 @pytest.mark.parametrize("verb", SHAPES)
 async def test_the_shapes_are_the_apis(ask: Ask, verb: str) -> None:
-    body = (await ask(verb, "--json")).out
+    body = (await ask(*verb.split(), "--json")).out
     assert json.loads(body).keys() == msgspec.to_builtins(msgspec.json.decode(body, type=SHAPES[verb])).keys()
-    text = await ask(verb)
+    text = await ask(*verb.split())
     assert (text.code, text.err) == (0, "")
     assert text.out
 
@@ -138,6 +145,25 @@ async def test_pages_follow_each_other(ask: Ask) -> None:
         await ask("docs", "put", name, "{}")
     listed = await ask("docs", "list", "--after", "notes/a")
     assert [line.split()[0] for line in listed.out.splitlines()[1:]] == ["notes/b", "tasks/a"]
+
+
+async def test_the_steps_of_a_rotation(ask: Ask, tmp_path: Path) -> None:
+    new = str(tmp_path / "new")
+    await ask("secret", "new", "--out", new)
+    (name,) = (await ask("secret", "fingerprint", "--seed-file", new)).out.splitlines()
+    early = await ask("secret", "rotate", "--step", "use", "--fingerprint", name)
+    assert (early.code, early.out) == (1, "")
+    assert "`install` comes first" in early.err
+    for step in ("install", "use", "remove"):
+        ended = await ask("secret", "rotate", "--step", step, "--secret-file", new)
+        assert (ended.code, ended.out) == (0, ""), ended.err
+    assert json.loads((await ask("secret", "status", "--json")).out)["secrets"] == [name]
+
+
+async def test_a_key_is_revoked(ask: Ask) -> None:
+    assert (await ask("node", "revoke", "ee" * 16)).out == f"revoked {'ee' * 16}\n"
+    assert (await ask("node", "revoke", "ee" * 16)).out == f"{'ee' * 16} was revoked\n"
+    assert (await ask("node", "revoke", "--list")).out.split()[6:8] == ["ee" * 16, "2026-01-01T00:00:00Z"]
 
 
 async def test_tcp_wants_the_token(ask: Ask, url: str, directory: Path) -> None:

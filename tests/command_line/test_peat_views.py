@@ -24,6 +24,7 @@ def test_node_as_text(peat: Peat, node: FakeNode) -> None:
         "device id        dd8bee9a97c7384d26559b05dd8bb87e",
         "public key       4d28a621fd5e29f728db5bd0a30b04d60c2cbcd9168c45a14afdfd652740dbb9",
         "formation        peat",
+        f"secrets          {node.custody.formation.fingerprints[0]}",
         "version          0.1.0",
         "up               1 h 2 min",
         "documents        0",

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from fakes.node_custody import Custody
+
 NAME, HIGHEST_RUNG = "peat-mesh-0", 1
 CHECKS = ("identity", "store", "transport", "discovery", "drain")
 
@@ -46,6 +48,7 @@ class FakeNode:
         canned: path → (status, body), for answers that no sane node gives.
         requests: all that came, in order.
         ready_after: that many questions are answered with "not ready" first.
+        custody: what it says of secrets and revoked keys.
         streams: what each reader of events in turn is sent; then its stream ends. That of the last one stays open, and
             tells of writes.
         released: only while it is set, streams are sent more than where they begin.
@@ -56,6 +59,7 @@ class FakeNode:
     peers: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
     documents: dict[str, Document] = field(default_factory=dict)
+    custody: Custody = field(default_factory=Custody)
     token: str | None = None
     canned: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -102,6 +106,8 @@ def peer(node_id: str, **changes: Any) -> dict[str, Any]:
         "last_sync_secs": 3.0,
         "owed_documents": 0,
         "error": None,
+        "secrets": None,
+        "revoked": False,
     } | changes
 
 
@@ -167,7 +173,7 @@ def _handler(node: FakeNode, *, trusts: bool) -> type[BaseHTTPRequestHandler]:
                 return self.send(refusal.status, json.dumps(refusal.body).encode())
             return self.send(status, b"" if answer is None else json.dumps(answer).encode(), etag)
 
-        do_GET = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815
 
         def authorize(self, path: str) -> None:
             known = trusts or node.token is None or path == "/api/v1/ready"
@@ -229,6 +235,10 @@ def _answer(
             return 200, _node(node), None
         case ["peers"]:
             return 200, {"peers": node.peers, "count": len(node.peers)}, None
+        case ["secrets"]:
+            return *node.custody.secrets(method, body), None
+        case ["revocations"]:
+            return *node.custody.revocations(method, body), None
         case ["topology"]:
             found = {"peer_count": len(node.peers), "role": "member", "hierarchy_level": 0, "links": node.links}
             return 200, found, None
@@ -257,6 +267,7 @@ def _node(node: FakeNode) -> dict[str, Any]:
         "addresses": {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": None},
         "documents": len(node.documents),
         "digest": f"{len(node.documents):032x}",
+        "secrets": list(node.custody.formation.fingerprints),
     }
 
 

@@ -12,7 +12,7 @@ collection or an id. `access` is `read` or `write`. Other claims are let be; `nb
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from peatd.errors import ConfigError, TokenRefused
@@ -35,12 +35,14 @@ class Grant:
         subject: who, for the log.
         documents: patterns of names.
         expires: seconds since 1970.
+        key: that has signed it: with the secret that it follows from, the grant ends.
     """
 
     subject: str
     documents: tuple[str, ...]
     may_write: bool
     expires: float
+    key: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def who(self) -> str:
@@ -97,7 +99,7 @@ def verify(token: str, keys: Sequence[bytes], now: float) -> Grant:
             continue
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise TokenRefused("the token is not one that `peat token mint` makes") from None
-        return _grant(claims, now)
+        return replace(_grant(claims, now), key=key)
     raise TokenRefused("the token is signed with a key that is not of this formation")
 
 

@@ -14,13 +14,16 @@ from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpda
 from peatd.errors import PeerError
 from peatd.links import Links
 from peatd.names import Address, NodeId
-from peatd.peers import Backoff, PeerTable
+from peatd.peers import Backoff, PeerTable, Sighting
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 log = structlog.get_logger()
 
 _LIVED = 10.0
 """Seconds after which a link is taken for a good one: its loss is dialled from the shortest pause again."""
+
+_FOR_ANOTHER_KEY = 900.0
+"""Seconds until an address is tried again at which a revoked node answered."""
 
 _FOR_AN_OPERATOR = (Verdict.TWIN.value, Verdict.REVOKED.value)
 """Ends of links that trying again does not mend."""
@@ -120,11 +123,7 @@ class Dialer:
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
         if self._links.is_revoked(sighting.device_id):
-            # It has no other key that we know of: until something is known anew, there is nobody to dial.
-            sighting.dialing = False
-            await pursuit.nudge.wait()
-            pursuit.nudge = trio.Event()
-            sighting.device_id = None
+            await self._wait_for_another_key(pursuit, sighting)
             return None
         sighting.dialing = True
         try:
@@ -143,6 +142,16 @@ class Dialer:
         if link.peer.node_id != pursuit.node_id != str(link.address):
             log.info("peer answers to another name", sighted=pursuit.node_id, peer=link.peer.node_id)
         return link
+
+    async def _wait_for_another_key(self, pursuit: _Pursuit, sighting: Sighting) -> None:
+        """Whoever answers there is revoked: until something is known anew, there is nobody to dial. Behind a name there
+        may be others, and a node may come back with another key and not be able to dial us."""
+        sighting.dialing = False
+        has_name = any(not _is_ip(address.host) for address in sighting.info.addresses)
+        with trio.move_on_after(pursuit.backoff.longest(random.random()) if has_name else _FOR_ANOTHER_KEY):
+            await pursuit.nudge.wait()
+        pursuit.nudge = trio.Event()
+        sighting.device_id = None
 
     def _learn(self, pursuit: _Pursuit, link: Link, end: LinkEnd) -> None:
         """What the end of a link says about the next dial."""

@@ -295,6 +295,17 @@ async def test_who_is_revoked_is_dialled_once_more_when_something_is_known_anew(
         assert it.links.kept >= 3
 
 
+async def test_behind_a_name_there_may_be_others_than_who_is_revoked(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        await it.found(Address("mesh.example.org", 11204))
+        it.links.revoked.add(it.peers.sighting(BOB).device_id)  # type: ignore[union-attr]  # it is there
+        it.links.end = LinkEnd(Verdict.REVOKED.value, "its key was revoked", by_peer=False)
+        it.links.cut.set()
+        await trio.sleep(100)
+        assert 2 <= len(it.dialled) <= 3
+
+
 async def test_who_was_revoked_by_its_peers_tries_again_seldom(autojump_clock: MockClock) -> None:
     async with scene() as it:
         it.up = True

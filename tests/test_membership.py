@@ -1,10 +1,11 @@
 """How a node stands in its formation, and what it and a peer tell each other of that over a link."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import trio
-from fakes.links import OTHER_SECRET, SECRET, credentials, hello, peer
+from fakes.links import OTHER_SECRET, SECRET, Inbox, credentials, hello, memory_links, peer
 from fakes.replicas import Replica, linked, mesh
 from structlog.testing import capture_logs
 from trio.testing import MockClock
@@ -17,8 +18,11 @@ from peatd.membership import Membership, credentials_of
 from peatd.names import DeviceId, NodeId
 from peatd.papers.certificates import mint
 from peatd.papers.order import Order, Papers
+from peatd.peers import PeerState
 from peatd.revocations import Revocation, Revocations, sign
+from peatd.transport import converse
 from peatd.transport.link import LinkPeer
+from peatd.wire.messages import Accepts, Revoked, RevokedDigest, RevokedKey
 
 ALICE = NodeId("alice")
 EVE = DeviceId("ee" * 16)
@@ -180,6 +184,75 @@ async def test_a_peer_says_what_it_accepts_when_that_changes(autojump_clock: Moc
         await trio.sleep(1)
         assert secrets_of(alice, "bob") == bob.membership.fingerprints
         assert len(secrets_of(alice, "bob")) == 2
+
+
+async def test_a_peer_that_comes_back_with_another_key_takes_its_own_place(autojump_clock: MockClock) -> None:
+    """Its old link may stand still: it is the same process."""
+    async with mesh("alice", "bob") as (alice, bob):
+        await trio.sleep(1)
+        ours, theirs = memory_links("bob", "alice")
+        key = Keypair.from_seed(OTHER_SECRET, "bob")
+        theirs.peer = replace(theirs.peer, device_id=key.device_id, public_key=key.public_key)
+        with capture_logs() as logs:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(alice.links.keep, theirs)
+                nursery.start_soon(converse, ours, Inbox())
+                await trio.sleep(5)
+                assert [link.peer.device_id for link, _ in alice.links.live()] == [key.device_id]
+                (shown,) = alice.peers.all(trio.current_time())
+                assert (shown.node_id, shown.device_id, shown.state) == ("bob", key.device_id, PeerState.LINKED)
+                nursery.cancel_scope.cancel()
+        assert not [line for line in logs if line["log_level"] == "error"]
+        assert bob.links.live() == []
+
+
+@pytest.mark.parametrize("what", ["forged", "of a removed secret"])
+async def test_a_peer_that_tells_of_what_nobody_has_revoked_is_hung_up_on(what: str, autojump_clock: MockClock) -> None:
+    async with Replica("alice", random.Random(0)).running() as alice:
+        ours, theirs = memory_links("mallory", "alice")
+        inbox, by = Inbox(), alice.membership.fingerprints[0]
+        other = Formation("peat", (OTHER_SECRET,))
+        forged = RevokedKey(EVE, 7, EVE, by if what == "forged" else other.fingerprints[0], bytes(64))
+        inbox.send(Revoked([forged]))
+        with capture_logs():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(alice.links.keep, theirs)
+                end = await converse(ours, inbox)
+        assert (end.code, end.by_peer) == ("nonsense", True)
+        assert EVE in end.message
+        assert len(alice.membership.revocations) == 0
+
+
+async def test_whoever_asks_again_and_again_is_sent_the_list_once(autojump_clock: MockClock) -> None:
+    async with Replica("alice", random.Random(0)).running() as alice:
+        with capture_logs():
+            alice.membership.revoke(EVE)
+            ours, theirs = memory_links("mallory", "alice")
+            inbox = Inbox()
+            for number in range(50):
+                inbox.send(RevokedDigest(bytes([number]) * 16))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(alice.links.keep, theirs)
+                nursery.start_soon(converse, ours, inbox)
+                await trio.sleep(5)
+                nursery.cancel_scope.cancel()
+        assert [len(one.keys) for one in inbox.taken() if isinstance(one, Revoked)] == [1]
+
+
+async def test_an_old_release_is_told_nothing_that_would_end_its_link(autojump_clock: MockClock) -> None:
+    async with Replica("alice", random.Random(0)).running() as alice:
+        ours, theirs = memory_links("bob", "alice")
+        theirs.peer = replace(theirs.peer, accepts=())
+        inbox = Inbox()
+        with capture_logs():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(alice.links.keep, theirs)
+                nursery.start_soon(converse, ours, inbox)
+                alice.membership.revoke(EVE)
+                await trio.sleep(5)
+                assert [one for one in inbox.taken() if isinstance(one, Accepts | Revoked | RevokedDigest)] == []
+                assert len(alice.links.live()) == 1
+                nursery.cancel_scope.cancel()
 
 
 def test_credentials_of_the_fakes_are_those_of_a_node() -> None:

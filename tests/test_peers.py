@@ -163,3 +163,13 @@ def test_pauses_double_up_to_thirty_seconds_and_begin_anew() -> None:
     backoff.reset()
     assert backoff.pause(0.5) == 0.25
     assert 15 <= backoff.longest(0.0) <= backoff.longest(1.0) == 30
+
+
+def test_the_same_process_with_another_key_takes_its_own_place() -> None:
+    """Its formation secret was rotated; the link that it had is ending, or has and we do not know yet."""
+    own = claim(ALICE)
+    old, new = claim(BOB, node="bob", instance=7), claim("cc" * 16, node="bob", instance=7)
+    for initiating in (True, False):
+        assert judge(claim("cc" * 16, node="bob", instance=7, initiating=initiating), [old], own) is Verdict.REPLACE
+    assert judge(claim("cc" * 16, node="bob", instance=8), [old], own) is Verdict.TWIN
+    assert judge(new, [new], own) is Verdict.REPLACE

@@ -27,6 +27,7 @@ FAULT = Close(1011, "a fault in the node; its log says more")
 TRY_AGAIN = Close(1013, "this node cannot do it now: try again later")
 NO_DOCUMENT = Close(4408, "no document was asked for in time")
 EXPIRED = Close(4401, "the token has expired")
+RETIRED = Close(4401, "the token is signed with a formation secret that was removed")
 DELETED = Close(4404, "the document was deleted: begin with an empty one")
 TOO_LARGE = 4413
 MALFORMED = 4400

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from peatd.client_tokens import verify
+from peatd.clients import closes
+from peatd.clients.closes import Close
 from peatd.clients.request import Refused, Visit
 from peatd.errors import TokenRefused
 from peatd.hosts import is_loopback_name
@@ -30,11 +32,19 @@ class Rights:
     Attributes:
         expires: seconds since 1970; None: never.
         subject: whose token it is; empty where the formation made none.
+        is_accepted: whether the key that they stand on still is one of ours.
     """
 
     may_write: bool
     expires: float | None
     subject: str = ""
+    is_accepted: Callable[[], bool] = lambda: True
+
+    def end(self, now: float) -> Close | None:
+        """How to end what they allow at `now`, seconds since 1970; None while they hold."""
+        if self.expires is not None and now >= self.expires:
+            return closes.EXPIRED
+        return None if self.is_accepted() else closes.RETIRED
 
 
 ALL_RIGHTS = Rights(may_write=True, expires=None)
@@ -87,7 +97,7 @@ class Door:
             raise _unauthorized(str(exc)) from exc
         if not grant.covers(name):
             raise _forbidden(f"the token is not for {name}")
-        return Rights(grant.may_write, grant.expires, grant.who)
+        return Rights(grant.may_write, grant.expires, grant.who, lambda: grant.key in self._keys())
 
     def _admit_without_token(self, visit: Visit) -> Rights:
         if not self._loopback:

@@ -10,7 +10,7 @@ from functools import partial
 
 from peatd.clients import closes, frames, hocuspocus, protocol
 from peatd.clients.attendance import Attendance
-from peatd.clients.door import Door
+from peatd.clients.door import Door, Rights
 from peatd.clients.hocuspocus import Auth, Leave, Stateless
 from peatd.clients.request import Refused, Visit
 from peatd.clients.rooms import Rooms
@@ -32,7 +32,7 @@ class Many:
         self._rooms = rooms
         self._door = door
         self._visit = visit
-        self._parts: dict[str, tuple[Attendance, float | None]] = {}
+        self._parts: dict[str, tuple[Attendance, Rights]] = {}
         self._idle_since: float | None = time.time()
 
     @property
@@ -63,9 +63,10 @@ class Many:
         return b"" if key is None else hocuspocus.prefix(key) + protocol.SIGN_OF_LIFE
 
     def expire(self, now: float) -> None:
-        for key, (_, expires) in list(self._parts.items()):
-            if expires is not None and now >= expires:
-                self._close(key, *closes.EXPIRED)
+        for key, (_, rights) in list(self._parts.items()):
+            end = rights.end(now)
+            if end is not None:
+                self._close(key, *end)
         if self._parts:
             self._idle_since = None
         elif self._idle_since is None:
@@ -93,7 +94,7 @@ class Many:
         part = self._parts.get(key)
         if part is not None:  # it renews its token
             part[0].seat.may_write = rights.may_write
-            self._parts[key] = part[0], rights.expires
+            self._parts[key] = part[0], rights
             return
         attendance = Attendance(
             self._rooms,
@@ -106,7 +107,7 @@ class Many:
             prefix=hocuspocus.prefix(key),
             confirm=partial(self._confirm, key),
         )
-        self._parts[key] = attendance, rights.expires
+        self._parts[key] = attendance, rights
 
     def _name(self, key: str) -> DocumentName:
         name = hocuspocus.name_in(key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from peatd.clients import closes, protocol
+from peatd.clients import protocol
 from peatd.clients.attendance import Attendance
 from peatd.clients.door import Rights
 from peatd.clients.rooms import Rooms
@@ -24,7 +24,7 @@ class YWebsocket:
             leave=session.close,
         )
         self.attendances: Sequence[Attendance] = (self._attendance,)
-        self._expires = rights.expires
+        self._rights = rights
 
     @property
     def is_known(self) -> bool:
@@ -38,8 +38,9 @@ class YWebsocket:
 
     def expire(self, now: float) -> None:
         """Ends what the client's token no longer covers at `now`, seconds since 1970."""
-        if self._expires is not None and now >= self._expires:
-            self._attendance.seat.leave(*closes.EXPIRED)
+        end = self._rights.end(now)
+        if end is not None:
+            self._attendance.seat.leave(*end)
 
     def left(self) -> None:
         self._attendance.left()

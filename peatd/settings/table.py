@@ -68,7 +68,7 @@ FORMATION_SECRET_FILE: Setting[Path] = Setting(
     variables=("PEAT_FORMATION_SECRET_FILE",),
     parse=parse_path,
     meaning="the formation secret: base64 of 32 bytes; of several lines all are accepted and the first is used. "
-    "PEAT_FORMATION_SECRET may hold the text instead",
+    "Read again when it changes. PEAT_FORMATION_SECRET may hold the text instead",
     otherwise="made in the data directory at first start; required in a cluster",
     reason="alone on a machine it must just work; pods that each made one would never meet",
 )

@@ -283,6 +283,32 @@ async def test_when_its_token_expires_the_client_is_told_and_goes(replica: Repli
         assert await client.close_code() == closes.EXPIRED
 
 
+async def test_when_its_secret_is_removed_the_client_is_told_and_goes(replica: Replica) -> None:
+    """At a rotation: until then, tokens of the old secret are as good as those of the new one."""
+    async with port(replica, loopback=False) as alice, alice.visit(f"/sync/notes/a?token={token()}") as client:
+        session = await only_session(alice)
+        alice.keys.insert(0, b"the new secret's")
+        session.tick(trio.current_time(), time.time())
+        assert session.closing is None
+        del alice.keys[1]
+        session.tick(trio.current_time(), time.time())
+        assert await client.close_code() == closes.RETIRED
+
+
+async def test_of_many_documents_only_those_go_whose_secret_is_removed(replica: Replica) -> None:
+    async with port(replica, loopback=False) as alice, alice.visit("/hocuspocus") as client:
+        for name, shown in (("notes/a", token()), ("notes/b", API_TOKEN)):
+            prefix = hocuspocus.prefix(name)
+            await client.send(prefix + bytes((2, 0, len(shown) & 0x7F | 0x80, len(shown) >> 7)) + shown.encode())
+            assert await client.receive() == prefix + hocuspocus.authenticated(may_write=True)
+            assert await client.receive() == prefix + protocol.step_1(b"\x00")
+        session = await only_session(alice)
+        alice.keys.clear()
+        session.tick(trio.current_time(), time.time())
+        assert await client.receive() == hocuspocus.prefix("notes/a") + hocuspocus.close(closes.RETIRED.reason)
+        assert session.closing is None
+
+
 # Bad input ----------------------------------------------------------------------------------------------------
 
 

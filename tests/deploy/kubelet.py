@@ -86,17 +86,25 @@ class Pod(Node):
             self._mount_account(cluster.authority)
 
     def mount(self) -> None:
-        """Writes what the volumes hold, as the kubelet does at a pod's start."""
+        """Writes what the volumes hold, as the kubelet does at a pod's start, and whenever a Secret has changed: then
+        what a link leads to is exchanged, at once for all files."""
         mounts = {mount["name"]: mount["mountPath"] for mount in self.objects.container["volumeMounts"]}
         for volume in self.objects.pod["volumes"]:
             directory = self._at(mounts[volume["name"]])
             directory.mkdir(parents=True, exist_ok=True)
             if "secret" in volume:
+                generation = directory / f"..{len(list(directory.glob('..[0-9]*')))}"
+                generation.mkdir()
                 for item in volume["secret"]["items"]:
-                    file = directory / item["path"]
-                    file.unlink(missing_ok=True)
+                    file = generation / item["path"]
                     file.write_bytes(base64.b64decode(self.objects.one("Secret")["data"][item["key"]]))
                     file.chmod(volume["secret"]["defaultMode"])
+                    link = directory / item["path"]
+                    if not link.is_symlink():
+                        link.symlink_to(f"..data/{item['path']}")
+                draft = directory / "..data_tmp"
+                draft.symlink_to(generation.name)
+                draft.replace(directory / "..data")
             else:
                 for key, text in self.objects.one("ConfigMap")["data"].items():
                     (directory / key).write_text(text)

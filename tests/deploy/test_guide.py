@@ -26,6 +26,7 @@ GUIDE = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
 _END = "~~~end~~~"
 _VARYING = (
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
+    (re.compile(r"\b[0-9a-f]{16}\b"), "FINGERPRINT"),
     (re.compile(r"\b\d+\.\d+\.\d+\.\d+:\d+\b"), "ADDRESS"),
     (re.compile(r"\b(now|\d+(\.\d+)? ?(us|ms|s|min)( ago)?)(?=\s)"), "T"),
     (re.compile(r" +"), " "),

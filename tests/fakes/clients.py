@@ -170,6 +170,7 @@ class Port:
     address: Address
     replica: Replica
     reception: Reception
+    keys: list[bytes]
 
     @asynccontextmanager
     async def visit(
@@ -202,11 +203,12 @@ class Port:
 async def port(replica: Replica, *, loopback: bool = True, origins: Sequence[str] = ()) -> AsyncIterator[Port]:
     """Serves clients of a running replica, on a free port of 127.0.0.1."""
     reception = Reception(Rooms(replica.replication, replica.awareness), replica.drain)
+    keys = [KEY]
 
     def door(_host: str) -> Door:
-        return Door(API_TOKEN, lambda: [KEY], origins, loopback=loopback)
+        return Door(API_TOKEN, lambda: keys, origins, loopback=loopback)
 
     async with trio.open_nursery() as nursery:
         addresses = await nursery.start(serve_clients, Address("127.0.0.1", 0), reception, door)
-        yield Port(addresses[0], replica, reception)
+        yield Port(addresses[0], replica, reception, keys)
         nursery.cancel_scope.cancel()

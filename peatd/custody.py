@@ -47,8 +47,8 @@ class Custody:
             await self.watch.take(step)
         except ConfigError as exc:
             raise RotationRefused(str(exc)) from exc
-        except ChildProcessError as exc:
-            raise Unavailable(f"{exc}; it is tried again") from exc
+        except OSError as exc:
+            raise Unavailable(f"the file is written, and not used yet: {exc}; it is tried again") from exc
         log.info("rotation step", step=type(step).__name__.lower(), accepts=list(self.membership.fingerprints))
 
     def behind(self, fingerprint: Fingerprint) -> Sequence[Peer]:

@@ -44,7 +44,7 @@ async def credentials_of(
     leaf off the wire, and with both sit between two nodes unseen.
 
     Raises:
-        ChildProcessError: if the process that mints certificates failed.
+        OSError: if the process that mints certificates failed.
     """
     keypair = own_key or Keypair.from_seed(formation.secrets[0], node_id)
     return Credentials(keypair, formation, await mint(order_papers(keypair, formation)))
@@ -129,7 +129,7 @@ class Membership:
         """Goes over to these secrets, the first used; whether that changes anything.
 
         Raises:
-            ChildProcessError: if the process that mints certificates failed. Then nothing has changed.
+            OSError: if the process that mints certificates failed. Then nothing has changed.
         """
         before = self.credentials.formation
         if secrets == before.secrets:

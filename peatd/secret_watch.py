@@ -8,7 +8,6 @@ still, and half a line can be another secret. SIGHUP says that it is whole.
 
 import random
 
-import msgspec
 import structlog
 import trio
 
@@ -22,6 +21,9 @@ log = structlog.get_logger()
 
 LOOK_INTERVAL = 2.0
 """Seconds, ±25 %: so a changed file is in use after five at most. Kubernetes takes a minute to bring it here."""
+
+_UNREAD: Stamp = (0, 0, 0, 0)
+"""Of no file: so it is read once more at first, as it may have changed since the node has read it."""
 
 
 class SecretWatch:
@@ -39,7 +41,7 @@ class SecretWatch:
         self._membership = membership
         self._asked = trio.Event()
         self._turn = trio.Lock()
-        self._used = source.stamp()
+        self._used: Stamp | None = _UNREAD
 
     def reload(self) -> None:
         """Reads the file now, whether it has changed or not: SIGHUP."""
@@ -52,7 +54,8 @@ class SecretWatch:
                 await self._asked.wait()
             is_asked, self._asked = self._asked.is_set(), trio.Event()
             last, seen = seen, self.source.stamp()
-            if is_asked or (seen != self._used and seen == last):
+            has_changed = self.source.file is not None and seen != self._used
+            if is_asked or (has_changed and seen == last):
                 async with self._turn:
                     await self._read(seen, is_asked=is_asked)
 
@@ -62,7 +65,7 @@ class SecretWatch:
         Raises:
             ConfigError: if it cannot be done now.
             SecretFixed: if the secret is not ours to write. Nothing has changed then.
-            ChildProcessError: if certificates could not be minted. The file says what is to be; it is tried again.
+            OSError: if certificates could not be minted. The file says what is to be; it is tried again.
         """
         async with self._turn:
             # What is in the file counts: somebody may have changed it a moment ago.
@@ -79,7 +82,7 @@ class SecretWatch:
             return
         try:
             await self._exchange(self.source.read(), stamp)
-        except (ConfigError, ChildProcessError, OSError, msgspec.DecodeError) as exc:
+        except (ConfigError, OSError) as exc:
             if str(exc) != self.failure or is_asked:
                 log.warning("formation secret not reloaded", reason=str(exc), hint="the node goes on with those it has")
             self.failure = str(exc)

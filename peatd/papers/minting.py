@@ -14,7 +14,7 @@ async def mint_apart(order: Order) -> tuple[Papers, ...]:
     """The papers that `order` asks for, in its order, minted in a process that has ended when this returns.
 
     Raises:
-        ChildProcessError: if that process failed, with what it said last.
+        OSError: if that process could not be started, or (ChildProcessError) failed, with what it said last.
     """
     command = [sys.executable, "-m", "peatd.papers"]
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -29,4 +29,8 @@ async def mint_apart(order: Order) -> tuple[Papers, ...]:
     if ended.returncode:
         said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ChildProcessError(f"the process that mints certificates ended with {ended.returncode}: {said}")
-    return msgspec.msgpack.decode(ended.stdout, type=tuple[Papers, ...])
+    try:
+        return msgspec.msgpack.decode(ended.stdout, type=tuple[Papers, ...])
+    except msgspec.DecodeError:
+        # A container's first process waits for all (orphans.py), and whoever comes second reads that it ended well.
+        raise ChildProcessError("the process that mints certificates has ended without any") from None

@@ -2,12 +2,20 @@
 
 import base64
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from api.conftest import TOKEN, Node
 from fakes.custody import NEW
+from fakes.http_client import connect_tcp
+from fakes.mesh import FakeMesh
 
+from peatd.api.access import Locks
+from peatd.api.app import create_app
+from peatd.api.server import serve
 from peatd.formation import Formation
 from peatd.names import Address
 
@@ -97,6 +105,23 @@ async def test_on_loopback_the_token_suffices(node: Node) -> None:
         body = json.dumps({"step": "install", "secret": NEW_TEXT}).encode()
         headers = {"Authorization": f"Bearer {TOKEN}"}
         assert (await client.ask("POST", "/api/v1/secrets", headers=headers, body=body)).status == 200
+
+
+async def test_over_a_network_no_secret_comes_in(tmp_path: Path) -> None:
+    """The API has no TLS of its own; whoever holds the node's token uses its socket."""
+    mesh = FakeMesh()
+    async with trio.open_nursery() as nursery:
+        app = create_app(mesh, Locks(TOKEN, tuple))
+        bound = await nursery.start(partial(serve, app, tcp=Address("0.0.0.0", 0), unix=tmp_path / "api.sock"))
+        client = await connect_tcp(Address("127.0.0.1", bound.tcp[0].port))
+        async with client.stream:
+            body = json.dumps({"step": "install", "secret": NEW_TEXT}).encode()
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            refused = await client.ask("POST", "/api/v1/secrets", headers=headers, body=body)
+            assert (refused.status, refused.json["error"]["code"]) == (403, "forbidden")
+            assert (await client.ask("GET", "/api/v1/secrets", headers=headers)).status == 200
+        nursery.cancel_scope.cancel()
+    assert len(mesh.secrets) == 1
 
 
 async def test_a_key_is_revoked_once_and_listed(node: Node) -> None:

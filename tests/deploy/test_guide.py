@@ -189,7 +189,7 @@ def test_what_the_commands_name_is_there() -> None:
 
 def test_every_other_command_is_known() -> None:
     programs = {words[0] for words in cluster_commands()}
-    assert programs == {"docker", "helm", "k3d", "kubectl", "peatd"}
+    assert programs == {"docker", "helm", "k3d", "kubectl", "peat", "peatd"}
     for words in cluster_commands():
         if words[0] == "peatd":
             file = str(ROOT / "LICENSE")

@@ -15,7 +15,7 @@ import pytest
 from deploy.chart import CHART, ROOT, Json, Refused, helm, merged, render
 from deploy.kubelet import Cluster, Pod
 from deploy.objects import Objects
-from e2e.nodes import until
+from e2e.nodes import until, up
 
 from peatd.store.faults import fault
 
@@ -152,6 +152,24 @@ def test_peers_that_do_not_link(cluster: Cluster, ports: Json) -> None:
         until(lambda message=message: message in shown_peers(stranger), message)  # type: ignore[misc]
     for pod in (ours, twin):
         until(lambda pod=pod: pod.has_logged("two nodes with one node id"), "both say so")  # type: ignore[misc]
+
+
+def test_a_pod_whose_key_is_revoked(cluster: Cluster, ports: Json) -> None:
+    first, second = pods(cluster, merged(ports, {"replicaCount": 2}))
+    up(first, second)
+    command = ["peat", "node", "revoke", second.get("node")["device_id"]]
+    subprocess.run(command, env=dict(first.environ), capture_output=True, check=True)
+    until(lambda: "no peer links with it" in why_not_ready(second), "it is not ready, and says why")
+    told = "was revoked: its node is let in with another one only"
+    until(lambda: told in shown_peers(second) and told in shown_peers(first), "both say what that is about")
+
+
+def test_a_secret_that_was_cut_short(cluster: Cluster, ports: Json) -> None:
+    (pod,) = pods(cluster, ports)
+    pod.start().wait_ready()
+    Path(pod.environ["PEAT_FORMATION_SECRET_FILE"]).write_text("c2hvcnQ=\n")
+    until(lambda: pod.has_logged("formation secret not reloaded"), "it says so")
+    assert pod.ask("GET", "ready").status == 200
 
 
 def test_a_peer_behind_a_wall(cluster: Cluster, ports: Json) -> None:

@@ -111,8 +111,8 @@ def rotate(
     use      all use it. Device ids change, links are made anew, at once.
     remove   the old one opens nothing any more, and nobody who has it gets in.
 
-    It waits before each step until all nodes have done the one before: those that are asked, and all peers that they
-    know, but for revoked ones. Whoever shares the file with a node that is asked comes along by itself. On other
+    After each step it waits until all nodes have done it: those that are asked, and all peers that they know, but for
+    revoked ones. Whoever shares the file with a node that is asked comes along by itself. On other
     machines do the same steps, with --step and --secret-file; or change the file, which each node reads again. A step
     may be repeated, and the walk be taken up again with --fingerprint.
     """
@@ -126,11 +126,13 @@ def rotate(
         if each is StepName.INSTALL and new.text is None:
             continue
         _take(each, asked, new, force=force)
-        if step is None and each is not StepName.REMOVE:
+        if step is None:
             _wait(each, asked, new, timeout)
     if options(ctx).as_json:
         names = [node.name for node in asked]
         render.say(json.dumps({"fingerprint": new.fingerprint, "steps": [one.value for one in steps], "nodes": names}))
+    elif step is None:
+        render.say(f"rotated to {new.fingerprint}")
 
 
 def status(ctx: typer.Context) -> None:
@@ -205,7 +207,7 @@ _DONE = {
 
 
 def _wait(step: StepName, asked: Sequence[_Asked], new: _New, timeout: float) -> None:
-    has_done = _accepts if step is StepName.INSTALL else _uses
+    has_done = _HAS_DONE[step]
     end = time.monotonic() + timeout
     while True:
         behind = sorted({name for node in asked for name in _behind(node, lambda held: has_done(new, held))})
@@ -229,9 +231,26 @@ def _uses(new: _New, held: Sequence[str]) -> bool:
     return held[:1] == [new.fingerprint]
 
 
+def _accepts_no_other(new: _New, held: Sequence[str]) -> bool:
+    return list(held) == [new.fingerprint]
+
+
+_HAS_DONE: dict[StepName, Callable[[_New, Sequence[str]], bool]] = {
+    StepName.INSTALL: _accepts,
+    StepName.USE: _uses,
+    StepName.REMOVE: _accepts_no_other,
+}
+
+
 def _stalled(step: StepName, first: _Asked, new: _New, behind: Sequence[str]) -> Stop:
-    what = "accept" if step is StepName.INSTALL else "use"
     source = first.secrets().source
+    if step is StepName.REMOVE:
+        return Stop(
+            Exit.NO,
+            f"{', '.join(behind)} did not remove the old secret in time, or cannot be asked: there, whoever has it "
+            "gets in. Do the step there, or `peat node revoke` who shall not come along",
+        )
+    what = "accept" if step is StepName.INSTALL else "use"
     return Stop(
         Exit.NO,
         f"{', '.join(behind)} did not {what} {new.fingerprint} in time, or cannot be asked. All still meet by the old "

@@ -56,8 +56,12 @@ def test_nobody_goes_on_while_a_peer_is_behind(peat: Peat, node: FakeNode, new: 
     assert f"--fingerprint {new[1]}" in ended.err
     assert steps(node) == ["install"]
     node.peers = [peer("peat-mesh-1", secrets=[new[1], OLD_NAME])]
-    assert peat("secret", "rotate", "--fingerprint", new[1], "--timeout", "0").code == 0
-    assert steps(node) == ["install", "use", "remove"]
+    ended = peat("secret", "rotate", "--fingerprint", new[1], "--timeout", "0")
+    assert (ended.code, steps(node)) == (1, ["install", "use", "remove"])
+    assert "peat-mesh-1 did not remove the old secret" in ended.err
+    node.peers = [peer("peat-mesh-1", secrets=[new[1]])]
+    ended = peat("secret", "rotate", "--fingerprint", new[1], "--timeout", "0")
+    assert (ended.code, ended.out) == (0, f"rotated to {new[1]}\n")
 
 
 def test_a_peer_that_uses_the_old_one_still_is_waited_for(peat: Peat, node: FakeNode, new: tuple[str, str]) -> None:

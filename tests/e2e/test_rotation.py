@@ -118,6 +118,9 @@ def test_a_file_that_is_changed_in_three_steps_rotates_the_secret(formation: For
     assert {node.stated()["device_id"] for node in nodes} == device_ids(nodes)
     for node in nodes:
         assert not node.has_logged("two nodes with one node id")
+        metrics = node.ask("GET", "/metrics").body.decode()
+        assert f'peat_formation_secret_info{{fingerprint="{fingerprint(new)}",use="first"}} 1.0' in metrics
+        assert "peat_peers_without_secret 0.0" in metrics
 
     formation.secret_file.write_text(old)
     thief = formation.node("mallory", peers=[node.mesh for node in nodes]).start().wait_ready()
@@ -187,6 +190,7 @@ def test_a_revoked_node_is_out_everywhere_at_once_and_for_good(formation: Format
         until(lambda node=node: node.peers()["carol"]["revoked"], "it is shown")  # type: ignore[misc]
         assert device_id in (node.peers()["carol"]["error"] or "")
         assert node.has_logged("key revoked")
+        assert "peat_revoked_keys 1.0" in node.ask("GET", "/metrics").body.decode()
     until(lambda: carol.ask("GET", "ready").status == 503, "she is not ready, so that nobody is sent to her")
     assert "revoked" in peat(carol, "ready").stderr
 

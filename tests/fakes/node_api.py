@@ -182,6 +182,10 @@ def _handler(node: FakeNode, *, trusts: bool) -> type[BaseHTTPRequestHandler]:
 
         def stream(self) -> None:
             """Events, until there are no more of them; the last reader's stream stays open till the end."""
+            mine: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+            is_last = len(node.streams) <= 1
+            if is_last:  # before it hears from us: what it then does is not to be missed
+                node.followers.append(mine)
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Transfer-Encoding", "chunked")
@@ -190,13 +194,11 @@ def _handler(node: FakeNode, *, trusts: bool) -> type[BaseHTTPRequestHandler]:
             if node.streams:
                 node.released.wait()
                 self.send_piece(node.streams.pop(0))
-            if not node.streams:
-                self.follow()
+            if is_last:
+                self.follow(mine)
             self.wfile.write(b"0\r\n\r\n")
 
-        def follow(self) -> None:
-            mine: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-            node.followers.append(mine)
+        def follow(self, mine: "queue.SimpleQueue[tuple[str, bytes]]") -> None:
             wanted = dict(parse_qsl(urlsplit(self.path).query))
             while (told := mine.get())[1]:
                 if told[0] == wanted.get("document", told[0]) and told[0].startswith(wanted.get("collection", "")):

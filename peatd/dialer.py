@@ -98,8 +98,7 @@ class Dialer:
                 pursuit.nudge.set()
 
     def renew(self) -> None:
-        """Our secret, our key or the list of revoked keys has changed: who could not be reached, or was not let in,
-        may be now."""
+        """Our secret has changed, and our key with it: who was not let in, or did not let us in, may be now."""
         for pursuit in self._pursuits.values():
             pursuit.nudge.set()
 

@@ -131,11 +131,12 @@ class Links:
             await self.changed.wait()
 
     def _replace(self, peer: LinkPeer) -> None:
-        for device_id, (old, _) in list(self._live.items()):
+        for device_id, (old, exchange) in list(self._live.items()):
             if device_id == peer.device_id or old.peer.node_id == peer.node_id:
                 old.goaway(Verdict.DUPLICATE.value, "a newer link takes its place")
                 if device_id != peer.device_id:
                     del self._live[device_id]  # nobody has that key any more: of one node there is one entry
+                    exchange.sync.device_id = peer.device_id  # or what it confirms counts for two, while both links run
 
     async def _refuse(self, link: Link, verdict: Verdict) -> LinkEnd:
         if verdict is Verdict.TWIN:

@@ -75,6 +75,7 @@ class Membership:
         self._own_key = own_key
         self._mint = mint
         self._watchers: list[Callable[[], None]] = []
+        self._secret_watchers: list[Callable[[], None]] = []
         self._take(credentials, hello)
 
     @property
@@ -97,6 +98,10 @@ class Membership:
     def watch(self, watcher: Callable[[], None]) -> None:
         """From now on this is called after every change, in the order of the calls; it must not fail."""
         self._watchers.append(watcher)
+
+    def watch_secrets(self, watcher: Callable[[], None]) -> None:
+        """As `watch`, for those whom revocations do not concern; they are called after all others."""
+        self._secret_watchers.append(watcher)
 
     @contextmanager
     def watched(self, watcher: Callable[[], None]) -> Iterator[None]:
@@ -139,6 +144,8 @@ class Membership:
         self.revocations.sign_again(formation)
         log.info("formation secrets changed", accepts=list(self.fingerprints), device_id=self.device_id)
         self._tell()
+        for watcher in self._secret_watchers:
+            watcher()
         return True
 
     def revoke(self, device_id: DeviceId) -> Revocation:

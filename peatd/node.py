@@ -223,7 +223,7 @@ class _Node:
         node_file, manager = self._config.data_dir / "node.json", self._service_manager
         async with trio.open_nursery() as mesh:
             dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
-            self._membership.watch(dialer.renew)
+            self._membership.watch_secrets(dialer.renew)
 
             async def welcome(link: Link) -> None:
                 if not self._links.is_revoked(link.peer.device_id):
@@ -238,7 +238,7 @@ class _Node:
             mesh.start_soon(dialer.run, self._discovery.event_stream())
             await mesh.start(self._discovery.start)
             write_node_file(node_file, self._stated())
-            self._membership.watch(partial(self._state_anew, node_file))
+            self._membership.watch_secrets(partial(self._state_anew, node_file))
             try:
                 log.info("node up", node_id=self._config.node_id, **self._status.addresses())
                 await manager.ready()

@@ -8,14 +8,15 @@ import trio
 from fakes.links import OTHER_SECRET, SECRET, Inbox, credentials, hello, memory_links, peer
 from fakes.replicas import Replica, linked, mesh
 from structlog.testing import capture_logs
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peatd.claims import Verdict
 from peatd.errors import RevocationForged
 from peatd.formation import Formation
 from peatd.identity import Keypair
+from peatd.library import replicated
 from peatd.membership import Membership, credentials_of
-from peatd.names import DeviceId, NodeId
+from peatd.names import DeviceId, DocumentName, NodeId
 from peatd.papers.certificates import mint
 from peatd.papers.order import Order, Papers
 from peatd.peers import PeerState
@@ -204,6 +205,26 @@ async def test_a_peer_that_comes_back_with_another_key_takes_its_own_place(autoj
                 nursery.cancel_scope.cancel()
         assert not [line for line in logs if line["log_level"] == "error"]
         assert bob.links.live() == []
+
+
+async def test_what_a_peer_confirms_under_two_keys_counts_once(autojump_clock: MockClock) -> None:
+    """Else `replicated:2` would be said of what one peer has, while its old link still stands beside the new one."""
+    async with mesh("alice", "bob") as (alice, _):
+        with capture_logs():
+            await trio.sleep(1)
+            written = await alice.library.put(DocumentName("notes/a"), {"n": 1}, if_match=None)
+            assert written.mark is not None
+            await alice.library.acknowledged(written, replicated(1), 10)
+            (name, (_, exchange)), *_ = alice.links._live.items()
+            ours, theirs = memory_links("bob", "alice")
+            key = Keypair.from_seed(OTHER_SECRET, "bob")
+            theirs.peer = replace(theirs.peer, device_id=key.device_id, public_key=key.public_key)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(alice.links.keep, theirs)
+                nursery.start_soon(converse, ours, Inbox())
+                await wait_all_tasks_blocked()
+                assert exchange.sync.device_id == key.device_id != name
+                nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("what", ["forged", "of a removed secret"])

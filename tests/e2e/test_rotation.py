@@ -241,3 +241,7 @@ def test_a_rotation_without_the_revoked_node_keeps_it_out(formation: Formation) 
     until(lambda: all(peer["error"] for peer in carol.peers().values()), "her other key is of no use")
     assert carol.linked() == set()
     assert alice.linked() == {"bob"}
+
+    shutil.copyfile(formation.directory / "alice.secret", formation.directory / "carol.secret")
+    carol.send_signal(signal.SIGHUP)
+    wait_linked(*nodes)  # who was left behind is given the secret, and is not even restarted

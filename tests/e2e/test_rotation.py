@@ -122,6 +122,7 @@ def test_a_file_that_is_changed_in_three_steps_rotates_the_secret(formation: For
         assert f'peat_formation_secret_info{{fingerprint="{fingerprint(new)}",use="first"}} 1.0' in metrics
         assert "peat_peers_without_secret 0.0" in metrics
 
+    formation.secret_file = formation.directory / "stolen"  # of nodes that are made from now on
     formation.secret_file.write_text(old)
     thief = formation.node("mallory", peers=[node.mesh for node in nodes]).start().wait_ready()
     until(lambda: all(peer["error"] for peer in thief.peers().values()), "who has the old secret is refused")

@@ -9,12 +9,13 @@ from functools import partial
 import structlog
 import trio
 
+from peatd.backoff import Backoff
 from peatd.claims import Verdict
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpdated
 from peatd.errors import PeerError
 from peatd.links import Links
 from peatd.names import Address, NodeId
-from peatd.peers import Backoff, PeerTable, Sighting
+from peatd.peers import PeerTable, Sighting
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 log = structlog.get_logger()

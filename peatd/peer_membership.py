@@ -15,7 +15,8 @@ from peatd.names import DeviceId, Fingerprint
 from peatd.peers import PeerTable
 from peatd.revocations import Revocation
 from peatd.transport.link import LinkPeer
-from peatd.wire.messages import MAX_REVOKED, Accepts, Message, Revoked, RevokedDigest, RevokedKey
+from peatd.wire.members import MAX_REVOKED, Accepts, Revoked, RevokedDigest, RevokedKey
+from peatd.wire.messages import Message
 
 log = structlog.get_logger()
 

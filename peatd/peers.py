@@ -12,14 +12,12 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from peatd.backoff import LONGEST_PAUSE
 from peatd.discovery.events import PeerInfo
 from peatd.names import Address, DeviceId, DocumentName, Fingerprint, NodeId
 
 LOST_FOR = 600.0
 """Seconds that a peer stays listed after every source and the link have lost it: long enough for an operator to see."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-"""Seconds. The longest is the heartbeat of most cluster machinery: a peer that is back is linked within that."""
 
 _LATELY, _SHORT_PAUSE = 300.0, 2.0
 """Whoever was linked within so many seconds is dialled at least so often: after a cut of a minute, which both ends
@@ -197,8 +195,8 @@ class PeerTable:
         acquaintance = self._acquaintance_of(node_id, self._sightings.get(node_id))
         parting = acquaintance.parting if acquaintance is not None else None
         if parting is None or now - parting.at > _LATELY:
-            return _LONGEST_PAUSE
-        return min(_SHORT_PAUSE * max(1.0, len(self._sightings) / _CROWD), _LONGEST_PAUSE)
+            return LONGEST_PAUSE
+        return min(_SHORT_PAUSE * max(1.0, len(self._sightings) / _CROWD), LONGEST_PAUSE)
 
     def all(self, now: float) -> list[Peer]:
         """Everyone worth showing, by node id."""
@@ -243,27 +241,6 @@ class PeerTable:
             gone = acquaintance.parting is not None and now - acquaintance.parting.at > LOST_FOR
             if gone and device_id not in seen:
                 del self._acquaintances[device_id]  # Invariant 2.
-
-
-class Backoff:
-    """Pauses between dials: full jitter, 0.5 s doubling to 30 s (AWS, "Exponential Backoff And Jitter")."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-
-    def pause(self, fraction: float, longest: float = _LONGEST_PAUSE) -> float:
-        """The next pause; `fraction` is uniform in [0, 1)."""
-        ceiling = min(longest, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
-        self._failures += 1
-        return ceiling * fraction
-
-    def longest(self, fraction: float) -> float:
-        """A pause for what only an operator can mend: between half and all of the longest."""
-        self._failures += 1
-        return _LONGEST_PAUSE * (0.5 + fraction / 2)
-
-    def reset(self) -> None:
-        self._failures = 0
 
 
 def _dialing_state(sightings: list[Sighting]) -> PeerState:

@@ -23,7 +23,7 @@ from peatd.peers import PeerState
 from peatd.revocations import Revocation, Revocations, sign
 from peatd.transport import converse
 from peatd.transport.link import LinkPeer
-from peatd.wire.messages import Accepts, Revoked, RevokedDigest, RevokedKey
+from peatd.wire.members import Accepts, Revoked, RevokedDigest, RevokedKey
 
 ALICE = NodeId("alice")
 EVE = DeviceId("ee" * 16)

@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 
+from peatd.backoff import Backoff
 from peatd.claims import Claim, Verdict, judge
 from peatd.discovery.events import PeerInfo
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peers import LOST_FOR, Backoff, Parting, Peer, PeerState, PeerTable
+from peatd.peers import LOST_FOR, Parting, Peer, PeerState, PeerTable
 
 ALICE, BOB = DeviceId("aa" * 16), DeviceId("bb" * 16)
 AT_BOB = Address("10.0.0.2", 11204)

@@ -12,6 +12,7 @@ import msgspec
 
 from peatd.errors import InvalidName, WireError
 from peatd.names import DocumentName, parse_document_name
+from peatd.wire.members import Accepts, Digest, Fingerprints, Revoked, RevokedDigest, Shape
 
 PROTOCOL = 1
 """What HELLO says of these rules and messages. Another number is another protocol."""
@@ -28,7 +29,6 @@ a message and a stock client can hold: one peer's lie must not make others speak
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=511)]
-Digest = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 
 ClientId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 """A Yjs client."""
@@ -38,17 +38,6 @@ Former = Annotated[list[ClientId], msgspec.Meta(max_length=10_000)]
 
 MAX_KNOWN_NODES = 1024
 """Of which a node tells: 45 KB. A mesh has tens; of pods that come and go under new names, the latest."""
-Fingerprints = Annotated[list[Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]], msgspec.Meta(max_length=64)]
-"""What formation secrets are called in public."""
-
-Device = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-
-MAX_REVOKED = 256
-"""Entries of one `Revoked`: their signatures take some 25 ms to check, in which nothing else is done."""
-
-_LAST_MOMENT = 253_402_300_800
-"""The end of the year 9999, in seconds since 1970: what can be shown."""
-
 _MAX_LISTED = 65_536
 """Entries of one list: far beyond what one frame of real ones holds, so that a frame of empty ones stays small in
 memory too."""
@@ -57,11 +46,7 @@ memory too."""
 _Printable = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f]*\Z")]
 
 
-class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Base of all messages; array_like makes them compact."""
-
-
-class Hello(_Message, frozen=True, tag=1):
+class Hello(Shape, frozen=True, tag=1):
     """The first message in both directions, once the proof has passed.
 
     Attributes:
@@ -80,32 +65,32 @@ class Hello(_Message, frozen=True, tag=1):
     version: Annotated[_Printable, msgspec.Meta(max_length=64)]
     awareness: bool = False
     horizon: bool = False
-    secrets: Fingerprints = []
+    secrets: Fingerprints = msgspec.field(default_factory=list)
 
 
-class Ping(_Message, frozen=True, tag=2):
+class Ping(Shape, frozen=True, tag=2):
     token: Count
 
 
-class Pong(_Message, frozen=True, tag=3):
+class Pong(Shape, frozen=True, tag=3):
     token: Count
 
 
-class Goaway(_Message, frozen=True, tag=4):
+class Goaway(Shape, frozen=True, tag=4):
     """We end this link on purpose. `code` is for programs, `message` for people."""
 
     code: Annotated[_Printable, msgspec.Meta(max_length=64)]
     message: Annotated[_Printable, msgspec.Meta(max_length=1024)]
 
 
-class Compare(_Message, frozen=True, tag=10):
+class Compare(Shape, frozen=True, tag=10):
     """The 16 digests below one node of the sender's digest tree; `prefix` is that node's path in hex digits."""
 
     prefix: Annotated[str, msgspec.Meta(max_length=64)]
     children: Annotated[list[Digest], msgspec.Meta(min_length=16, max_length=16)]
 
 
-class Equal(_Message, frozen=True, tag=17):
+class Equal(Shape, frozen=True, tag=17):
     """The answer to a `Compare` of the root in which nothing differed."""
 
 
@@ -123,14 +108,14 @@ class Offered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     age: Count = 0
 
 
-class Offer(_Message, frozen=True, tag=11):
+class Offer(Shape, frozen=True, tag=11):
     """All documents that the sender has below `prefix`: what is not named here it does not have."""
 
     prefix: Annotated[str, msgspec.Meta(max_length=64)]
     documents: Annotated[list[Offered], msgspec.Meta(max_length=4096)]
 
 
-class State(_Message, frozen=True, tag=12):
+class State(Shape, frozen=True, tag=12):
     """What the sender has of a document: the receiver owes it the rest.
 
     Attributes:
@@ -148,10 +133,10 @@ class State(_Message, frozen=True, tag=12):
     version: Count
     round: Count
     answer: bool
-    former: Former = []
+    former: Former = msgspec.field(default_factory=list)
 
 
-class Updates(_Message, frozen=True, tag=13):
+class Updates(Shape, frozen=True, tag=13):
     """Updates to merge in this order. `version` is the sender's: it comes back in `Durable`."""
 
     name: Name
@@ -161,7 +146,7 @@ class Updates(_Message, frozen=True, tag=13):
     updates: Annotated[list[bytes], msgspec.Meta(max_length=_MAX_LISTED)]
 
 
-class Piece(_Message, frozen=True, tag=14):
+class Piece(Shape, frozen=True, tag=14):
     """A part of one large update: pieces of a document come in order, the first at offset 0."""
 
     name: Name
@@ -173,7 +158,7 @@ class Piece(_Message, frozen=True, tag=14):
     part: bytes
 
 
-class Tombstone(_Message, frozen=True, tag=15):
+class Tombstone(Shape, frozen=True, tag=15):
     """The document's incarnation, and all before it, are deleted.
 
     Attributes:
@@ -185,7 +170,7 @@ class Tombstone(_Message, frozen=True, tag=15):
     name: Name
     incarnation: Count
     version: Count = 0
-    former: Former = []
+    former: Former = msgspec.field(default_factory=list)
     age: Count = 0
 
 
@@ -195,7 +180,7 @@ class Reached(msgspec.Struct, frozen=True, array_like=True, gc=False):
     version: Count
 
 
-class Durable(_Message, frozen=True, tag=16):
+class Durable(Shape, frozen=True, tag=16):
     """All that the receiver sent of these documents, up to these versions of its, is on the sender's disk."""
 
     documents: Annotated[list[Reached], msgspec.Meta(max_length=_MAX_LISTED)]
@@ -209,7 +194,7 @@ class Present(msgspec.Struct, frozen=True, array_like=True, gc=False):
     state: Annotated[bytes, msgspec.Meta(max_length=MAX_STATE_BYTES)]
 
 
-class Presence(_Message, frozen=True, tag=18):
+class Presence(Shape, frozen=True, tag=18):
     """What clients of the sender show at a document, the latest of each. Never stored, never passed on."""
 
     name: Name
@@ -224,7 +209,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seq: Count
 
 
-class Horizon(_Message, frozen=True, tag=30):
+class Horizon(Shape, frozen=True, tag=30):
     """What the sender knows of all nodes' documents, and what is to be known of its own.
 
     Attributes:
@@ -238,34 +223,6 @@ class Horizon(_Message, frozen=True, tag=30):
     living: Digest
     floor: Count
     known: Annotated[list[Known], msgspec.Meta(max_length=MAX_KNOWN_NODES)]
-
-
-class Accepts(_Message, frozen=True, tag=19):
-    """Which formation secrets the sender accepts from now on, the one that it uses first."""
-
-    secrets: Fingerprints
-
-
-class RevokedKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One entry of the list of revoked keys (revocations.py): `signature` is by the key of the secret `by`."""
-
-    device_id: Device
-    at: Annotated[int, msgspec.Meta(ge=0, lt=_LAST_MOMENT)]
-    issuer: Device
-    by: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
-    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-
-
-class Revoked(_Message, frozen=True, tag=20):
-    """Keys that are not to be let in any more."""
-
-    keys: Annotated[list[RevokedKey], msgspec.Meta(max_length=MAX_REVOKED)]
-
-
-class RevokedDigest(_Message, frozen=True, tag=21):
-    """Of the sender's whole list. Whoever has another one sends all of its own."""
-
-    digest: Digest
 
 
 Message = (

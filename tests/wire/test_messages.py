@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peatd.errors import WireError
+from peatd.wire.members import MAX_REVOKED, Accepts, Revoked, RevokedDigest, RevokedKey
 from peatd.wire.messages import (
     MAX_FRAME_BYTES,
     MAX_PRESENCE_CLOCK,
-    MAX_REVOKED,
-    Accepts,
     Compare,
     Durable,
     Equal,
@@ -29,9 +28,6 @@ from peatd.wire.messages import (
     Presence,
     Present,
     Reached,
-    Revoked,
-    RevokedDigest,
-    RevokedKey,
     State,
     Tombstone,
     Updates,

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
-from fakes.links import peer
+from fakes.links import credentials, hello, peer
 from sim.disk import Disk
 from sim.engine import EngineHere
 from sim.network import PORT, Network
@@ -18,7 +19,6 @@ from sim.plan import Plan
 from sim.stage import ACTING
 
 from peatd.awareness import Awareness
-from peatd.claims import Claim
 from peatd.dialer import Dialer
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost
 from peatd.documents import Documents
@@ -31,9 +31,11 @@ from peatd.events import EventLog
 from peatd.leaving import take_leave
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
+from peatd.membership import Membership
 from peatd.names import Address, DocumentName, NodeId
 from peatd.peers import PeerTable
 from peatd.replication import Replication
+from peatd.revocations import Revocations
 from peatd.store import Store
 from peatd.transport.link import Link
 from peatd.upkeep import Upkeep
@@ -184,8 +186,9 @@ class Life:
         self.events = EventLog(self.instance[:8].hex())
         self.replication.watch(self.events)
         self.peers = PeerTable(own.node_id, own.device_id)
-        claim = Claim(own.node_id, own.device_id, self.instance, initiating=False)
-        self.links = Links(claim, self.peers, self.replication, self.drain, Awareness())
+        said = msgspec.structs.replace(hello(self.machine.name), instance=self.instance)
+        membership = Membership(credentials(self.machine.name), said, Revocations())
+        self.links = Links(membership, self.peers, self.replication, self.drain, Awareness())
         self.library = LocalLibrary(self.replication, self.drain)
 
     async def _listen(self, dialer: Dialer) -> None:

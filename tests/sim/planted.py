@@ -15,6 +15,7 @@ import trio
 from peatd.confirmations import Unconfirmed
 from peatd.documents import Documents
 from peatd.exchange import PeerExchange
+from peatd.offers import Offers
 from peatd.replication import Merged, Replication
 from peatd.store import Store, schema, writing
 from peatd.store.keeper import Keeper
@@ -78,7 +79,7 @@ def tombstone_check_forgotten() -> Iterator[None]:
 
     with (
         _replaced(Replication, "merge", merge),
-        _replaced(PeerExchange, "_answered_ended", lambda *_: False),
+        _replaced(Offers, "answered_ended", lambda *_: False),
     ):
         yield
 

@@ -14,7 +14,7 @@ import structlog
 import trio
 from sim.engine import EngineHere
 
-from peatd import worker
+from peatd import replication, worker
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ def staged(seed: int, *, is_verbose: bool) -> Iterator[None]:
         replace(trio._core._run, "_r", random.Random(seed))
         replace(trio.to_thread, "run_sync", _run_here)
         replace(worker, "WorkerProcess", lambda _command: ACTING.get().engine())
+        replace(replication, "token_bytes", random.randbytes)
         replace(time, "time", _wall_clock)
         replace(time, "monotonic", trio.current_time)
         state = random.getstate()

@@ -43,6 +43,8 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 PAGE = Path("peatd/page")
 """The demo's page: its sources, and `built`, which is what they make."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PROCESSES = 3
+"""For the tests, which wait more than they compute; a machine has two cores at least."""
 PATHS = ("peatd", "cli", "tests", "bench", "deploy", "noxfile.py")
 LOCK_FLAGS = (
     "--universal",  # one lock for every Python and machine that is supported
@@ -252,7 +254,7 @@ def _run_tests(session: nox.Session, python: str) -> None:
     elsewhere = [
         f"--ignore=tests/{directory}" for directory in ("deploy", "e2e", "faults", "fuzz", "image", "sim", "yjs")
     ]
-    run("pytest", *elsewhere, *session.posargs)
+    run("pytest", *elsewhere, f"--numprocesses={PROCESSES}", *session.posargs)
 
 
 def _environment(

@@ -15,6 +15,7 @@ NOT_IN_THE_CHART = {
     "node_id": "a node is called like its pod, and tells its own pod's slice by that",
     "service_account_dir": "where the kubelet mounts it",
     "memory": "it is what resources.limits.memory leaves to the container",
+    "tombstone_ttl": "a week suits whoever has not measured it; extraEnv on all nodes alike for whoever has",
     "kubeconfig": "a pod has its service account; extraEnv and extraVolumes for whoever watches another cluster",
 }
 

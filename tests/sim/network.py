@@ -208,6 +208,11 @@ class Network:
             out.reset()
             back.reset()
             raise
+        if self._listeners.get(there, (theirs, welcome))[0] != theirs:
+            # It was started again before the end of the handshake arrived: its kernel knows nothing of this connection.
+            out.reset()
+            back.reset()
+            raise Unreachable(f"{address}: connection reset", code=REFUSED)
         return Link(Socket(out, back), replace(dialled, instance=theirs, hears_awareness=True), address)
 
     def leave(self, name: str, *, silently: bool) -> None:

@@ -72,8 +72,8 @@ TROUBLES = (killed, restarted, without_engine, with_a_stopped_engine, cut_off)
     [
         "y-py",
         "mixed",
-        # One run in ten ends with a client whose own list is broken: it writes a struct between one neighbour and itself,
-        # which is refused. What pycrdt tells it before that is not known yet.
+        # One run in ten ends with a client whose own list is broken: it writes a struct that has one neighbour on both
+        # sides, which is refused. What pycrdt tells it before that is not known yet.
         pytest.param("pycrdt", marks=pytest.mark.xfail(strict=False, reason="a client's list may break, see above")),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from peatd.errors import MalformedUpdate
 from peatd.lib0 import read_uint, write_uint
-from peatd.rewrite import encode_delete_set
+from peatd.rewrite import decode_delete_set, encode_delete_set
 from peatd.structs import CONTENT, SKIP, Block, Struct, block_structs
 
 
@@ -90,14 +90,8 @@ def _deletes(
 ) -> dict[int, list[tuple[int, int]]]:
     """Those of what is here then."""
     deletes: dict[int, list[tuple[int, int]]] = {}
-    clients, position = read_uint(update, position)
-    for _ in range(clients):
-        client, position = read_uint(update, position)
-        count, position = read_uint(update, position)
+    for client, ranges in decode_delete_set(update, position).items():
         end = max(clock(client), last[client].clock + last[client].length if client in last else 0)
-        for _ in range(count):
-            at, position = read_uint(update, position)
-            length, position = read_uint(update, position)
-            if at < end:
-                deletes.setdefault(client, []).append((at, min(length, end - at)))
+        if left := [(at, min(length, end - at)) for at, length in ranges if at < end]:
+            deletes[client] = left
     return deletes

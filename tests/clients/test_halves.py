@@ -12,7 +12,7 @@ LARGE = 100_000
 
 
 @pytest.fixture
-def halves(monkeypatch: pytest.MonkeyPatch) -> Halves:
+def halves() -> Halves:
     return Halves(2 * LARGE)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import trio
+from sim.stage import replaced
 
 from peatd.confirmations import Unconfirmed
 from peatd.documents import Documents
@@ -34,16 +35,6 @@ def _planted(plant: Callable[[], Iterator[None]]) -> Bug:
     return bug
 
 
-@contextlib.contextmanager
-def _replaced(where: Any, name: str, new: object) -> Iterator[Any]:
-    old = where.__dict__[name]
-    setattr(where, name, new)
-    try:
-        yield old
-    finally:
-        setattr(where, name, old)
-
-
 def _spawn(later: Callable[..., Awaitable[None]], *args: object) -> None:
     trio.lowlevel.spawn_system_task(later, *args, context=contextvars.copy_context())
 
@@ -63,7 +54,7 @@ def await_between_merge_and_record() -> Iterator[None]:
 
         real(self, *args, then=partial(_spawn, later), **more)
 
-    with _replaced(Documents, "submit", submit):
+    with replaced(Documents, "submit", submit):
         yield
 
 
@@ -78,8 +69,8 @@ def tombstone_check_forgotten() -> Iterator[None]:
         return real(self, key, news, origin)
 
     with (
-        _replaced(Replication, "merge", merge),
-        _replaced(Offers, "answered_ended", lambda *_: False),
+        replaced(Replication, "merge", merge),
+        replaced(Offers, "answered_ended", lambda *_: False),
     ):
         yield
 
@@ -94,7 +85,7 @@ def fsync_skipped() -> Iterator[None]:
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
-    with _replaced(schema, "connect", connect), _replaced(writing, "connect", connect):
+    with replaced(schema, "connect", connect), replaced(writing, "connect", connect):
         yield
 
 
@@ -110,7 +101,7 @@ def raw_forward() -> Iterator[None]:
                 subscriber.wake()
         await real(self, message)
 
-    with _replaced(PeerExchange, "_updates", updates):
+    with replaced(PeerExchange, "_updates", updates):
         yield
 
 
@@ -124,7 +115,7 @@ def owed_mark_lost_with_link() -> Iterator[None]:
     async def compare(self: PeerExchange) -> None:
         await trio.sleep_forever()
 
-    with _replaced(PeerExchange, "_compare", compare):
+    with replaced(PeerExchange, "_compare", compare):
         yield
 
 
@@ -136,7 +127,7 @@ def ack_before_durable() -> Iterator[None]:
         await trio.lowlevel.checkpoint()
         self._refuse_while_failing()
 
-    with _replaced(Keeper, "synced", synced):
+    with replaced(Keeper, "synced", synced):
         yield
 
 
@@ -149,8 +140,8 @@ def confirmed_before_durable() -> Iterator[None]:
         return real(self, 1 << 60)
 
     with (
-        _replaced(Unconfirmed, "take", take),
-        _replaced(Unconfirmed, "is_due", lambda self, _seq: bool(self._waiting)),
+        replaced(Unconfirmed, "take", take),
+        replaced(Unconfirmed, "is_due", lambda self, _seq: bool(self._waiting)),
     ):
         yield
 
@@ -165,7 +156,7 @@ def durable_seq_after_a_failed_write() -> Iterator[None]:
         self.pending.forget_taken()
         self.durable_seq = self.last_seq
 
-    with _replaced(Keeper, "_failed", failed):
+    with replaced(Keeper, "_failed", failed):
         yield
 
 
@@ -179,7 +170,7 @@ def anti_entropy_skipped() -> Iterator[None]:
             await real(self)
         await trio.sleep_forever()
 
-    with _replaced(PeerExchange, "_compare", compare):
+    with replaced(PeerExchange, "_compare", compare):
         yield
 
 
@@ -191,7 +182,7 @@ def checkpoint_ahead_of_its_rows() -> Iterator[None]:
     def checkpoint(self: Any, key: Any, reach: bytes) -> None:
         self._keeper.add(Checkpoint(self.last_seq + 1, key, reach))
 
-    with _replaced(Store, "checkpoint", checkpoint):
+    with replaced(Store, "checkpoint", checkpoint):
         yield
 
 
@@ -203,7 +194,7 @@ def tombstone_not_on_disk() -> Iterator[None]:
     def set_incarnation(self: Store, name: Any, incarnation: int, *, deleted: bool) -> int:
         return self.last_seq if deleted else real(self, name, incarnation, deleted=deleted)
 
-    with _replaced(Store, "set_incarnation", set_incarnation):
+    with replaced(Store, "set_incarnation", set_incarnation):
         yield
 
 
@@ -217,7 +208,7 @@ def confirmation_of_the_whole_link() -> Iterator[None]:
             entry = self._table.get(key.name)
             known.durable = entry.version if entry is not None else known.sent
 
-    with _replaced(PeerSync, "heard_durable", heard_durable):
+    with replaced(PeerSync, "heard_durable", heard_durable):
         yield
 
 
@@ -233,5 +224,5 @@ def await_between_snapshot_and_fold() -> Iterator[None]:
 
         _spawn(later)
 
-    with _replaced(Upkeep, "_folded", folded):
+    with replaced(Upkeep, "_folded", folded):
         yield

@@ -48,7 +48,7 @@ ACTING: contextvars.ContextVar[Actor] = contextvars.ContextVar("ACTING")
 def staged(seed: int, *, is_verbose: bool) -> Iterator[None]:
     """Makes the block a function of the seed."""
     with contextlib.ExitStack() as stack:
-        replace = lambda where, name, new: stack.enter_context(_replaced(where, name, new))  # noqa: E731
+        replace = lambda where, name, new: stack.enter_context(replaced(where, name, new))  # noqa: E731
         # As Hypothesis has it: trio shuffles its tasks on purpose; seeded, it shuffles them the same way each time.
         replace(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
         replace(trio._core._run, "_r", random.Random(seed))
@@ -70,8 +70,9 @@ def staged(seed: int, *, is_verbose: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replaced(where: object, name: str, new: object) -> Iterator[None]:
-    old = getattr(where, name)
+def replaced(where: Any, name: str, new: object) -> Iterator[None]:
+    """While the block lasts, a module or a class has this under that name."""
+    old = where.__dict__[name]
     setattr(where, name, new)
     try:
         yield

@@ -12,7 +12,6 @@ first leaf was refused learns from the receiver's leaf which one is accepted (`d
 import os
 import ssl
 from dataclasses import dataclass
-from functools import cached_property
 
 from peatd.errors import HandshakeError
 from peatd.formation import Formation
@@ -37,37 +36,32 @@ class Vouched:
     secret_index: int
 
 
-@dataclass(frozen=True)
 class Credentials:
-    """Who we are and what we are a member of. Contexts are made once, when first asked for.
+    """Who we are and what we are a member of.
+
+    Invariants:
+        1. Contexts are made at once. It takes a descriptor (`load_leaf`), and there may be none when a peer comes.
 
     Attributes:
+        initiating_contexts: for an initiator: one per accepted secret, with the leaf which that secret's CA signed.
+        receiving_context: for a receiver: shows the first leaf, or the one that the initiator's server name asks for.
+
+    Args:
         papers: those of `order_papers(keypair, formation)`: one per accepted secret, in their order.
+
+    Raises:
+        OSError: if there is no descriptor.
     """
 
-    keypair: Keypair
-    formation: Formation
-    papers: tuple[Papers, ...]
-
-    @cached_property
-    def initiating_contexts(self) -> tuple[ssl.SSLContext, ...]:
-        """For an initiator: one per accepted secret, with the leaf which that secret's CA signed."""
-        return tuple(self._context(ssl.PROTOCOL_TLS_CLIENT, papers.leaf) for papers in self.papers)
-
-    @cached_property
-    def receiving_context(self) -> ssl.SSLContext:
-        """For a receiver: shows the first leaf, or the one that the initiator's server name asks for."""
-        contexts = [self._context(ssl.PROTOCOL_TLS_SERVER, papers.leaf) for papers in self.papers]
-        tags = [authority_tag(key) for key in self._authority_keys]
-
-        def choose_leaf(tls: ssl.SSLObject, server_name: str | None, _initial: ssl.SSLContext) -> None:
-            accepted = (server_name or "").split(".")
-            tls.context = next(
-                (context for tag, context in zip(tags, contexts, strict=True) if tag in accepted), contexts[0]
-            )
-
-        contexts[0].sni_callback = choose_leaf
-        return contexts[0]
+    def __init__(self, keypair: Keypair, formation: Formation, papers: tuple[Papers, ...]) -> None:
+        self.keypair = keypair
+        self.formation = formation
+        self._authority_keys = tuple(Keypair.from_secret(secret).public_key for secret in formation.ca_secrets)
+        authorities = "\n".join(each.authority_pem.decode() for each in papers)
+        self.initiating_contexts = tuple(_context(ssl.PROTOCOL_TLS_CLIENT, each.leaf, authorities) for each in papers)
+        self.receiving_context = self._choosing_context(
+            [_context(ssl.PROTOCOL_TLS_SERVER, each.leaf, authorities) for each in papers]
+        )
 
     @property
     def server_name(self) -> str:
@@ -88,28 +82,37 @@ class Credentials:
                     return Vouched(shown.public_key, device_id(shown.public_key), index)
         raise HandshakeError("the peer's certificate is not of our formation", code="not-our-formation")
 
-    @cached_property
-    def _authority_keys(self) -> tuple[bytes, ...]:
-        return tuple(Keypair.from_secret(secret).public_key for secret in self.formation.ca_secrets)
+    def _choosing_context(self, contexts: list[ssl.SSLContext]) -> ssl.SSLContext:
+        tags = [authority_tag(key) for key in self._authority_keys]
 
-    def _context(self, protocol: ssl._SSLMethod, leaf: Leaf) -> ssl.SSLContext:
-        context = ssl.SSLContext(protocol)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.set_alpn_protocols([ALPN])
-        # Some builds of Python set it, and then take a connection that was cut for one that ended in order.
-        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-        if protocol == ssl.PROTOCOL_TLS_SERVER:
-            context.num_tickets = 0
-        context.load_verify_locations(cadata="\n".join(papers.authority_pem.decode() for papers in self.papers))
-        load_leaf(context, leaf)
-        return context
+        def choose_leaf(tls: ssl.SSLObject, server_name: str | None, _initial: ssl.SSLContext) -> None:
+            accepted = (server_name or "").split(".")
+            tls.context = next(
+                (context for tag, context in zip(tags, contexts, strict=True) if tag in accepted), contexts[0]
+            )
+
+        contexts[0].sni_callback = choose_leaf
+        return contexts[0]
 
 
 def order_papers(keypair: Keypair, formation: Formation) -> Order:
     """What to have minted for the node with this key, in this formation."""
     return Order(keypair.secret, keypair.device_id, formation.ca_secrets)
+
+
+def _context(protocol: ssl._SSLMethod, leaf: Leaf, authorities: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols([ALPN])
+    # Some builds of Python set it, and then take a connection that was cut for one that ended in order.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        context.num_tickets = 0
+    context.load_verify_locations(cadata=authorities)
+    load_leaf(context, leaf)
+    return context
 
 
 def load_leaf(context: ssl.SSLContext, leaf: Leaf) -> None:

@@ -78,6 +78,18 @@ def test_what_is_up_is_served_and_what_is_new_waits(pair: list[Node]) -> None:
     alice.stop()
 
 
+def test_the_first_peer_of_all_may_come_when_there_are_none(formation: Formation) -> None:
+    alice = formation.node("alice")
+    up(alice)
+    with contextlib.ExitStack() as waiting, without_descriptors(alice):
+        for _ in range(40):
+            waiting.enter_context(connect(alice.stated()["mesh"])).sendall(b"hello")
+        until(lambda: alice.has_logged("limit hit"), "all are used up")
+        until(lambda: alice.has_logged("handshake failed"), "those that got one are refused for what they said")
+    assert alice.ask("GET", "ready").status == 200
+    alice.stop()
+
+
 def test_an_engine_that_ends_meanwhile_comes_back_when_there_are_some(pair: list[Node]) -> None:
     alice = pair[0]
     alice.write("PUT", "files/a", {"n": 0}, "?ack=replicated:1")

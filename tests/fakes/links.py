@@ -1,5 +1,6 @@
 """Nodes that link with each other: credentials, HELLOs, and links that need no TLS."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ SECRET = b"\x2a" * 32
 OTHER_SECRET = b"\x2b" * 32
 
 
+@functools.cache
 def credentials(node_id: str = "peat-mesh-0", *secrets: bytes, formation: str = "peat") -> Credentials:
     """Those of a node whose key follows from the formation's last secret: rotation gives it no other key."""
     accepted = secrets or (SECRET,)

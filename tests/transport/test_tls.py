@@ -1,6 +1,7 @@
 """What a node brings to TLS, and how it reads a peer's leaf."""
 
 import os
+import resource
 import ssl
 
 import pytest
@@ -10,8 +11,8 @@ from fakes.links import OTHER_SECRET, SECRET, credentials
 from fakes.strangers import EVE, own_authority, thieving_authority
 
 from peatd.errors import HandshakeError
-from peatd.papers.certificates import Authority
-from peatd.transport.tls import Credentials
+from peatd.papers.certificates import Authority, mint
+from peatd.transport.tls import Credentials, order_papers
 
 
 def contexts(of: Credentials) -> list[ssl.SSLContext]:
@@ -23,10 +24,18 @@ def leaf_of(signed_by: Authority) -> bytes:
     return x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
 
 
-def test_contexts_are_made_once() -> None:
+def test_a_handshake_takes_no_descriptor_but_its_sockets() -> None:
     alice = credentials("alice")
-    assert alice.receiving_context is alice.receiving_context
-    assert alice.initiating_contexts is alice.initiating_contexts
+    papers = mint(order_papers(alice.keypair, alice.formation))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        assert alice.receiving_context is alice.receiving_context
+        assert alice.initiating_contexts is alice.initiating_contexts
+        with pytest.raises(OSError, match="Too many open files"):
+            Credentials(alice.keypair, alice.formation, papers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_tls_1_3_with_certificates_on_both_sides() -> None:

@@ -18,7 +18,7 @@ def test_a_record_is_as_old_as_the_first_mark_after_it() -> None:
 
 def test_a_year_takes_little_and_is_known_well() -> None:
     timeline = Timeline()
-    for minute in range(366 * 24 * 60):
+    for minute in range(0, 366 * 24 * 60, 10):
         timeline.mark(60 * minute, minute)
         if minute % 50_000 == 0 and minute > 10_000:
             age = timeline.age(60 * minute, minute - 10_000)

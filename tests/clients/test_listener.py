@@ -456,6 +456,7 @@ async def test_a_quiet_client_hears_something_that_changes_nothing(alice: Port) 
         assert await client.said() == Step1(b"\x00")
         now = trio.current_time()
         session = await only_session(alice)
+        session.tick(now, 0)
         session.tick(now + QUIET - 1, 0)
         session.tick(now + QUIET + 1, 0)
         assert await client.receive() == protocol.SIGN_OF_LIFE
@@ -465,6 +466,7 @@ async def test_a_client_that_is_not_read_from_hears_something_too(alice: Port) -
     async with alice.visit() as client:
         await client.receive()
         session = await only_session(alice)
+        session.tick(trio.current_time(), 0)
         session._is_reading = False  # the engine is busy
         session.tick(trio.current_time() + QUIET + 1, 0)
         assert await client.receive() == protocol.SIGN_OF_LIFE
@@ -476,6 +478,7 @@ async def test_a_silent_client_is_asked_and_then_given_up(alice: Port) -> None:
     async with alice.visit() as client:
         now = trio.current_time()
         session = await only_session(alice)
+        session.tick(now, 0)
         session.tick(now + PING_INTERVAL + 1, 0)
         await client.receive()
         await client.receive()

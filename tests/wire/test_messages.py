@@ -72,6 +72,7 @@ FROZEN: list[tuple[Message, str]] = [
 ]
 
 counts = st.integers(0, 2**53 - 1)
+clients = st.integers(0, 2**32 - 1)
 clocks = st.integers(0, MAX_PRESENCE_CLOCK)
 names = st.text(max_size=60)
 digests = st.binary(min_size=16, max_size=16)
@@ -90,7 +91,7 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
         *(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()),
         st.lists(fingerprints, max_size=3),
     ),
-    Presence: st.builds(Presence, names, st.lists(st.builds(Present, counts, clocks, blobs), max_size=5)),
+    Presence: st.builds(Presence, names, st.lists(st.builds(Present, clients, clocks, blobs), max_size=5)),
     Ping: st.builds(Ping, counts),
     Pong: st.builds(Pong, counts),
     Goaway: st.builds(Goaway, printable, printable),

@@ -61,16 +61,20 @@ def await_between_merge_and_record() -> Iterator[None]:
 @_planted
 def tombstone_check_forgotten() -> Iterator[None]:
     """An update of an incarnation that has ended is taken in like any other."""
-    real = Replication.merge
+    real, real_begun = Replication.merge, Offers.begun_if_empty
 
     def merge(self: Replication, key: Any, news: Any, origin: Any) -> Merged | None:
         if self.table.has_ended(key):
             del self.table._entries[key.name]
         return real(self, key, news, origin)
 
+    def begun_if_empty(self: Offers, key: Any, digest: bytes) -> Any:
+        return None if self._replication.table.has_ended(key) else real_begun(self, key, digest)
+
     with (
         replaced(Replication, "merge", merge),
         replaced(Offers, "answered_ended", lambda *_: False),
+        replaced(Offers, "begun_if_empty", begun_if_empty),
     ):
         yield
 
@@ -191,8 +195,8 @@ def tombstone_not_on_disk() -> Iterator[None]:
     """A deletion is remembered until the next start."""
     real = Store.set_incarnation
 
-    def set_incarnation(self: Store, name: Any, incarnation: int, *, deleted: bool) -> int:
-        return self.last_seq if deleted else real(self, name, incarnation, deleted=deleted)
+    def set_incarnation(self: Store, *args: Any, deleted: bool, **more: Any) -> int:
+        return self.last_seq if deleted else real(self, *args, deleted=deleted, **more)
 
     with replaced(Store, "set_incarnation", set_incarnation):
         yield
@@ -202,11 +206,13 @@ def tombstone_not_on_disk() -> Iterator[None]:
 def confirmation_of_the_whole_link() -> Iterator[None]:
     """A peer that confirms one version is taken to have confirmed all that it was sent."""
 
-    def heard_durable(self: PeerSync, key: Any, _version: int) -> None:
+    def heard_durable(self: PeerSync, key: Any, _version: int) -> int:
         known = self._known_of(key)
-        if known is not None:
-            entry = self._table.get(key.name)
-            known.durable = entry.version if entry is not None else known.sent
+        if known is None:
+            return 0
+        entry = self._table.get(key.name)
+        known.durable = entry.version if entry is not None else known.sent
+        return known.durable
 
     with replaced(PeerSync, "heard_durable", heard_durable):
         yield

@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import random
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -104,5 +105,7 @@ def _wall_clock() -> float:
 
 def _logged(_logger: object, method: str, fields: Any) -> Any:
     event = str(fields.pop("event", ""))
+    if fields.get("exc_info"):
+        fields["exc_info"] = traceback.format_exc()
     ACTING.get().logged("error" if method in ("error", "critical", "exception") else method, event, dict(fields))
     raise structlog.DropEvent

@@ -27,10 +27,28 @@ def test_a_seed_replays_exactly() -> None:
     assert first == second[::-1]
 
 
+FINDS = {
+    "await-between-merge-and-record": 8,
+    "tombstone-check-forgotten": 7,
+    "fsync-skipped": 0,
+    "raw-forward": 1,
+    "owed-mark-lost-with-link": 0,
+    "ack-before-durable": 0,
+    "confirmed-before-durable": 1,
+    "durable-seq-after-a-failed-write": 0,
+    "anti-entropy-skipped": 0,
+    "checkpoint-ahead-of-its-rows": 8,
+    "tombstone-not-on-disk": 0,
+    "confirmation-of-the-whole-link": 75,
+    "await-between-snapshot-and-fold": 41,
+}
+"""The first seed that finds the bug. When the nodes do things in another order, another one does: it is hunted for."""
+
+
 @pytest.fixture(scope="module")
 def hunted() -> dict[str, Outcome | None]:
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        return dict(zip(BUGS, pool.map(hunt, BUGS), strict=True))
+        return dict(zip(BUGS, pool.map(hunt, BUGS, map(FINDS.get, BUGS)), strict=True))
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -38,4 +56,5 @@ def test_a_planted_bug_is_found(hunted: dict[str, Outcome | None], bug: str) -> 
     found = hunted[bug]
     assert found is not None
     print(f"{bug}: seed {found.seed}: {found.failure}")
+    assert "Traceback" not in str(found.failure), "the bug itself is broken, and found by that"
     assert run_seed(found.seed, size=3).failure is None  # it is the bug that was found

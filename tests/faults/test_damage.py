@@ -55,7 +55,7 @@ def test_one_bit_in_the_log_is_put_right_or_told(formation: Formation, is_long: 
     chance = random.Random(2)
     alice = formation.node("alice").start().wait_ready()
     written = write(alice)
-    for _ in range(30 if is_long else 4):
+    for _ in range(30 if is_long else 3):
         alice.kill()
         since = len(alice.events())
         flip(alice.directory / "peat.db-wal", chance, 1)
@@ -77,7 +77,7 @@ def test_many_bits_are_never_lost_without_a_line_and_come_back_from_a_peer(
     nodes = alice, bob = formation.mesh("alice", "bob")
     up(*nodes)
     written = write(alice, "?ack=replicated:1")
-    for _ in range(12 if is_long else 2):
+    for _ in range(12 if is_long else 1):
         alice.stop() if file == "peat.db" else alice.kill()
         bob.write("PATCH", "bits/1", {"meanwhile": chance.random()})
         bob.stop()  # alone at first: what it tells then is what it has

@@ -21,7 +21,7 @@ from faults.injected import lapse
 MEMORY_MIB = 256
 WRITERS, READERS = 60, 40
 """Connections that never pause. One saturates the engine with such bodies; 96 MiB would be what they take at once."""
-LASTS, LASTS_LONG = 12.0, 180.0
+LASTS, LASTS_LONG = 5.0, 180.0
 PROBE_WITHIN = 5.0
 """Seconds for a probe on a machine whose cores the load itself takes too."""
 

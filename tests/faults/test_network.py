@@ -92,7 +92,7 @@ def test_a_cut_line_is_told_and_whole_again_soon(
         for node, peer in ((alice, "bob"), (bob, "alice")):
             told = until(lambda node=node, peer=peer: node.peers()[peer]["error"], "why is told")  # type: ignore[misc]
             assert told
-        lapse(60.0 if is_long else 10.0)
+        lapse(60.0 if is_long else 2.0)
         for node in pair:
             node.write("PATCH", "net/a", {f"{node.name}-later": 2})
         assert all(unlinked(node) == 1 for node in pair)

@@ -20,7 +20,7 @@ from hypothesis import settings
 from peatd.engine.protocol import Merged
 
 UPDATES = 25
-DOCUMENTS = {"short": 60, "long": 20_000}.get(settings.get_current_profile_name(), 30)
+DOCUMENTS = {"long": 20_000}.get(settings.get_current_profile_name(), 30)
 IN_DOUBT = max(1, DOCUMENTS // 300)
 
 

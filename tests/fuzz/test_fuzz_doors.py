@@ -44,7 +44,7 @@ NOISE = [
     bytes(64),
 ]
 """What is said to ports: nearly HTTP, WebSockets and TLS."""
-SHORT = 8.0
+SHORT = 4.0
 """Seconds of feeding without `--minutes`."""
 PER_DOCUMENT = 30
 LEAD = 100

@@ -22,7 +22,7 @@ from peatd.update import check
 
 BYSTANDER = DocumentKey("notes/bystander", 1)
 UPDATES = 25
-SEEDS = range({"short": 150, "long": 20_000}.get(settings.get_current_profile_name(), 30))
+SEEDS = range({"short": 75, "long": 20_000}.get(settings.get_current_profile_name(), 30))
 
 
 class Fed:

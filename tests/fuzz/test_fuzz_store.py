@@ -14,7 +14,7 @@ from peatd.names import DocumentKey, DocumentName
 from peatd.store import Store
 
 DOCUMENTS = 25
-SEEDS = [*range({"short": 40, "long": 20_000}.get(settings.get_current_profile_name(), 10)), 1014, 1119, 1220]
+SEEDS = [*range({"short": 20, "long": 20_000}.get(settings.get_current_profile_name(), 10)), 1014, 1119, 1220]
 """Those behind the range once ended in another error."""
 
 

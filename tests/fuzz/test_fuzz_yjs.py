@@ -26,7 +26,7 @@ ROUNDS = 5
 ROOTS = {"t": "text", "data": "map", "a": "array", "x": "xml"}
 EMPTY = {"t": "", "a": [], "x": ""}
 
-SEEDS = range({"short": 20, "long": 5000}.get(settings.get_current_profile_name(), 5))
+SEEDS = range({"short": 10, "long": 5000}.get(settings.get_current_profile_name(), 5))
 
 
 @pytest.fixture(scope="module")

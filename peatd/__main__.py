@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 EXIT_STOPPED, EXIT_FAULT, EXIT_USAGE, EXIT_SECOND_SIGNAL = 0, 1, 2, 130
 
-_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_OF_A_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+_RUN_OUT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN})
+_PASSING = _OF_A_DISK | _RUN_OUT
 """What a disk or a machine says of its state, and not of a setting: the next start may do without anyone's changing
 one. Whoever starts us must not take it for final, as systemd's `RestartPreventExitStatus=2` would."""
 
@@ -49,12 +51,15 @@ def _run() -> int:
     _import_structlog()
     from peatd.log import open_log
 
-    if settings is None:
-        assert demo is not None
-        with open_log(level="warning", form="text"):
-            return _run_demo(demo)
-    with open_log(level=settings.log_level, form=settings.log_format):
-        return _run_node(settings)
+    try:
+        if settings is None:
+            assert demo is not None
+            with open_log(level="warning", form="text"):
+                return _run_demo(demo)
+        with open_log(level=settings.log_level, form=settings.log_format):
+            return _run_node(settings)
+    except OSError as error:
+        return _refuse(error)
 
 
 def _import_structlog() -> None:
@@ -67,7 +72,6 @@ def _import_structlog() -> None:
 
 
 def _run_node(settings: "Config") -> int:
-    import structlog
     import trio
 
     from peatd import node, surroundings
@@ -91,10 +95,19 @@ def _run_node(settings: "Config") -> int:
         trio.run(main)
     except* (ConfigError, StoreError, DiscoveryError) as group:
         code = _refuse(_first(group))
-    except* Exception:
-        structlog.get_logger().exception("node failed")
-        code = EXIT_FAULT
+    except* Exception as group:
+        code = _fail(group)
     return code
+
+
+def _fail(group: BaseExceptionGroup[Exception]) -> int:
+    import structlog
+
+    first = _first(group)
+    if isinstance(first, OSError) and first.errno in _PASSING:
+        return _refuse(first)
+    structlog.get_logger().exception("node failed", exc_info=group)
+    return EXIT_FAULT
 
 
 def _run_demo(demo: "Demo") -> int:
@@ -148,10 +161,8 @@ def _refuse(error: Exception) -> int:
 def _may_pass(error: Exception) -> bool:
     from peatd.errors import StoreDamaged, StoreUnavailable
 
-    cause = error.__cause__
-    return isinstance(error, StoreUnavailable | StoreDamaged) or (
-        isinstance(cause, OSError) and cause.errno in _PASSING
-    )
+    causes = [one for one in (error, error.__cause__) if isinstance(one, OSError)]
+    return isinstance(error, StoreUnavailable | StoreDamaged) or any(one.errno in _PASSING for one in causes)
 
 
 if __name__ == "__main__":

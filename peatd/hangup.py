@@ -3,6 +3,7 @@
 A node in the foreground of a terminal would else outlive its window, with nobody to see or stop it.
 """
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import trio
 
 _TERMINAL = "/dev/tty"
 """The terminal that controls this process, if one does: tty(4)."""
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What is said of us, and not of the terminal."""
 
 
 async def follow_hangups(reload: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -27,6 +30,6 @@ async def follow_hangups(reload: Callable[[], None], stop: Callable[[], None]) -
 def _has_terminal() -> bool:
     try:
         os.close(os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
+    except OSError as exc:
+        return exc.errno in _OURS
     return True

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+from peatd.threads import needing_threads
+
 MAX_BACKLOG_BYTES = 1024 * 1024
 """A few thousand lines: minutes of a node's life, yet nothing beside its documents."""
 _WRITE_BYTES = 64 * 1024
@@ -44,7 +46,8 @@ class Backlog:
         self._stop = threading.Event()
         # A daemon thread: one that hangs in write() does not keep the process alive.
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
-        self._thread.start()
+        with needing_threads():
+            self._thread.start()
 
     def put(self, line: bytes) -> None:
         """Writes the line soon, or counts it as lost when too much waits."""

@@ -18,6 +18,7 @@ from peatd.formation import Formation
 from peatd.keyfile import replace_private
 from peatd.names import DeviceId, Fingerprint
 from peatd.revocations import MAX_REVOCATIONS, Revocation, Revocations, verify
+from peatd.threads import run_in_thread
 
 log = structlog.get_logger()
 
@@ -104,7 +105,7 @@ class RevocationFile:
                 await self._work.wait()
             wanted = self._wanted
             try:
-                await trio.to_thread.run_sync(replace_private, self._file, self._content())
+                await run_in_thread(replace_private, self._file, self._content(), abandon_on_cancel=False)
                 self._written, failure = wanted, None
             except OSError as exc:
                 failure = f"{self._file} cannot be written: {exc.strerror or exc}"

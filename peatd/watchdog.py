@@ -9,6 +9,7 @@ from collections.abc import Callable
 import trio
 
 from peatd.measures import Histogram
+from peatd.threads import needing_threads
 
 STUCK_AFTER = 60.0
 """Seconds of silence. A loaded machine may hold a loop up for a second; a minute is a fault."""
@@ -41,7 +42,8 @@ class Watchdog:
 
     async def beat(self) -> None:
         """Runs until cancelled."""
-        self._thread.start()
+        with needing_threads():
+            self._thread.start()
         try:
             while True:
                 self.last_beat = time.monotonic()

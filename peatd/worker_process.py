@@ -41,6 +41,7 @@ class WorkerProcess:
             # No environment: the process that reads hostile bytes has no business with the node's secrets.
             environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "RUST_BACKTRACE": "0"}
             self._popen = subprocess.Popen(command, stdin=child_in, stdout=child_out, stderr=child_err, env=environment)
+            self._pidfd = _pidfd_of(self._popen)
         except BaseException:
             for fd in (our_in, our_out, our_err):
                 os.close(fd)
@@ -51,7 +52,6 @@ class WorkerProcess:
         for fd in (our_in, our_out):
             with contextlib.suppress(OSError):  # over the user's pipe quota: slower, not wrong
                 fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self._pidfd = os.pidfd_open(self._popen.pid)
         self._requests = trio.lowlevel.FdStream(our_out)
         self._replies = trio.lowlevel.FdStream(our_in)
         self._stderr = trio.lowlevel.FdStream(our_err)
@@ -139,6 +139,16 @@ class WorkerProcess:
                 return stat.read().rpartition(")")[2].split()
         except OSError:
             return []
+
+
+def _pidfd_of(process: subprocess.Popen[bytes]) -> int:
+    """Raises: OSError: and then the process has ended."""
+    try:
+        return os.pidfd_open(process.pid)
+    except OSError:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _pipes(count: int) -> list[int]:

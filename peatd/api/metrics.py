@@ -5,14 +5,15 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-import trio
 from quart import g, request
 from quart.wrappers import Response
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 
 from peatd.api.views import Mesh
+from peatd.errors import Unavailable
 from peatd.measures import Durations, Histogram, Kind, Measure
+from peatd.threads import run_in_thread
 
 ENDPOINTS = frozenset({"metrics"})
 
@@ -66,7 +67,10 @@ def add_metrics(app: QuartTrio, mesh: Mesh) -> None:
         measures = [*mesh.measures(), *requests.measures()]
         accept = request.headers.get("Accept", "")
         # A thread: the first call imports the library, and counting a process's files reads a directory.
-        body, content_type = await trio.to_thread.run_sync(_exposition, measures, accept)
+        try:
+            body, content_type = await run_in_thread(_exposition, measures, accept)
+        except (OSError, ImportError) as exc:
+            raise Unavailable(f"the metrics cannot be made: {exc}") from exc
         return TrioResponse(body, content_type=content_type)
 
     app.before_request(begin)

@@ -19,6 +19,7 @@ from peatd.errors import ConfigError
 from peatd.hosts import is_loopback
 from peatd.names import Address
 from peatd.runtime_files import remove
+from peatd.threads import needing_threads
 
 BACKLOG = 128
 """Connections that the kernel holds for us while the loop is busy."""
@@ -128,7 +129,9 @@ async def _bind_tcp(stack: ExitStack, address: Address) -> list[socket.socket]:
     bound: list[socket.socket] = []
     port, lacking = address.port, None
     try:
-        found = await trio.socket.getaddrinfo(address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with needing_threads():
+            kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
+            found = await trio.socket.getaddrinfo(address.host, port, type=kind, flags=flags)
         for family, _, _, _, sockaddr in found:
             try:
                 one = _bind_one(stack, family, (sockaddr[0], port, *sockaddr[2:]))

@@ -34,6 +34,7 @@ from peatd.discovery.watch import (
     pause,
 )
 from peatd.errors import DiscoveryError
+from peatd.threads import run_in_thread
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -146,7 +147,10 @@ class KubernetesDiscovery:
             task_status.started()
 
     async def _open_session(self) -> "Session":
-        return await trio.to_thread.run_sync(self._connect, limiter=self._limiter, abandon_on_cancel=True)
+        try:
+            return await run_in_thread(self._connect, limiter=self._limiter)
+        except (OSError, ImportError) as exc:
+            raise DiscoveryError(f"the Kubernetes client cannot be made: {exc}") from exc
 
     def _connect(self) -> "Session":
         """Blocks: it imports the Kubernetes client, reads files, and may run a kubeconfig's credential plugin."""
@@ -184,6 +188,7 @@ class KubernetesDiscovery:
         if now >= list_due:
             self._resource_version = None
         resume = self._resource_version
+        verb: Verb = "list" if resume is None else "watch"
         wait = self._config.poll_interval if resume is None else list_due - now
         scope = trio.CancelScope(deadline=now + (_LIST_BOUND if resume is None else wait + _WATCH_BOUND))
         cord = Cord()
@@ -193,18 +198,17 @@ class KubernetesDiscovery:
 
         with scope:
             try:
-                return await trio.to_thread.run_sync(
-                    session.round, cord, resume, wait, deliver, limiter=self._limiter, abandon_on_cancel=True
-                )
+                return await run_in_thread(session.round, cord, resume, wait, deliver, limiter=self._limiter)
+            except OSError as exc:  # of the thread: what happens in it, it tells
+                return _failed(verb, str(exc.strerror or exc), now)
             finally:
                 cord.cut()
                 # The limiter's token comes back as the thread ends. (Invariant 2)
                 with trio.move_on_after(_THREAD_GRACE, shield=True):
                     async with self._limiter:
                         pass
-        verb: Verb = "list" if self._resource_version is None else "watch"
-        lasted = trio.current_time() - now
-        return Ending(verb, Cause.FAILED, f"cannot {verb} endpointslices: no end after {lasted:.0f} s", lasted)
+        verb = "list" if self._resource_version is None else "watch"
+        return _failed(verb, f"no end after {trio.current_time() - now:.0f} s", now)
 
     def _take(self, answers: list[Answer], cord: Cord, round_scope: trio.CancelScope) -> None:
         if cord.is_cut:
@@ -248,6 +252,10 @@ def _namespace(config: KubernetesDiscoveryConfig) -> str:
         return (config.service_account_dir / "namespace").read_text(encoding="utf-8").strip() or "default"
     except (OSError, ValueError):
         return "default"
+
+
+def _failed(verb: Verb, reason: str, begun: float) -> Ending:
+    return Ending(verb, Cause.FAILED, f"cannot {verb} endpointslices: {reason}", trio.current_time() - begun)
 
 
 def _note(ending: Ending, standing: _Standing) -> None:

@@ -16,6 +16,7 @@ from peatd.discovery.events import DiscoveryEvent, DiscoveryStatus, PeerInfo
 from peatd.discovery.roster import Roster
 from peatd.discovery.slices import merge_peers
 from peatd.names import Address, NodeId, StaticPeer
+from peatd.threads import needing_threads
 
 _LOOK_UP_TIMEOUT = 10.0
 """Seconds; resolvers give up after 5 s a server, and a thread stands behind each look-up until then."""
@@ -84,7 +85,8 @@ class StaticDiscovery:
         async with limit:
             with trio.move_on_after(_LOOK_UP_TIMEOUT):
                 try:
-                    found = await trio.socket.getaddrinfo(name.host, name.port, type=trio.socket.SOCK_STREAM)
+                    with needing_threads():
+                        found = await trio.socket.getaddrinfo(name.host, name.port, type=trio.socket.SOCK_STREAM)
                 except (OSError, UnicodeError) as exc:  # UnicodeError: a label of more than 63 characters
                     failure = str(exc)
                 else:

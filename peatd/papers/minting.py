@@ -8,6 +8,7 @@ import msgspec
 import trio
 
 from peatd.papers.order import Order, Papers
+from peatd.threads import needing_threads
 
 
 async def mint_apart(order: Order) -> tuple[Papers, ...]:
@@ -18,14 +19,18 @@ async def mint_apart(order: Order) -> tuple[Papers, ...]:
     """
     command = [sys.executable, "-m", "peatd.papers"]
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    ended: subprocess.CompletedProcess[bytes] = await trio.run_process(
-        command,
-        stdin=msgspec.msgpack.encode(order),
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-        env=environment,
-    )
+    try:
+        with needing_threads():
+            ended: subprocess.CompletedProcess[bytes] = await trio.run_process(
+                command,
+                stdin=msgspec.msgpack.encode(order),
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+                env=environment,
+            )
+    except ExceptionGroup as exc:  # of the tasks that read and wait: no thread, no memory
+        raise ChildProcessError(f"the process that mints certificates cannot be heard: {exc.exceptions[0]}") from exc
     if ended.returncode:
         said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ChildProcessError(f"the process that mints certificates ended with {ended.returncode}: {said}")

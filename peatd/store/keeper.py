@@ -3,6 +3,7 @@
 The thread is one of trio's, one at a time: a hop costs 80 µs, an fsync many times that.
 """
 
+import contextlib
 import math
 import random
 import time
@@ -13,12 +14,13 @@ from typing import TypeVar
 import structlog
 import trio
 
-from peatd.errors import StoreDamaged, StoreError, Unavailable
+from peatd.errors import StoreDamaged, StoreError, StoreUnavailable, Unavailable
 from peatd.measures import Histogram
 from peatd.store.files import Files
 from peatd.store.operations import Operation, Pending
 from peatd.store.records import Remainder
 from peatd.store.writing import Written
+from peatd.threads import run_in_thread
 
 Outcome = TypeVar("Outcome")
 
@@ -162,9 +164,10 @@ class Keeper:
         if self.pending:
             _log.error("store_final_sync_failed", lost=len(self.pending), message=self.failure or "the disk hangs")
         # A thread that hangs in the disk keeps its limiter. Then the lock stays with us, too, as it may still write.
-        with trio.move_on_after(_CLOSING, shield=True):
+        # Without a thread they are closed by the end of the process.
+        with trio.move_on_after(_CLOSING, shield=True), contextlib.suppress(OSError):
             async with reading:
-                await trio.to_thread.run_sync(self._files.close, limiter=self._writing, abandon_on_cancel=True)
+                await run_in_thread(self._files.close, limiter=self._writing)
 
     async def _is_wanted(self) -> bool:
         while not self.pending and not self._is_closing:
@@ -221,15 +224,18 @@ class Keeper:
 
     async def _tidy(self, *, owed: bool) -> None:
         """In steps, and only while nobody waits for the thread."""
-        while owed and not self.pending and not self._is_closing:
-            owed = await self._in_thread(self._files.writer.tidy)
+        with contextlib.suppress(StoreUnavailable):  # nothing is owed: the next write will tell
+            while owed and not self.pending and not self._is_closing:
+                owed = await self._in_thread(self._files.writer.tidy)
 
     async def _in_thread(self, work: Callable[[], Outcome]) -> Outcome:
         self._files.writer.progressed_at = time.monotonic()
         self._is_busy = True
         try:
             # Abandoned at the end of `close` only, when the disk hangs.
-            return await trio.to_thread.run_sync(work, limiter=self._writing, abandon_on_cancel=True)
+            return await run_in_thread(work, limiter=self._writing)
+        except OSError as exc:
+            raise StoreUnavailable(f"the store cannot be written: {exc.strerror or exc}") from exc
         finally:
             self._is_busy = False
 

@@ -13,16 +13,18 @@ from typing import Self
 import structlog
 import trio
 
-from peatd.errors import StoreDamaged, StoreError
+from peatd.errors import StoreUnavailable
 from peatd.measures import Histogram
 from peatd.names import DocumentKey, DocumentName
 from peatd.store.files import Files
 from peatd.store.keeper import PENDING_BYTES, Keeper
 from peatd.store.lives import Life, Lives
+from peatd.store.loading import Loading
 from peatd.store.opening import Contents, FoundDocument
 from peatd.store.operations import Append, ChangeLife, Checkpoint, Fold, Forget, Note, replay
 from peatd.store.quarantine import Quarantine
 from peatd.store.records import Ages, QuarantinedUpdate, Sizes, StoredDocument, StoredLog, StoreStatus
+from peatd.threads import run_in_thread
 
 _log = structlog.get_logger(__name__)
 
@@ -49,15 +51,13 @@ class Store:
             for found in contents.documents
         )
         self._keeper = Keeper(files, contents.last_seq, self._lives.fold_left, pending_bytes)
-        self._reader = files.reader
-        self._reading = trio.CapacityLimiter(1)
+        self._loading = Loading(files.reader)
         self._found: Sequence[StoredDocument] = [
             self._stored(found, contents.ages.get(found.key.name) or Ages()) for found in contents.documents
         ]
         self.notes: Mapping[str, bytes] = contents.notes
         self.is_whole = contents.is_whole
         self._quarantine = Quarantine(self._keeper, contents.set_aside)
-        self._unreadable: StoreError | None = None
         self._repair(contents)
 
     @classmethod
@@ -73,14 +73,17 @@ class Store:
             StoreSchemaError: a newer peatd wrote it.
             StoreError: it cannot be opened; the message says what to do.
         """
-        files, contents = await trio.to_thread.run_sync(Files.open, directory)
+        try:
+            files, contents = await run_in_thread(Files.open, directory, abandon_on_cancel=False)
+        except OSError as exc:
+            raise StoreUnavailable(f"{directory} cannot be opened: {exc.strerror or exc}") from exc
         store = cls(files, contents, pending_bytes)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store._keeper.run)
             try:
                 yield store
             finally:
-                await store._keeper.close(store._reading)
+                await store._keeper.close(store._loading.turn)
 
     # What was there at the opening, and what is there now.
 
@@ -174,15 +177,7 @@ class Store:
             StoreError: if the file cannot be read.
         """
         pending = self._keeper.pending.of(key.name)
-        try:
-            rows, corrupt = await trio.to_thread.run_sync(
-                self._reader.rows, key, limiter=self._reading, abandon_on_cancel=True
-            )
-        except StoreError as exc:
-            self._could_not_read(exc)
-            raise
-        if not isinstance(self._unreadable, StoreDamaged):  # a bad page stays bad until the next opening
-            self._unreadable = None
+        rows, corrupt = await self._loading.rows(key)
         self._quarantine.take_corrupt(corrupt)
         return replace(replay(key, rows, pending), damaged=len(corrupt))
 
@@ -192,7 +187,7 @@ class Store:
         Raises:
             StoreError: if the file cannot be read.
         """
-        return await trio.to_thread.run_sync(self._reader.quarantined, limiter=self._reading, abandon_on_cancel=True)
+        return await self._loading.quarantined()
 
     async def synced(self, seq: int) -> None:
         """Returns when all up to `seq` is durable.
@@ -258,7 +253,7 @@ class Store:
     def status(self) -> StoreStatus:
         """Whether the last write succeeded, and if not, why and what to do; and what it cannot read."""
         failure = self._keeper.failure
-        message = failure or (str(self._unreadable) if self._unreadable else None)
+        message = failure or (str(self._loading.failure) if self._loading.failure else None)
         return StoreStatus(failure is None, message, self._keeper.pending.size_bytes, self._quarantine.corrupt_rows)
 
     def watch_damage(self, damaged: Callable[[DocumentKey], object]) -> None:
@@ -293,8 +288,3 @@ class Store:
             if found.is_rebuilt:
                 self._keeper.add(ChangeLife(self._keeper.next_seq(), found.key, found.deleted))
         self._quarantine.take_corrupt(contents.corrupt)
-
-    def _could_not_read(self, error: StoreError) -> None:
-        if str(error) != str(self._unreadable):  # once, not for each that asks
-            _log.error("store_unreadable", message=str(error))
-        self._unreadable = error

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from peatd.errors import StoreDamaged, StoreError
+from peatd.errors import StoreDamaged, StoreError, StoreUnavailable
 from peatd.names import DocumentKey
 from peatd.store.directory import DirectoryLock
 from peatd.store.faults import fault, is_of_the_disk
@@ -102,6 +102,9 @@ class Writer:
             if isinstance(error, StoreDamaged):
                 note_damage(self._path.parent)
             raise error from exc
+        except OSError as exc:
+            self.close()
+            raise StoreUnavailable(f"cannot write to {self._path}: {exc.strerror or exc}: look at its volume") from exc
 
     def tidy(self) -> bool:
         """Gives some free space back to the volume. True if there is more to do."""

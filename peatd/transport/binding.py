@@ -8,6 +8,7 @@ import trio
 
 from peatd.errors import ConfigError
 from peatd.names import Address
+from peatd.threads import needing_threads
 
 _BACKLOG = 256
 """Connections that wait for `accept`: all nodes of a large formation, when this one comes back."""
@@ -25,7 +26,9 @@ async def bind_sockets(bind: Address, flag: str = "--bind") -> list[trio.SocketL
         ConfigError: if one cannot be bound.
     """
     try:
-        targets = await trio.socket.getaddrinfo(bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with needing_threads():
+            kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
+            targets = await trio.socket.getaddrinfo(bind.host, bind.port, type=kind, flags=flags)
         return await _bind_all([(family, name) for family, _, _, _, name in targets])
     except OSError as exc:
         if bind.host == _ANY_IPV6 and exc.errno in _NO_IPV6:

@@ -9,6 +9,7 @@ import trio
 
 from peatd.errors import CertificateRefused, HandshakeError, Unreachable
 from peatd.names import Address
+from peatd.threads import needing_threads
 from peatd.transport import establish
 from peatd.transport.link import Link
 from peatd.transport.tls import Credentials
@@ -68,7 +69,7 @@ async def _initiate(address: Address, credentials: Credentials, hello: Hello) ->
 
 async def _connect(address: Address) -> trio.SocketStream:
     try:
-        with trio.move_on_after(CONNECT_DEADLINE):
+        with trio.move_on_after(CONNECT_DEADLINE), needing_threads():
             return await trio.open_tcp_stream(address.host, address.port)
     except socket.gaierror as exc:
         raise Unreachable(f"{address}: the name does not resolve ({exc.strerror})", code=NO_NAME) from exc

@@ -131,7 +131,7 @@ def sim(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Whole daemons as processes, over real sockets and disks."""
     run = _environment(session)
-    run("pytest", "tests/e2e", *session.posargs)
+    run("pytest", "tests/e2e", "--numprocesses=2", *session.posargs)
 
 
 @nox.session(python=False)

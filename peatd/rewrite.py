@@ -14,6 +14,8 @@ It also makes such GC structs itself, wrongly, unless its garbage collection is 
 Deleted content then stays; `without_deleted` takes it out of what is stored.
 
 Neither library can cut a surrogate pair: see `pairs.py`.
+
+And one fault is of Yjs itself: see `with_one_side`.
 """
 
 from bisect import bisect_left
@@ -23,7 +25,7 @@ from peatd.lib0 import read_string, read_uint, write_string, write_uint
 from peatd.pairs import without_pairs
 from peatd.ranges import Ranges
 from peatd.reach import Reach
-from peatd.structs import CONTENT, DELETED, GC, STRING, Struct, each_struct
+from peatd.structs import CONTENT, DELETED, GC, RIGHT_ORIGIN, STRING, Struct, each_struct
 from peatd.update import Content, Examined
 
 
@@ -85,6 +87,26 @@ class _Burial:
     def _is_gc(self, client: int, clock: int) -> bool:
         known, new = self._known.get(client), self._new.get(client)
         return (known is not None and known.covers(clock, 1)) or (new is not None and new.covers(clock, 1))
+
+
+def with_one_side(update: bytes) -> bytes:
+    """The well-formed update without those right neighbours that are left neighbours too.
+
+    Yjs writes such a struct when it redoes what stood between an item and what that was redone from: both have become
+    the same by then (`redoItem` in `src/structs/Item.js`). Its author has it behind that one. Others look for what
+    ends with that one and then for what begins with it: where it is one item with what stands before it, that cuts it
+    off, and the new one comes before it (`Item.getMissing`). With one side named all have what the author has.
+    """
+    out = bytearray()
+    copied = 0
+    for struct in each_struct(update):
+        if struct.origins[:1] == struct.origins[1:] != []:
+            out += update[copied : struct.start]
+            out.append(struct.info & ~RIGHT_ORIGIN)
+            for number in struct.origins[0]:
+                write_uint(out, number)
+            copied = struct.content
+    return bytes(out + update[copied:])
 
 
 def with_cut_pairs(update: bytes, cut: Mapping[int, Sequence[int]]) -> bytes:

@@ -53,6 +53,7 @@ class Examined:
         keyed: the structs that say of themselves that they are under a key.
         types: client → clocks of the shared types, ascending.
         delete_set: its position. is_tidy: no two ranges in it overlap (each end of one is cut at, within another too).
+        names_twice: whether a struct names one neighbour on both sides.
     """
 
     content: Content
@@ -65,6 +66,7 @@ class Examined:
     types: Mapping[int, Sequence[int]]
     delete_set: int
     is_tidy: bool
+    names_twice: bool
 
 
 class Struct(NamedTuple):

@@ -3,7 +3,7 @@
 A CRDT engine trusts its input: four hostile bytes make one allocate 64 GB. So nothing reaches an engine before passing
 `check`. The rules: varints bounded (client below 2^32, clock + length below 2^31), no count beyond the bytes left, no
 empty struct, values nested at most 64 deep, strings UTF-8, content refs 0-9 and type refs 0-6 only, no struct that
-refers to itself, to a later one of its client or twice to one, nothing behind the end.
+refers to itself or to a later one of its client, nothing behind the end.
 
 The format is that of Yjs `src/utils/encoding.js` and `src/structs/*.js`.
 """
@@ -104,7 +104,17 @@ def examine(update: bytes, *, subdocuments: bool, hooks: bool = True, tells_cuts
     content = walk.content()
     cuts = walk.all_cuts(content)
     return Examined(
-        content, walk.blocks, walk.parents, walk.gc, walk.pairs, cuts, walk.keyed, walk.types, delete_set, walk.is_tidy
+        content,
+        walk.blocks,
+        walk.parents,
+        walk.gc,
+        walk.pairs,
+        cuts,
+        walk.keyed,
+        walk.types,
+        delete_set,
+        walk.is_tidy,
+        walk.names_twice,
     )
 
 
@@ -121,6 +131,7 @@ class _Walk:
         "is_tidy",
         "is_watching",
         "keyed",
+        "names_twice",
         "pairs",
         "parents",
         "refers",
@@ -136,6 +147,7 @@ class _Walk:
         self.keyed: list[Keyed] = []
         self.types: dict[int, list[int]] = {}
         self.is_tidy = True
+        self.names_twice = False
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self.refers: dict[int, int] = {}  # client → the last clock that something refers to
@@ -189,8 +201,10 @@ class _Walk:
                     refers[right] = right_at
                 if cuts is not None:
                     cuts[right].append(right_at)
-                if (right == client and right_at >= clock) or (right_at == left_at and right == left):
-                    raise MalformedUpdate("a struct of the update refers to itself or a later one, or to one twice")
+                if right == client and right_at >= clock:
+                    raise MalformedUpdate("a struct of the update refers to itself or a later one")
+                if right_at == left_at and right == left:
+                    self.names_twice = True
             if position == start and content:
                 position = self._parent(client, clock, info, data, position)
             if content == TYPE:

@@ -16,7 +16,7 @@ from peatd.engine.tree import Tree
 from peatd.errors import InvalidEdit, MalformedUpdate
 from peatd.pairs import add_pairs, cut_pairs, may_have_pairs
 from peatd.ranges import Ranges
-from peatd.rewrite import harmless, with_cut_pairs
+from peatd.rewrite import harmless, with_cut_pairs, with_one_side
 from peatd.update import EMPTY_STATE_VECTOR, Examined, Reach, decode_state_vector, encode_state_vector, examine
 
 ROOT = "data"
@@ -38,7 +38,7 @@ class Document:
     """A copy, and what it has.
 
     Invariants:
-    1. What the library gets is rewritten where it would corrupt it: see `rewrite.py`.
+    1. What the library gets is rewritten where it would corrupt it, or part copies: see `rewrite.py`.
     2. No surrogate pair in the copy is ever cut: one that an update is about to cut is replaced before.
     3. The tree, where there is one, and `_unseen` are together all that the copy has.
     """
@@ -124,6 +124,9 @@ class Document:
         content = examined.content
         if self.reach.covers(content):
             return NOTHING
+        if examined.names_twice:  # Invariant 1
+            update = with_one_side(update)
+            examined = self.examine(update)
         cut_here = cut_pairs(self._pairs, examined.cuts)
         if cut_here:
             self._make_anew(cut_here)  # Invariant 2

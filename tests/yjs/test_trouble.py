@@ -67,16 +67,7 @@ TROUBLES = (killed, restarted, without_engine, with_a_stopped_engine, cut_off)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(
-    "engines",
-    [
-        "y-py",
-        "mixed",
-        # One run in ten ends with a client whose own list is broken: it writes a struct that has one neighbour on both
-        # sides, which is refused. What pycrdt tells it before that is not known yet.
-        pytest.param("pycrdt", marks=pytest.mark.xfail(strict=False, reason="a client's list may break, see above")),
-    ],
-)
+@pytest.mark.parametrize("engines", ENGINES)
 def test_clients_of_both_kinds_converge_whatever_happens_to_their_nodes(
     yjs: YjsClients, tmp_path: Path, engines: str, seed: int
 ) -> None:

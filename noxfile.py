@@ -180,7 +180,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def yjs(session: nox.Session) -> None:
-    """Stock clients of y-websocket and Hocuspocus, under Node, on whole daemons."""
+    """Stock clients of y-websocket and Hocuspocus, under Node, on whole daemons; `-- --long` for longer."""
     run = _environment(session)
     run("pytest", "tests/yjs", "-rs", *session.posargs)
 

@@ -1,4 +1,5 @@
-"""For all tests: how hard Hypothesis tries (`nox -s fuzz` chooses between `short` and `long`), and when garbage goes.
+"""For all tests: how hard Hypothesis tries (`nox -s fuzz` chooses between `short` and `long`), what takes `--long`, and
+when garbage goes.
 
 y-py complains when one of its documents is freed by another thread than the one that made it, and a cyclic collection
 happens in whatever thread allocates next: so here garbage goes after each test, in the main thread.
@@ -28,3 +29,23 @@ def pytest_collection_finish() -> None:
 def _garbage_goes_in_the_main_thread() -> Iterator[None]:
     yield
     gc.collect()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="more of what takes long, and for longer")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: skipped without --long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="only with --long"))
+
+
+@pytest.fixture
+def is_long(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--long"))

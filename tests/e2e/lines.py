@@ -18,10 +18,14 @@ class Line:
 
     Args:
         rate: bytes a second, each way and of each connection; None: as fast as it goes.
+
+    Attributes:
+        passed_bytes: so many have come through, both ways together.
     """
 
     def __init__(self, address: str, target: str, *, rate: float | None = None) -> None:
         self.address = address
+        self.passed_bytes = 0
         self._target = _split(target)
         self._rate = rate
         self._is_whole = threading.Event()
@@ -73,7 +77,7 @@ class Line:
     def _connect(self, near: socket.socket) -> None:
         with near:
             try:
-                far = socket.create_connection(self._target, timeout=10)
+                far = self._dial()
             except OSError:
                 return
             with far:
@@ -90,11 +94,24 @@ class Line:
                 with self._lock:
                     self._connections -= {near, far}
 
+    def _dial(self) -> socket.socket:
+        far = socket.socket()
+        try:
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+            far.settimeout(10)
+            far.connect(self._target)
+        except OSError:
+            far.close()
+            raise
+        return far
+
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
         free_at = time.monotonic()
         with contextlib.suppress(OSError):
             while self._is_whole.is_set() and (chunk := source.recv(_CHUNK_BYTES)):
                 sink.sendall(chunk)
+                with self._lock:
+                    self.passed_bytes += len(chunk)
                 if self._rate is not None:
                     free_at = max(free_at, time.monotonic() - _TURN) + len(chunk) / self._rate
                     time.sleep(max(0.0, free_at - time.monotonic()))

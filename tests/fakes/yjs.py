@@ -93,7 +93,8 @@ class YjsClients:
         self._ask("provider", doc=doc, call=call)
 
     def status(self, doc: int) -> dict[str, Any]:
-        """`synced`, `unsynced`, `opens`, `closes` as (code, reason), and whether it `wants` to be connected."""
+        """`synced`, `unsynced`, `opens`, `closes` as (code, reason), whether it `wants` to be connected, and what its
+        developer was `told` (y-websocket tells nobody else)."""
         return self._ask("status", doc=doc)
 
     def show(self, doc: int, state: object) -> None:
@@ -110,6 +111,10 @@ class YjsClients:
     def fill(self, doc: int, megabytes: int, words: int) -> int:
         """Writes so much into its text, in so many pieces; its size as an update."""
         return int(self._ask("fill", doc=doc, megabytes=megabytes, words=words)["bytes"])
+
+    def set(self, doc: int, key: str, size_bytes: int) -> None:
+        """A string of that size under a key of its root map."""
+        self._ask("set", doc=doc, key=key, bytes=size_bytes)
 
     def text(self, doc: int) -> str:
         return str(self._ask("string", doc=doc)["text"])

@@ -6,6 +6,10 @@ import WebSocket from 'ws'
 import { WebsocketProvider } from 'y-websocket'
 import * as Y from 'yjs'
 
+// What y-websocket is told and does not do something about, it writes there: by the URL that it names.
+const warnings = []
+console.warn = (...words) => warnings.push(words.join(' '))
+
 const FIRST_CLIENT = 1000 // in a recording, client ids ascend with the agents
 
 // Hocuspocus takes its listeners off a socket before it closes it; of one that was still connecting, Node then ends.
@@ -27,7 +31,9 @@ class YWebsocket {
   }
 
   get status () {
-    return { synced: this.provider.synced, unsynced: 0, opens: this.opens, closes: this.closes, wants: this.provider.shouldConnect }
+    const { synced, shouldConnect, url } = this.provider
+    const told = warnings.filter((warning) => warning.includes(url))
+    return { synced, unsynced: 0, opens: this.opens, closes: this.closes, wants: shouldConnect, told }
   }
 
   connect () { this.provider.connect() }
@@ -162,6 +168,10 @@ export const PROVIDER_COMMANDS = (docs) => {
       })
       made.getMap('data').set('words', words)
       return { bytes: Y.encodeStateAsUpdate(made).length }
+    },
+    set: ({ doc, key, bytes }) => {
+      docs.get(doc).getMap('data').set(key, 'x'.repeat(bytes))
+      return {}
     },
     string: ({ doc }) => ({ text: docs.get(doc).getText('text').toString() }),
     destroy: () => {

@@ -31,6 +31,7 @@ PeatError
 │   └── StoreSchemaError      written by a newer peatd                             (exit 2)
 ├── PeerError                 the other node's
 │   ├── WireError             bytes that are not our protocol
+│   ├── CardForged            a member's card that it has not signed
 │   ├── RevocationForged      no formation secret that is accepted here has signed it
 │   ├── Unreachable           no connection: refused, no answer, no such name
 │   └── HandshakeError        it is not of our formation, or did not prove it in time
@@ -175,6 +176,10 @@ class PeerError(PeatError):
 
 class WireError(PeerError):
     """The peer sent bytes that are not our protocol."""
+
+
+class CardForged(PeerError):
+    """A member's card that this member has not signed."""
 
 
 class RevocationForged(PeerError):

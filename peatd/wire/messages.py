@@ -12,6 +12,7 @@ import msgspec
 
 from peatd.errors import InvalidName, WireError
 from peatd.names import DocumentName, parse_document_name
+from peatd.wire.gossip import Accused, Members, MembersDigest, MembersHeld, Probe, Probed
 from peatd.wire.members import Accepts, Digest, Fingerprints, Revoked, RevokedDigest, Shape
 
 PROTOCOL = 1
@@ -55,6 +56,7 @@ class Hello(Shape, frozen=True, tag=1):
         horizon: it knows `Horizon`, likewise.
         secrets: those that it accepts, the one that it uses first. Whoever names any knows `Accepts`, `Revoked` and
             `RevokedDigest`; who does not would end the link over one.
+        gossip: it knows the messages of gossip.py, likewise.
     """
 
     protocol: Count
@@ -66,6 +68,7 @@ class Hello(Shape, frozen=True, tag=1):
     awareness: bool = False
     horizon: bool = False
     secrets: Fingerprints = msgspec.field(default_factory=list)
+    gossip: bool = False
 
 
 class Ping(Shape, frozen=True, tag=2):
@@ -243,6 +246,12 @@ Message = (
     | Accepts
     | Revoked
     | RevokedDigest
+    | Members
+    | MembersHeld
+    | MembersDigest
+    | Accused
+    | Probe
+    | Probed
 )
 
 _encoder = msgspec.msgpack.Encoder()

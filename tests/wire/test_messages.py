@@ -8,6 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peatd.errors import WireError
+from peatd.wire.gossip import (
+    Accusation,
+    Accused,
+    Held,
+    Members,
+    MembersDigest,
+    MembersHeld,
+    Probe,
+    Probed,
+    SignedCard,
+)
 from peatd.wire.members import MAX_REVOKED, Accepts, Revoked, RevokedDigest, RevokedKey
 from peatd.wire.messages import (
     MAX_FRAME_BYTES,
@@ -42,7 +53,7 @@ DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
 FROZEN: list[tuple[Message, str]] = [
     (
         Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
-        f"9a0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290",
+        f"9b0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290c2",
     ),
     (Ping(7), "920207"),
     (Pong(2**53 - 1), "9203cf001fffffffffffff"),
@@ -69,6 +80,12 @@ FROZEN: list[tuple[Message, str]] = [
         f"92149195d920{'30' * 32}07d920{'66' * 32}b0{FINGERPRINT.encode().hex()}c440{'73' * 64}",
     ),
     (RevokedDigest(DIGEST), f"9215{DIGEST_HEX}"),
+    (Members([SignedCard(b"card", b"s" * 64, 9)]), f"92289193c40463617264c440{'73' * 64}09"),
+    (MembersHeld([Held(DIGEST, 1, 2)]), f"92299193{DIGEST_HEX}0102"),
+    (MembersDigest(DIGEST), f"922a{DIGEST_HEX}"),
+    (Accused([Accusation(DIGEST, 1, DIGEST, b"s" * 64)]), f"922b9194{DIGEST_HEX}01{DIGEST_HEX}c440{'73' * 64}"),
+    (Probe(DIGEST), f"922c{DIGEST_HEX}"),
+    (Probed(DIGEST, True), f"932d{DIGEST_HEX}c3"),
 ]
 
 counts = st.integers(0, 2**53 - 1)
@@ -82,6 +99,7 @@ former = st.lists(st.integers(0, 2**32 - 1), max_size=3)
 blobs = st.binary(max_size=200)
 fingerprints = st.from_regex(r"\A[0-9a-f]{16}\Z")
 devices = st.from_regex(r"\A[0-9a-f]{32}\Z")
+signatures = st.binary(min_size=64, max_size=64)
 revoked = st.builds(
     RevokedKey, devices, st.integers(0, 253_402_300_799), devices, fingerprints, st.binary(min_size=64, max_size=64)
 )
@@ -89,7 +107,7 @@ revoked = st.builds(
 ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Hello: st.builds(
         *(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()),
-        st.lists(fingerprints, max_size=3),
+        *(st.lists(fingerprints, max_size=3), st.booleans()),
     ),
     Presence: st.builds(Presence, names, st.lists(st.builds(Present, clients, clocks, blobs), max_size=5)),
     Ping: st.builds(Ping, counts),
@@ -110,6 +128,12 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Accepts: st.builds(Accepts, st.lists(fingerprints, max_size=3)),
     Revoked: st.builds(Revoked, st.lists(revoked, max_size=2)),
     RevokedDigest: st.builds(RevokedDigest, digests),
+    Members: st.builds(Members, st.lists(st.builds(SignedCard, blobs, signatures, counts), max_size=3)),
+    MembersHeld: st.builds(MembersHeld, st.lists(st.builds(Held, digests, counts, counts), max_size=3)),
+    MembersDigest: st.builds(MembersDigest, digests),
+    Accused: st.builds(Accused, st.lists(st.builds(Accusation, digests, counts, digests, signatures), max_size=3)),
+    Probe: st.builds(Probe, digests),
+    Probed: st.builds(Probed, digests, st.booleans()),
     Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
 }
 any_message = st.one_of(list(ANY.values()))

@@ -96,7 +96,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, width: int 
     Args:
         width: in characters; the terminal's by default, boundless where stdout is none.
     """
-    width = _terminal_width() if width is None else width
+    width = terminal_width() if width is None else width
     cells = [[plain(cell) or NOTHING for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(headings, *cells, strict=True)]
     before_last = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
@@ -108,7 +108,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, width: int 
 
 def wrapped(text: str) -> str:
     """A sentence, in lines that fit the terminal."""
-    return textwrap.fill(plain(text), min(_terminal_width(), 10_000)) + "\n"
+    return textwrap.fill(plain(text), min(terminal_width(), 10_000)) + "\n"
 
 
 def pretty(body: bytes | msgspec.Raw) -> str:
@@ -162,7 +162,8 @@ def _escaped(char: str) -> str:
     return json.dumps(char)[1:-1] if char > "\x7f" else f"\\u{ord(char):04x}"
 
 
-def _terminal_width() -> int:
+def terminal_width() -> int:
+    """In characters; boundless where stdout is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 

@@ -10,6 +10,7 @@ from peatd.awareness import Awareness
 from peatd.claims import Claim, Verdict, judge
 from peatd.drain import Drain
 from peatd.exchange import PeerExchange
+from peatd.gossip.gossip import Gossip
 from peatd.membership import Membership
 from peatd.names import DeviceId
 from peatd.peer_membership import PeerMembership
@@ -59,7 +60,13 @@ class Links:
     """
 
     def __init__(
-        self, membership: Membership, peers: PeerTable, replication: Replication, drain: Drain, awareness: Awareness
+        self,
+        membership: Membership,
+        peers: PeerTable,
+        replication: Replication,
+        drain: Drain,
+        awareness: Awareness,
+        gossip: Gossip,
     ) -> None:
         self.changed = trio.Event()
         """Set, and replaced by another, whenever a link has come up or ended."""
@@ -67,6 +74,7 @@ class Links:
         self._peers = peers
         self._replication = replication
         self._awareness = awareness
+        self._gossip = gossip
         self._drain = drain
         self._ended = Traffic()
         self._running: set[Link] = set()
@@ -170,7 +178,8 @@ class Links:
     async def _run(self, link: Link) -> LinkEnd:
         peer = link.peer
         presence = PeerPresence(self._awareness, peer.device_id, is_heard=peer.hears_awareness)
-        sides = (presence, PeerMembership(self._membership, self._peers, peer))
+        gossip = self._gossip.side(link)
+        sides = (presence, PeerMembership(self._membership, self._peers, peer), gossip)
         exchange = PeerExchange(
             self._replication,
             peer.device_id,
@@ -186,7 +195,7 @@ class Links:
         log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
         end = LinkEnd(SHUTDOWN, "the node is going away", by_peer=False)
         try:
-            with exchange.subscribed():
+            with self._gossip.linked(gossip), exchange.subscribed():
                 end = await converse(link, exchange)
         finally:
             self._running.discard(link)
@@ -198,6 +207,7 @@ class Links:
                 log.info("peer unlinked", peer=peer.node_id, device_id=peer.device_id, code=end.code, why=end.message)
             if peer.device_id not in self._live:
                 presence.parted()
+                self._gossip.parted(gossip, end)
             self._announce()
         return end
 

@@ -12,10 +12,12 @@ Whoever keeps something that follows from these (links, the dialer, what peers w
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from secrets import token_bytes
 
 import structlog
 from msgspec.structs import replace
 
+from peatd import __version__
 from peatd.claims import Claim, Verdict
 from peatd.formation import Formation
 from peatd.identity import Keypair
@@ -25,7 +27,7 @@ from peatd.papers.order import Order, Papers
 from peatd.revocations import Revocation, Revocations, sign, verify
 from peatd.transport.link import LinkPeer
 from peatd.transport.tls import Credentials, order_papers
-from peatd.wire.messages import Hello
+from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
 
 log = structlog.get_logger()
 
@@ -48,6 +50,17 @@ async def credentials_of(
     """
     keypair = own_key or Keypair.from_seed(formation.secrets[0], node_id)
     return Credentials(keypair, formation, await mint(order_papers(keypair, formation)))
+
+
+def hello_of(node_id: NodeId, formation: str) -> Hello:
+    """What a run of a node says first on its links, but for the secrets: this release knows all messages."""
+    instance = token_bytes(16)
+    return Hello(
+        *(PROTOCOL, node_id, formation, instance, MAX_FRAME_BYTES, __version__),
+        awareness=True,
+        horizon=True,
+        gossip=True,
+    )
 
 
 class Membership:

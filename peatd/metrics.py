@@ -13,6 +13,7 @@ from peatd.discovery.hybrid import HybridDiscovery
 from peatd.documents import Documents
 from peatd.events import EventLog
 from peatd.forgetting import Forgetting
+from peatd.gossip.members import Members
 from peatd.limits import LimitHits
 from peatd.links import Links
 from peatd.measures import Durations, Histogram, Kind, Measure, counter, gauge
@@ -41,13 +42,15 @@ class Metrics:
     lags: Histogram
     hits: LimitHits
     forgetting: Forgetting
+    members: Members
 
     def of_parts(self) -> Iterator[Measure | Durations]:
-        """Documents, store, engine, links, clients, discovery, readers of events, the loop, and limits."""
+        """Documents, store, engine, links, members, clients, discovery, readers of events, the loop, and limits."""
         yield from self._of_documents()
         yield from self._of_store()
         yield from self._of_engine()
         yield from self._of_links()
+        yield from self._of_members()
         yield from self._of_clients()
         yield from self._of_discovery()
         yield gauge("peat_event_readers", "Open streams of events.", self.events.reader_count)
@@ -140,6 +143,14 @@ class Metrics:
         ):
             yield counter(f"peat_link_{what}_bytes_total", f"Bytes {what} on links, before TLS.", size_bytes)
             yield counter(f"peat_link_{what}_messages_total", f"Messages {what} on links.", messages)
+
+    def _of_members(self) -> Iterator[Measure]:
+        members = self.members.all()
+        present = sum(1 for member in members if not member.card.left)
+        yield gauge("peat_members", "Known members of the mesh, this node too, but for those that left.", present)
+        missed = len(self.members.missed())
+        yield gauge("peat_members_unreachable", "Known members that no way of links leads to.", missed)
+        yield counter("peat_members_refused_total", "Members for which there was no place.", self.members.refused)
 
     def _of_clients(self) -> Iterator[Measure]:
         reception = self.reception

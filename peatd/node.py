@@ -9,7 +9,6 @@ orchestrator restarts it with a clean mind.
 """
 
 import os
-import secrets
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +17,6 @@ from pathlib import Path
 import structlog
 import trio
 
-import peatd
 from peatd import orphans
 from peatd.api.access import Locks
 from peatd.api.app import create_app
@@ -33,6 +31,7 @@ from peatd.config import Config
 from peatd.custody import Custody
 from peatd.dialer import Dialer
 from peatd.discovery.hybrid import HybridDiscovery
+from peatd.discovery.members import MissedMembers
 from peatd.discovery.sources import open_sources
 from peatd.documents import Documents
 from peatd.drain import Drain
@@ -41,6 +40,7 @@ from peatd.events import EventLog
 from peatd.forgetting import Forgetting
 from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import SecretSource, ensure_formation_secret
+from peatd.gossip.gossip import Gossip
 from peatd.hangup import follow_hangups
 from peatd.hosts import is_loopback
 from peatd.keyfile import load_keypair
@@ -48,7 +48,7 @@ from peatd.leaving import take_leave
 from peatd.limits import Limit, LimitHits
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
-from peatd.membership import Membership, credentials_of
+from peatd.membership import Membership, credentials_of, hello_of
 from peatd.memory import Shares, share_out
 from peatd.metrics import Metrics
 from peatd.names import Address, NodeId
@@ -67,7 +67,6 @@ from peatd.transport.link import Link
 from peatd.transport.listener import listen
 from peatd.upkeep import Upkeep
 from peatd.watchdog import Watchdog
-from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
 
 log = structlog.get_logger()
 
@@ -87,16 +86,7 @@ async def run(config: Config, *, stopping: trio.Event, readiness: Readiness | No
     formation = _formation(config)
     own_key = None if config.key_file is None else load_keypair(config.key_file)
     credentials = await credentials_of(formation, config.node_id, own_key)
-    hello = Hello(
-        PROTOCOL,
-        config.node_id,
-        config.formation,
-        secrets.token_bytes(16),
-        MAX_FRAME_BYTES,
-        peatd.__version__,
-        awareness=True,
-        horizon=True,
-    )
+    hello = hello_of(config.node_id, config.formation)
     shares = share_out(config.memory, config.engine_workers)
     async with Store.open(config.data_dir, pending_bytes=shares.pending) as store:
         membership = Membership(credentials, hello, load(config.data_dir, formation), own_key=own_key)
@@ -124,7 +114,6 @@ class _Node:
         self._membership = membership
         self._store = store
         self._drain = Drain()
-        self._discovery = HybridDiscovery(open_sources(config))
         self._documents = Documents(
             store,
             engine=config.engine,
@@ -153,7 +142,10 @@ class _Node:
         self._replication.watch(self._events)
         self._peers = PeerTable(NodeId(config.node_id), membership.device_id)
         membership.watch(self._rekeyed)  # first: the others look at the peers
-        self._links = Links(membership, self._peers, self._replication, self._drain, awareness)
+        self._gossip = Gossip(membership, NodeId(config.node_id), self._drain)
+        missed = MissedMembers(self._gossip.members, self._peers.is_sighted)
+        self._discovery = HybridDiscovery(open_sources(config, missed))
+        self._links = Links(membership, self._peers, self._replication, self._drain, awareness, self._gossip)
         self._secret_watch = SecretWatch(SecretSource(config), membership)
         self._revocation_file = RevocationFile(config.data_dir, membership.revocations)
         membership.watch(self._revocation_file.changed)
@@ -170,6 +162,7 @@ class _Node:
             self._watchdog.lags,
             hits,
             self._forgetting,
+            self._gossip.members,
         )
         self._status = NodeStatus(
             config,
@@ -182,6 +175,7 @@ class _Node:
             self._stuck,
             metrics,
             self._events,
+            self._gossip,
         )
         self._add_checks(readiness)
 
@@ -231,7 +225,8 @@ class _Node:
                 await self._links.keep(link)
 
             listening = partial(listen, self._config.bind, self._membership.present, welcome, hits=self._hits)
-            self._status.listening["mesh"] = (await mesh.start(listening))[0]
+            listened = self._status.listening["mesh"] = (await mesh.start(listening))[0]
+            mesh.start_soon(self._gossip.run, listened.port)
             if self._config.clients is not None:
                 serving = partial(serve_clients, self._config.clients, self._reception, partial(self._door, token))
                 self._status.listening["clients"] = (await mesh.start(serving))[0]
@@ -280,6 +275,7 @@ class _Node:
         readiness.add("transport", lambda: None if self._status.listening["mesh"] else "not listening yet")
         readiness.add("discovery", self._discovery.status)
         readiness.add("drain", self._drain.status)
+        readiness.add("partition", self._gossip.status)
 
     def _stuck(self) -> str | None:
         heartbeat = self._store.heartbeat

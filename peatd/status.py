@@ -7,11 +7,13 @@ import trio
 import peatd
 from peatd import metrics
 from peatd.api.events import peer_text
-from peatd.api.views import PeerView, TopologyLink, TopologyView
+from peatd.api.topology_views import TopologyLink, TopologyView
+from peatd.api.views import PeerView
 from peatd.config import Config
 from peatd.custody import Custody
 from peatd.drain import Drain
 from peatd.events import EventLog
+from peatd.gossip.gossip import Gossip
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.measures import Durations, Measure
@@ -20,6 +22,7 @@ from peatd.names import Address, NodeId
 from peatd.peer_changes import Told
 from peatd.peers import Peer, PeerState, PeerTable
 from peatd.readiness import Readiness, Report
+from peatd.topology import far_links, member_views
 
 
 class NodeStatus:
@@ -43,6 +46,7 @@ class NodeStatus:
         stuck: Callable[[], str | None],
         metrics: Metrics,
         events: EventLog,
+        gossip: Gossip,
     ) -> None:
         self.node_id: str = config.node_id
         self.formation = config.formation
@@ -56,6 +60,7 @@ class NodeStatus:
         self._drain = drain
         self._stuck = stuck
         self._metrics = metrics
+        self._gossip = gossip
         self._started = trio.current_time()
         self._told = Told(peers)
         peers.watch(self._tell_of_peers)
@@ -104,10 +109,11 @@ class NodeStatus:
         return next((view for view in self.peers() if peer_id in (view.id, view.device_id)), None)
 
     def topology(self) -> TopologyView:
-        """The mesh as this node sees it: its own links. All nodes are of one kind and level."""
-        peers = [view for view in self.peers() if view.connected]
-        links = [TopologyLink(self.node_id, view.id, view.rtt_ms) for view in peers]
-        return TopologyView(peer_count=len(peers), role="member", hierarchy_level=0, links=links)
+        """The mesh as this node sees it. All nodes are of one kind and level."""
+        own = [TopologyLink(self.node_id, view.id, view.rtt_ms) for view in self.peers() if view.connected]
+        members = member_views(self._gossip, trio.current_time())
+        links = [*own, *far_links(self._gossip.members)]
+        return TopologyView(len(own), role="member", hierarchy_level=0, links=links, members=members)
 
     def _tell_of_peers(self, node_id: NodeId | None) -> None:
         now = trio.current_time()

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from peatd.api.topology_views import TopologyView
 from peatd.events import EventLog
 from peatd.library import Library
 from peatd.measures import Durations, Measure
@@ -79,19 +80,6 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
 class PeersView(msgspec.Struct, frozen=True):
     peers: Sequence[PeerView]
     count: int
-
-
-class TopologyLink(msgspec.Struct, frozen=True, rename={"from_id": "from", "to_id": "to"}):
-    from_id: str
-    to_id: str
-    rtt_ms: float | None
-
-
-class TopologyView(msgspec.Struct, frozen=True):
-    peer_count: int
-    role: str
-    hierarchy_level: int
-    links: Sequence[TopologyLink]
 
 
 class SecretsView(msgspec.Struct, frozen=True):

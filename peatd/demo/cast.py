@@ -96,7 +96,7 @@ class Cast:
     async def _links(self, child: Child) -> list[DemoLink]:
         status, body = await self.ask(child.place.name, "/api/v1/topology")
         told: dict[str, Any] = json.loads(body) if status == HTTPStatus.OK else {"links": []}
-        return [DemoLink(link["to"], link["rtt_ms"]) for link in told["links"]]
+        return [DemoLink(link["to"], link["rtt_ms"]) for link in told["links"] if link["from"] == child.place.name]
 
     def _are_linked(self, nodes: Sequence[DemoNode]) -> bool:
         return all(node.links and {link.to for link in node.links} == set(self.names) - {node.name} for node in nodes)

@@ -9,9 +9,11 @@ from peatd.discovery.static import StaticDiscovery
 from peatd.settings.values import KUBERNETES, STATIC
 
 
-def open_sources(config: Config) -> Sequence[DiscoveryStrategy]:
-    """One strategy for each source, in the order of the setting."""
-    return [_source(name, config) for name in config.discovery]
+def open_sources(config: Config, members: DiscoveryStrategy) -> Sequence[DiscoveryStrategy]:
+    """One strategy for each source, in the order of the setting; and then that of the members, unless it is set that
+    this node looks for nobody."""
+    sources = [_source(name, config) for name in config.discovery]
+    return [*sources, members] if sources else []
 
 
 def _source(name: str, config: Config) -> DiscoveryStrategy:

@@ -151,7 +151,7 @@ class _Conversation:
         except trio.BrokenResourceError as exc:
             self._finish(LinkEnd(CUT, f"the connection was cut: {_reason(exc)}", by_peer=False))
             return b""
-        self._waiting_since = None
+        self._waiting_since = link.unanswered_since = None
         link.last_heard = trio.current_time()
         link.received_bytes += len(received)
         if received:
@@ -185,15 +185,20 @@ class _Conversation:
         next_ping = trio.current_time()
         while True:
             if trio.current_time() >= next_ping:
-                self._outbox.put_ping()
+                self._ping()
                 next_ping += PING_INTERVAL
             if self._link.doubted.is_set():
                 self._link.doubted = trio.Event()
-                self._outbox.put_ping()
+                self._ping()
             with trio.move_on_at(min(next_ping, self._dead_at())):
                 await self._link.doubted.wait()
             if trio.current_time() >= self._dead_at():
                 self._finish(LinkEnd(SILENCE, f"nothing was heard for {DEAD_AFTER:.0f} s", by_peer=False))
+
+    def _ping(self) -> None:
+        self._outbox.put_ping()
+        if self._waiting_since is not None and self._link.unanswered_since is None:
+            self._link.unanswered_since = trio.current_time()
 
     def _dead_at(self) -> float:
         """While `received` makes the reader wait, the peer is not silent: we do not listen."""

@@ -146,6 +146,7 @@ async def _establish(
         accepts=tuple(Fingerprint(name) for name in theirs.secrets),
         proven_by=proven.by,
         met_as=proven.met_as,
+        gossips=theirs.gossip,
     )
     return Link(tls, peer, address, connection=connection, early=early)
 

@@ -33,6 +33,7 @@ class LinkPeer:
         proven_by: the secrets on which the link stands: the one that both proved, and the one whose CA signed the
             receiver's leaf.
         met_as: our own device id when the link was made.
+        gossips: its release knows the messages about the mesh (wire/gossip.py).
     """
 
     node_id: NodeId
@@ -46,6 +47,7 @@ class LinkPeer:
     accepts: tuple[Fingerprint, ...] = ()
     proven_by: tuple[Fingerprint, ...] = ()
     met_as: DeviceId | None = None
+    gossips: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Link:
     Attributes:
         rtt: seconds from the last ping to its pong; None before the first.
         opened_at: on trio's clock, as is `last_heard`: when bytes came last.
+        unanswered_since: when it was pinged, if nothing has come since; None otherwise, and while we do not listen.
         doubted: `converse` is to ping now; `heard` is set, and replaced by another, whenever bytes come.
     """
 
@@ -123,6 +126,7 @@ class Link:
         self.early = tuple(early)
         self.rtt: float | None = None
         self.opened_at = self.last_heard = trio.current_time()
+        self.unanswered_since: float | None = None
         self.received_bytes = self.received_messages = 0
         self.sent_bytes = self.sent_messages = 0
         self.farewell: Goaway | None = None

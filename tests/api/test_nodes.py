@@ -57,6 +57,10 @@ async def test_the_topology_names_its_links(node):
         "role": "peer",
         "hierarchy_level": 0,
         "links": [{"from": "peat-mesh-0", "to": "peat-mesh-1", "rtt_ms": 0.4}],
+        "members": [
+            {"id": "peat-mesh-0", "device_id": "11" * 16, "state": "self", "unreachable_secs": None},
+            {"id": "peat-mesh-1", "device_id": "22" * 16, "state": "reachable", "unreachable_secs": None},
+        ],
     }
 
 

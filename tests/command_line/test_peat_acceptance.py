@@ -16,7 +16,7 @@ from fakes.mesh import FakeMesh
 from fakes.node_api import FakeNode, peer, serve
 from run_peat import PROGRAM, Ended, PeatProcess
 
-from peatd.api import views
+from peatd.api import topology_views, views
 from peatd.api.access import Locks
 from peatd.api.app import create_app
 from peatd.api.server import serve as serve_api
@@ -79,7 +79,7 @@ SHAPES = {
     "ready": views.ReadyView,
     "node": views.NodeView,
     "peers": views.PeersView,
-    "topology": views.TopologyView,
+    "topology": topology_views.TopologyView,
     "secret status": views.SecretsView,
     "node revoke --list": views.RevocationsView,
 }

@@ -1,12 +1,25 @@
 """`peat node`, `peers`, `topology`, `version`: as text for people, as JSON for programs."""
 
 import json
+import re
 
 import pytest
 from fakes.node_api import FakeNode, peer
 from run_peat import Peat
 
+from cli.drawing import draw
+from cli.picture import Link, Member, Topology
 from peatd import __version__
+
+LINKS = [
+    {"from": "peat-mesh-0", "to": "peat-mesh-1", "rtt_ms": 12.34},
+    {"from": "peat-mesh-1", "to": "peat\x1b", "rtt_ms": None},
+]
+MEMBERS = [
+    {"id": "peat-mesh-0", "device_id": "00", "state": "self", "unreachable_secs": None},
+    {"id": "peat-mesh-1", "device_id": "11", "state": "reachable", "unreachable_secs": None},
+    {"id": "peat-mesh-2", "device_id": "22", "state": "unreachable", "unreachable_secs": 130.0},
+]
 
 
 @pytest.mark.parametrize("verb", ["node", "peers", "topology"])
@@ -101,6 +114,59 @@ def test_topology_as_text(peat: Peat, node: FakeNode) -> None:
         "FROM         TO           RTT",
         "peat-mesh-0  peat-mesh-1  12.3 ms",
         "peat-mesh-1  peat-mesh-2  -",
+    ]
+
+
+def test_the_members_of_a_mesh(peat: Peat, node: FakeNode) -> None:
+    node.links = LINKS
+    node.members = MEMBERS
+    assert peat("topology").out.splitlines()[4:8] == [
+        "MEMBER       DEVICE ID  STATE        UNREACHABLE SINCE",
+        "peat-mesh-0  00         self         -",
+        "peat-mesh-1  11         reachable    -",
+        "peat-mesh-2  22         unreachable  2 min ago",
+    ]
+    assert json.loads(peat("topology", "--json").out)["members"] == MEMBERS
+
+
+def test_the_mesh_for_graphviz(peat: Peat, node: FakeNode) -> None:
+    node.links = LINKS
+    node.members = MEMBERS
+    assert peat("topology", "--dot").out.splitlines() == [
+        "graph peat {",
+        '  "peat-mesh-0" [style=filled];',
+        '  "peat-mesh-1";',
+        '  "peat-mesh-2" [style=dashed];',
+        '  "peat-mesh-0" -- "peat-mesh-1" [label="12.3 ms"];',
+        '  "peat-mesh-1" -- "peat\\u001b" ;'.replace(" ;", ";"),
+        "}",
+    ]
+    refused = peat("topology", "--dot", "--json")
+    assert (refused.code, refused.out) == (2, "")
+
+
+def test_a_mesh_is_drawn_as_a_tree_of_ways(node: FakeNode) -> None:
+    found = Topology(
+        2,
+        "member",
+        0,
+        [Link("a", "b", 1.5), Link("a", "c", None), Link("b", "c", 2.0), Link("c", "d\x1b", 3.0)],
+        [
+            Member("a", "00", "self", None),
+            *(Member(name, "11", "reachable", None) for name in ("b", "c", "d\x1b")),
+            Member("e", "22", "unreachable", 130.0),
+            Member("f", "33", "left", None),
+        ],
+    )
+    drawn = re.sub(r"\x1b\[[0-9;]*m", "", draw(found))
+    assert [line.rstrip() for line in drawn.splitlines()] == [
+        "a  this node",
+        "├── b  1.5 ms  also linked: c",
+        "└── c  also linked: b",
+        "    └── d\\x1b  3 ms",
+        "out of reach",
+        "├── e  since 2 min",
+        "└── f  left",
     ]
 
 

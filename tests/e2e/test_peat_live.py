@@ -68,9 +68,17 @@ def test_ready_node_peers_and_topology(three: list[Node]) -> None:
     table = peat(alice.directory, "peers").out
     assert re.search(r"^bob +\S+ +linked ", table, re.MULTILINE)
 
+    until(lambda: len(alice.get("topology")["links"]) == 3, "alice knows of the link between the others")
     topology = peat(alice.directory, "topology", "--json").json
     assert topology["peer_count"] == 2
-    assert sorted((link["from"], link["to"]) for link in topology["links"]) == [("alice", "bob"), ("alice", "carol")]
+    links = [(link["from"], link["to"]) for link in topology["links"]]
+    assert sorted(links[:2]) + links[2:] == [("alice", "bob"), ("alice", "carol"), ("bob", "carol")]
+    assert {member["id"]: member["state"] for member in topology["members"]} == {
+        "alice": "self",
+        "bob": "reachable",
+        "carol": "reachable",
+    }
+    assert '"bob" -- "carol"' in peat(alice.directory, "topology", "--dot").out
     assert "carol" in peat(alice.directory, "topology").out
     assert peat(alice.directory, "version").out.startswith("peat ")
 

@@ -43,6 +43,7 @@ def peer(node_id: str, *, initiating: bool) -> LinkPeer:
     return LinkPeer(
         *(NodeId(node_id), keypair.device_id, keypair.public_key, instance_of(node_id), __version__, initiating),
         hears_horizon=True,
+        gossips=True,
         accepts=secrets,
         proven_by=secrets,
     )

@@ -8,7 +8,8 @@ import trio
 import y_py
 from fakes.custody import FakeCustody
 
-from peatd.api.views import PeerView, TopologyLink, TopologyView
+from peatd.api.topology_views import MemberView, TopologyLink, TopologyView
+from peatd.api.views import PeerView
 from peatd.engine.json_view import root_view
 from peatd.engine.tree import Tree
 from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
@@ -226,7 +227,11 @@ class FakeMesh:
         return PEER if peer_id in (PEER.id, PEER.device_id) else None
 
     def topology(self) -> TopologyView:
-        return TopologyView(1, "peer", 0, [TopologyLink("peat-mesh-0", "peat-mesh-1", 0.4)])
+        members = [
+            MemberView("peat-mesh-0", "11" * 16, "self", None),
+            MemberView("peat-mesh-1", PEER.device_id or "", "reachable", None),
+        ]
+        return TopologyView(1, "peer", 0, [TopologyLink("peat-mesh-0", "peat-mesh-1", 0.4)], members)
 
 
 PEER = PeerView(

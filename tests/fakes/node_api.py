@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fakes.node_custody import Custody
 
 NAME, HIGHEST_RUNG = "peat-mesh-0", 1
-CHECKS = ("identity", "store", "transport", "discovery", "drain")
+CHECKS = ("identity", "store", "transport", "discovery", "drain", "partition")
 
 
 @dataclass
@@ -58,6 +58,7 @@ class FakeNode:
     ready_after: int = 0
     peers: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
+    members: list[dict[str, Any]] = field(default_factory=list)
     documents: dict[str, Document] = field(default_factory=dict)
     custody: Custody = field(default_factory=Custody)
     token: str | None = None
@@ -242,7 +243,8 @@ def _answer(
         case ["revocations"]:
             return *node.custody.revocations(method, body), None
         case ["topology"]:
-            found = {"peer_count": len(node.peers), "role": "member", "hierarchy_level": 0, "links": node.links}
+            found = {"peer_count": len(node.peers), "role": "member", "hierarchy_level": 0}
+            found |= {"links": node.links, "members": node.members}
             return 200, found, None
         case ["documents", *collection] if len(collection) < 2:
             return 200, _listing(node, collection, query), None

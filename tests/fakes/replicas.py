@@ -13,6 +13,7 @@ from fakes.memory_store import Disk, MemoryStore
 from peatd.awareness import Awareness
 from peatd.drain import Drain
 from peatd.forgetting import Forgetting
+from peatd.gossip.gossip import Gossip
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.membership import Membership
@@ -48,7 +49,8 @@ class Replica:
         self.peers = PeerTable(own.node_id, own.device_id)
         self.membership = Membership(credentials(name), hello(name), Revocations())
         self.awareness = Awareness()
-        self.links = Links(self.membership, self.peers, self.replication, self.drain, self.awareness)
+        self.gossip = Gossip(self.membership, own.node_id, self.drain)
+        self.links = Links(self.membership, self.peers, self.replication, self.drain, self.awareness, self.gossip)
         self.upkeep = Upkeep(self.replication)
         self.forgetting = Forgetting(self.replication, collections or {})
 
@@ -60,6 +62,7 @@ class Replica:
             await nursery.start(self.documents.run)
             nursery.start_soon(self.upkeep.run)
             nursery.start_soon(self.forgetting.run)
+            nursery.start_soon(self.gossip.run, 11204)
             yield self
             nursery.cancel_scope.cancel()
 

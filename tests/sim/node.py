@@ -28,6 +28,7 @@ from peatd.engine.pycrdt import Pycrdt
 from peatd.engine.y_py import YPy
 from peatd.errors import StoreError
 from peatd.events import EventLog
+from peatd.gossip.gossip import Gossip
 from peatd.leaving import take_leave
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
@@ -158,6 +159,7 @@ class Life:
             async with trio.open_nursery() as mesh:
                 dialer = Dialer(self.peers, self.links, self._dial, lambda _: ("static",))
                 mesh.start_soon(self._listen, dialer)
+                mesh.start_soon(self.gossip.run, PORT)
                 self._found, events = trio.open_memory_channel[DiscoveryEvent](math.inf)
                 mesh.start_soon(dialer.run, events)
                 mesh.start_soon(self._discover, others)
@@ -188,7 +190,8 @@ class Life:
         self.peers = PeerTable(own.node_id, own.device_id)
         said = msgspec.structs.replace(hello(self.machine.name), instance=self.instance)
         membership = Membership(credentials(self.machine.name), said, Revocations())
-        self.links = Links(membership, self.peers, self.replication, self.drain, Awareness())
+        self.gossip = Gossip(membership, own.node_id, self.drain)
+        self.links = Links(membership, self.peers, self.replication, self.drain, Awareness(), self.gossip)
         self.library = LocalLibrary(self.replication, self.drain)
 
     async def _listen(self, dialer: Dialer) -> None:

@@ -1,0 +1,65 @@
+"""Members as a source of peers: whoever is beyond reach is dialled again where others have reached it.
+
+So a mesh that was cut in two becomes one again although discovery, which has its own idea of who is where, may know
+only part of it. Whom discovery knows is dialled for ever in any case, and needs no second name here.
+"""
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from peatd.discovery.events import DiscoveryEvent, DiscoveryStatus, PeerInfo
+from peatd.discovery.roster import Roster
+from peatd.gossip.members import Members
+from peatd.names import DeviceId, NodeId
+
+_LOOK = 2.0
+"""Seconds between looks who is missed."""
+
+
+class MissedMembers:
+    """The `members` source of peers; ready at once.
+
+    Args:
+        is_sighted: whether another source knows that node.
+    """
+
+    source = "members"
+
+    def __init__(self, members: Members, is_sighted: Callable[[NodeId, DeviceId], bool]) -> None:
+        self._members = members
+        self._is_sighted = is_sighted
+        self._roster = Roster(self.source)
+
+    def stop(self) -> None:
+        self._roster.stop()
+
+    def discovered_peers(self) -> Sequence[PeerInfo]:
+        return self._roster.peers()
+
+    def event_stream(self) -> trio.MemoryReceiveChannel[DiscoveryEvent]:
+        return self._roster.event_stream()
+
+    def status(self) -> DiscoveryStatus:
+        return DiscoveryStatus(True)
+
+    async def start(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Runs until stopped or cancelled."""
+        with self._roster.running():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._roster.announce)
+                task_status.started()
+                while True:
+                    self._look()
+                    await trio.sleep(_LOOK)
+
+    def _look(self) -> None:
+        known = {peer.node_id for peer in self._roster.peers()}
+        missed: dict[NodeId, PeerInfo] = {}
+        for member in self._members.missed():
+            device = member.card.device_id
+            addresses = self._members.book.addresses(bytes.fromhex(device))
+            is_ours = member.node_id in known or not self._is_sighted(member.node_id, device)
+            if addresses and is_ours:
+                missed[member.node_id] = PeerInfo(member.node_id, addresses)
+        self._roster.replace(missed)

@@ -6,6 +6,8 @@ Label values are bounded by the mesh (`peer` is a node id) or by us; a document'
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import trio
+
 from peatd.api.views import PeerView
 from peatd.clients.listener import Reception
 from peatd.custody import Custody
@@ -148,7 +150,7 @@ class Metrics:
         members = self.members.all()
         present = sum(1 for member in members if not member.card.left)
         yield gauge("peat_members", "Known members of the mesh, this node too, but for those that left.", present)
-        missed = len(self.members.missed())
+        missed = len(self.members.missed(trio.current_time()))
         yield gauge("peat_members_unreachable", "Known members that no way of links leads to.", missed)
         yield counter("peat_members_refused_total", "Members for which there was no place.", self.members.refused)
 

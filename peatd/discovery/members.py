@@ -56,7 +56,7 @@ class MissedMembers:
     def _look(self) -> None:
         known = {peer.node_id for peer in self._roster.peers()}
         missed: dict[NodeId, PeerInfo] = {}
-        for member in self._members.missed():
+        for member in self._members.missed(trio.current_time()):
             device = member.card.device_id
             addresses = self._members.book.addresses(bytes.fromhex(device))
             is_ours = member.node_id in known or not self._is_sighted(member.node_id, device)

@@ -28,8 +28,8 @@ REMEMBERED_FOR = 86_400.0
 """Seconds (rule 1)."""
 _NEARLY = 0.9
 """Of that: whoever was absent for longer is no news to anybody."""
-_MOMENT = 5.0
-"""Seconds: until then a member is new, and not back."""
+_MOMENT = 3.0
+"""Seconds: until then it may be a node that starts, or starts again."""
 LEFT_FOR = 600.0
 """Seconds that one who has left is remembered: until all have heard of it."""
 
@@ -141,7 +141,8 @@ class Members:
             return held
         if known is None:
             self._make_place()
-        absent_since = now - signed.absent if known is None else known.absent_since
+        is_known = known is not None and (known.absent_since is None or known.card.incarnation == card.incarnation)
+        absent_since = known.absent_since if known is not None and is_known else now - signed.absent
         declared = known is not None and known.declared and known.card.incarnation == card.incarnation
         self._put(device, Member(card, signed, absent_since, declared))
         return held
@@ -176,9 +177,9 @@ class Members:
     def all(self) -> Sequence[Member]:
         return [self.own, *(member for _, member in self.others())]
 
-    def missed(self) -> Sequence[Member]:
-        """Who is beyond reach and has not left, the longest absent first."""
-        missed = [member for _, member in self.others() if member.is_missed]
+    def missed(self, now: float) -> Sequence[Member]:
+        """Who has been beyond reach for more than a moment and has not left, the longest absent first."""
+        missed = [m for _, m in self.others() if m.is_missed and now - (m.absent_since or 0.0) > _MOMENT]
         return sorted(missed, key=lambda member: member.absent_since or 0.0)
 
     def declare(self, device: bytes) -> None:

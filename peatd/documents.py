@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
@@ -19,6 +20,7 @@ from peatd.asked import Asked
 from peatd.engine import protocol
 from peatd.engine.protocol import Reply
 from peatd.errors import PeatError, Unavailable
+from peatd.limits import Limit, LimitHits
 from peatd.measures import Histogram
 from peatd.names import DocumentKey, DocumentName
 from peatd.open_documents import OpenDocuments
@@ -122,6 +124,7 @@ class Documents:
         memory_bytes: int = 1024 * 1024 * 1024,
         max_document_bytes: int = MAX_DOCUMENT_BYTES,
         deadline: float = 2.0,
+        hits: LimitHits | None = None,
         command: Sequence[str] = (sys.executable, "-P", "-m", "peatd.engine"),
     ) -> None:
         self.merge_durations = Histogram(_BOUNDS)
@@ -129,7 +132,9 @@ class Documents:
         arguments = ("--engine", engine, "--memory-bytes", str(memory_bytes), "--parent", str(os.getpid()))
         self._max_waiting_bytes = max_waiting_bytes
         self._turned: Callable[[], object] = lambda: None
-        self._blames = [Blame(log.quarantine, shrunk or _ignore) for _ in range(workers)]
+        full = partial((hits or LimitHits()).hit, Limit.ENGINE_MEMORY)
+        blame = partial(Blame, log.quarantine, shrunk or _ignore, memory_bytes=memory_bytes, full=full)
+        self._blames = [blame() for _ in range(workers)]
         self._workers = [
             Worker(
                 (*command, *arguments),

@@ -22,6 +22,7 @@ class Limit(Enum):
     FILE_DESCRIPTORS = "file_descriptors"
     MESH_HANDSHAKES = "mesh_handshakes"
     API_CONNECTIONS = "api_connections"
+    ENGINE_MEMORY = "engine_memory"
     REQUEST_MEMORY = "request_memory"
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"

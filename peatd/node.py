@@ -114,6 +114,7 @@ class _Node:
         self._membership = membership
         self._store = store
         self._drain = Drain()
+        self._hits = hits = LimitHits()
         self._documents = Documents(
             store,
             engine=config.engine,
@@ -123,10 +124,10 @@ class _Node:
             max_document_bytes=shares.document,
             max_open_bytes=shares.open_documents,
             max_waiting_bytes=shares.waiting,
+            hits=hits,
         )
         self._replication = Replication(store, self._documents, tombstone_ttl=config.tombstone_ttl)
         awareness = Awareness()
-        self._hits = hits = LimitHits()
         self._requests = ByteBudget(shares.requests, Limit.REQUEST_MEMORY, hits)
         rooms = Rooms(self._replication, awareness)
         self._reception = Reception(

@@ -239,7 +239,9 @@ class Schedule:
             job = sent.job
             if job is None:
                 continue
-            if sent is guilty:
+            if sent is guilty and death is Death.MEMORY and self._blame.is_too_large(sent.size_bytes):
+                self._starved(sent, job, reason)
+            elif sent is guilty:
                 self._killed(sent, job, reason)
             elif sent.step is Step.JOB:
                 job.deaths += 1
@@ -263,6 +265,12 @@ class Schedule:
                 self._blame.audited(sent.key)
             case Step.ROW:
                 self._blame.row(sent.key, sent.rows[0], reason)
+
+    def _starved(self, sent: Sent, job: Job, reason: str) -> None:
+        """Whatever it was doing for the job, and be it for a row of the log: nothing is wrong but our memory."""
+        error = self._blame.starved(job, reason, is_opening=sent.step is not Step.JOB)
+        if sent.step is Step.JOB:
+            self._fail(job, error)
 
     def _give_up_on_the_unlucky(self) -> None:
         """A bound to how often the process may die around a job without anyone's fault; its caller may ask again."""

@@ -12,6 +12,13 @@ from peatd.worker_jobs import Job, StoredUpdate, Task
 _MAX_AUDITS = 10
 """Of one document. Each finds one row, at the price of loading the log a few times."""
 
+_ORDINARY = 256
+"""How many times the bytes of a log its document may take in the engine: y-py takes sixteen times an update while it
+reads it, twenty times as many for many short values, a hundred for empty lists. What takes more is made to."""
+_MOST_WAITS = 64
+"""Requests that are refused between two tries of what was too large for the engine's memory; a peer offers what it owes
+every half a minute."""
+
 _MAX_KNOWN = 1024
 """Culprits remembered, so that a peer which offers one again and again does not kill the engine again and again."""
 
@@ -23,11 +30,22 @@ class _Bar:
     Attributes:
         changes: of the document, until it is tried again; None is never. They double from one failure to the next, so
             that a document that is written and read all the time does not kill the engine all the time.
+        waits: requests that are refused until one is tried, whatever has changed; None where that is not the measure.
+            They double, too.
     """
 
     reason: str
     changes: int | None
     next_changes: int = 2
+    waits: int | None = None
+    next_waits: int = 2
+
+    def refuses(self) -> bool:
+        """Whether it still holds for one that asks now."""
+        if self.waits is None:
+            return self.changes != 0
+        self.waits -= 1
+        return self.waits >= 0
 
 
 class Quarantine(Protocol):
@@ -44,11 +62,22 @@ class Blame:
     Args:
         quarantine: is told of every culprit.
         opened: is told what a document reaches that was loaded from its log.
+        memory_bytes: that the engine may take.
+        full: is told what it was too small for.
     """
 
-    def __init__(self, quarantine: Quarantine, opened: Callable[[DocumentKey, bytes], None]) -> None:
+    def __init__(
+        self,
+        quarantine: Quarantine,
+        opened: Callable[[DocumentKey, bytes], None],
+        *,
+        memory_bytes: int = 2**30,
+        full: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._quarantine = quarantine
         self._opened = opened
+        self._memory_bytes = memory_bytes
+        self._full = full
         self._to_try_by_row: set[DocumentKey] = set()
         self._audits: dict[DocumentKey, int] = {}  # how many were made
         self._to_audit: set[DocumentKey] = set()
@@ -62,7 +91,7 @@ class Blame:
         if self._known and job.culprit is not None and (known := self._known.get(_fingerprint(job))):
             return self._set_aside(job, known)
         for barred in ((job.key, None), (job.key, job.task)) if self._bars else ():
-            if (bar := self._bars.get(barred)) and bar.changes != 0:
+            if (bar := self._bars.get(barred)) and bar.refuses():
                 return Barred(bar.reason)
         return None
 
@@ -94,6 +123,21 @@ class Blame:
         bar = _Bar(f"{what}; it is not tried again until the document has changed", changes, 2 * changes)
         self._bars[job.key, job.task] = bar
         return Barred(bar.reason)
+
+    def is_too_large(self, size_bytes: int) -> bool:
+        """Whether so much of a document and of what is asked about it may want more memory than there is."""
+        return size_bytes * _ORDINARY > self._memory_bytes
+
+    def starved(self, job: Job, reason: str, *, is_opening: bool) -> PeatError:
+        """The engine has not memory enough for the job, or (`is_opening`) for its document: that is ours, so nothing is
+        set aside. It is tried again, ever more seldom, as what it builds on may have been folded meanwhile."""
+        barred = (job.key, None if is_opening else job.task)
+        before = self._bars.get(barred)
+        waits = before.next_waits if before else 2
+        why = f"{job.key.name} takes more memory than the engine may: give the node more with --memory ({reason})"
+        self._bars[barred] = _Bar(why, None, waits=waits, next_waits=min(2 * waits, _MOST_WAITS))
+        self._full(why)
+        return Barred(why)
 
     def _set_aside(self, job: Job, reason: str) -> PeatError:
         assert job.culprit is not None

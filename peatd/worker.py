@@ -162,7 +162,7 @@ class Worker:
             raise ConfigError(f"the engine's library is not installed: {process.last_words}")
         words = process.last_words or "it said nothing"
         is_from_outside = code in (-signal.SIGKILL, -signal.SIGTERM)
-        death = Death.OUTSIDE if is_from_outside else Death.CRASH
+        death = Death.OUTSIDE if is_from_outside else Death.MEMORY if _is_of_memory(words) else Death.CRASH
         verdict = self._verdict or Verdict(f"{_cause(code)}: {words}", death)
         self.message = f"restarting after: {verdict.reason}"
         _log.warning("engine.ended", reason=verdict.reason, code=code)
@@ -255,6 +255,11 @@ class Worker:
         self._verdict = Verdict("it had grown too large", Death.OUTSIDE)
         self._is_finishing = True
         self._ring()
+
+
+def _is_of_memory(words: str) -> bool:
+    """What Rust says when it gets none, and Python."""
+    return "memory allocation of" in words or "MemoryError" in words
 
 
 def _cause(code: int) -> str:

@@ -100,10 +100,12 @@ class Step(Enum):
 
 
 class Death(Enum):
-    """How a process ended: by someone else's doing, by its own, or by ours because it did not answer."""
+    """How a process ended: by someone else's doing, by its own, for want of memory, or by ours because it did not
+    answer."""
 
     OUTSIDE = auto()
     CRASH = auto()
+    MEMORY = auto()
     HANG = auto()
 
 

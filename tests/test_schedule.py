@@ -36,8 +36,12 @@ class Pipe:
         self.quarantined: list[tuple] = []
         self.outcomes: list[tuple[str, object]] = []
         documents = OpenDocuments(limits.get("limit", 10), limits.get("limit_bytes", 1000))
+        self.starved: list[str] = []
         blame = Blame(
-            lambda key, update, *, origin, reason, seq=None: self.quarantined.append((key, update, seq)), print
+            lambda key, update, *, origin, reason, seq=None: self.quarantined.append((key, update, seq)),
+            print,
+            memory_bytes=limits.get("memory_bytes", 10_000),
+            full=self.starved.append,
         )
         self.schedule = Schedule(documents, blame)
         self.logs: dict[DocumentKey, Rows] = {}
@@ -301,3 +305,49 @@ def test_a_document_that_hangs_when_opened_though_each_row_merges_is_barred():
     assert pipe.sent() == []
     assert isinstance(pipe.outcomes[0][1], Barred)
     assert not pipe.quarantined
+
+
+def starve(pipe: Pipe) -> None:
+    """Whatever is on its way takes more memory than there is."""
+    while pipe.sent():
+        pipe.schedule.died("memory allocation of 960000 bytes failed", Death.MEMORY)
+
+
+def test_what_is_too_large_for_our_memory_waits_and_is_not_set_aside():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(b"s" * 5000, ())
+    pipe.submit(A, "1", Task.READ)
+    starve(pipe)
+    assert pipe.quarantined == []
+    (failed,) = pipe.outcomes
+    assert isinstance(failed[1], Barred)
+    assert len(pipe.starved) == 1
+    pipe.submit(B, "2")
+    assert [type(request) for request in pipe.sent()] == [Open, Apply]
+
+
+def test_it_is_tried_again_ever_more_seldom():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(b"s" * 5000, ())
+    tries = []
+    for n in range(40):
+        pipe.submit(A, str(n))
+        if requests := pipe.sent():
+            tries.append(n)
+            while requests:
+                pipe.schedule.died("MemoryError", Death.MEMORY)
+                requests = pipe.sent()
+    assert tries == [0, 2, 6, 14, 30]
+    assert all(isinstance(outcome, Barred) for _, outcome in pipe.outcomes)
+    assert pipe.quarantined == []
+
+
+def test_what_takes_all_memory_though_it_is_small_is_set_aside():
+    pipe = Pipe(memory_bytes=2**30)
+    pipe.submit(A, "bomb")
+    for _ in range(2):  # once more alone, as something else may have taken the memory
+        pipe.sent()
+        pipe.answer(Opened(b""))
+        pipe.sent()
+        pipe.schedule.died("memory allocation of 1 bytes failed", Death.MEMORY)
+    assert pipe.quarantined == [(A, b"bomb", None)]

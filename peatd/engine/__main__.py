@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 
+from peatd.engine.document import AT_ONCE_BYTES
 from peatd.engine.engine import Engine
 from peatd.engine.library import Library
 from peatd.engine.protocol import Done, Frames, decode_request, frame, stands_alone
@@ -25,6 +26,10 @@ _FLUSH_BYTES = 256 * 1024
 _FLUSH_INTERVAL = 0.05
 """Replies are written at the latest when so much of them is waiting, or after so many seconds: the node waits for none
 that is there, and sees that we are well."""
+
+_READING = 64
+"""The least memory, in terms of what a library is given at once: it takes sixteen times as much to read that, beside
+the document and the answer."""
 
 _PR_SET_PDEATHSIG = 1
 _EXIT_NO_LIBRARY = 3
@@ -44,9 +49,13 @@ def main() -> int:
         return _EXIT_NO_LIBRARY
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory(args.memory_bytes)
-    engine = Engine(library, _new_client)
+    engine = Engine(library, _new_client, min(AT_ONCE_BYTES, args.memory_bytes // _READING))
     gc.freeze()
-    _serve(engine)
+    try:
+        _serve(engine)
+    except MemoryError:
+        os.write(sys.stderr.fileno(), b"MemoryError\n")  # a traceback would want memory, too
+        return 1
     return 0
 
 

@@ -43,8 +43,9 @@ class Document:
     3. The tree, where there is one, and `_unseen` are together all that the copy has.
     """
 
-    def __init__(self, library: Library, new_client: Callable[[], int]) -> None:
+    def __init__(self, library: Library, new_client: Callable[[], int], at_once_bytes: int = AT_ONCE_BYTES) -> None:
         self._library = library
+        self._at_once_bytes = at_once_bytes
         self._new_client = new_client
         self._client: int | None = None  # who our own edits are by
         self._tree: Tree | None = None
@@ -79,7 +80,7 @@ class Document:
             MalformedUpdate, Pending: if it cannot be held.
         """
         if row:
-            for piece in cut(row, AT_ONCE_BYTES):
+            for piece in cut(row, self._at_once_bytes):
                 examined = self.examine(piece)
                 if not self.reach.lacks(examined.content):
                     self._merge(piece, examined, is_new=False)

@@ -62,10 +62,12 @@ class Engine:
         library: y-py or pycrdt.
         new_client: makes a random 32-bit client id. Each copy gets its own: an id that is used twice for different
             edits destroys documents for good.
+        at_once_bytes: that the library is given at once.
     """
 
-    def __init__(self, library: Library, new_client: Callable[[], int]) -> None:
+    def __init__(self, library: Library, new_client: Callable[[], int], at_once_bytes: int = AT_ONCE_BYTES) -> None:
         self._library = library
+        self._at_once_bytes = at_once_bytes
         self._new_client = new_client
         self._documents: dict[int, Document] = {}
         self._trees: dict[int, Document] = {}  # the one that was asked for last stands last
@@ -139,7 +141,7 @@ class Engine:
 
     def _cut(self, document: Document, request: Apply) -> tuple[list[bytes], bool]:
         """What is to be merged, and whether something was left out."""
-        piece_bytes = request.piece_bytes or AT_ONCE_BYTES
+        piece_bytes = min(request.piece_bytes or self._at_once_bytes, self._at_once_bytes)
         try:
             return cut(request.update, piece_bytes), False
         except Gap:
@@ -248,7 +250,7 @@ class Engine:
         return snapshot, again
 
     def _new_document(self) -> Document:
-        return Document(self._library, self._new_client)
+        return Document(self._library, self._new_client, self._at_once_bytes)
 
 
 def _reason(exc: BaseException) -> str:

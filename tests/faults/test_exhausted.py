@@ -26,6 +26,7 @@ SHORTAGES = {
     "memory": ("clone,clone3,fork,vfork,openat,newfstatat,socket,accept4,pipe2", "ENOMEM"),
 }
 """What the kernel refuses: by which calls, and with which word."""
+OFTEN = ("descriptors", "threads")
 LASTS, LASTS_LONG = 1.5, 15.0
 """Seconds. An idle thread of trio's ends after ten: from then on, another has to be started for each thing."""
 ALWAYS = 3
@@ -72,7 +73,9 @@ def pair(formation: Formation) -> list[Node]:
     return pair
 
 
-@pytest.mark.parametrize("shortage", SHORTAGES)
+@pytest.mark.parametrize(
+    "shortage", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.long) for name in SHORTAGES]
+)
 def test_a_shortage_is_survived(formation: Formation, pair: list[Node], shortage: str, is_long: bool) -> None:
     need_strace()
     alice, bob = pair

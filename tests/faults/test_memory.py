@@ -132,3 +132,30 @@ def test_it_refuses_rather_than_dies(formation: Formation, engine: str, is_long:
         until(lambda name=name: alice.ask("GET", f"documents/{name}").status == 200, f"{name} is there")  # type: ignore[misc]
     wait_equal(nodes, "small/a", *sample[:3])
     alice.stop()
+
+
+def test_a_first_sync_of_large_documents_fits_or_waits(formation: Formation) -> None:
+    """One of a few long texts is merged; one of very many values takes twenty times its size in y-py, which is more
+    than there is: it stays owed, and the reason is told. Neither is set aside."""
+    alice, bob = formation.mesh("alice", "bob")
+    bob.arguments = [*bob.arguments, "--memory", f"{MEMORY_MIB}Mi"]
+    alice.start().wait_ready()
+    chance = random.Random(7)
+    with alice.connection(60) as connection:
+        for part in range(8):
+            method = "PATCH" if part else "PUT"
+            text = {f"text{part}": chance.randbytes(480_000).hex()}
+            keys = {f"key{part}.{n}": chance.randbytes(20).hex() for n in range(14_000)}
+            for name, body in (("large/text", text), ("large/keys", keys)):
+                assert connection.ask(method, f"documents/{name}", body).status in (200, 201)
+    alice.write("PUT", "small/a", {"n": 0})
+    bob.start().wait_ready()
+    wait_equal([alice, bob], "small/a", "large/text")
+    until(lambda: any(event.get("limit") == "engine_memory" for event in bob.events()), "it is told")
+    until(lambda: alice.peers()["bob"]["owed_documents"] == 1, "one waits")
+    assert "--memory" in bob.peers()["alice"]["error"]
+    assert bob.get("quarantine")["updates"] == []
+    bob.write("PATCH", "small/a", {"by": "bob"}, "?ack=replicated:1")
+    assert bob.ask("GET", "ready").status == 200
+    for node in (alice, bob):
+        node.stop()

@@ -63,7 +63,7 @@ def points(is_long: bool) -> list[int]:
     if is_long:
         chance = random.Random(3)
         return [*range(1, 60), *(int(60 * 40 ** chance.random()) for _ in range(80))]
-    return [2, 9, 30, 300]
+    return [2, 9, 30, 800]
 
 
 def test_whatever_write_it_dies_at_nothing_acknowledged_is_lost(formation: Formation, is_long: bool) -> None:

@@ -1,6 +1,7 @@
 """Which link stays, when two ends or two nodes claim the same. Sans-IO."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from peatd.names import DeviceId, NodeId
@@ -32,20 +33,23 @@ class Claim:
     initiating: bool
 
 
-def judge(new: Claim, present: list[Claim], own: Claim) -> Verdict:
+def judge(new: Claim, present: list[Claim], own: Claim, follows: Callable[[Claim], bool]) -> Verdict:
     """Which link stays. Both ends come to the same answer, each on its own.
 
     Args:
         new: the other end of a link that has just proved itself.
         present: the other ends of all links that are up.
         own: ourselves (`initiating` has no meaning here).
+        follows: whether the key of this one follows from its node id and a formation secret that is accepted here.
+            Else it is a key of its own, which no rotation changes: whoever shows another one is somebody else, whatever
+            it says of itself.
     """
     if new.device_id == own.device_id or new.node_id == own.node_id:
         return Verdict.SELF if new.instance == own.instance else Verdict.TWIN
     for old in present:
         if old.device_id == new.device_id and old.instance == new.instance:
             return Verdict.REPLACE if _newer_stays(new, old, own.device_id) else Verdict.DUPLICATE
-        if old.node_id == new.node_id and old.instance == new.instance:
+        if old.node_id == new.node_id and old.instance == new.instance and follows(old):
             return Verdict.REPLACE  # the same process, with another key: its formation secret was rotated
         if old.device_id == new.device_id or old.node_id == new.node_id:
             # Its first holder may have died without a word: whoever asks has that found out.

@@ -102,7 +102,9 @@ class Links:
     def judged(self, peer: LinkPeer) -> Verdict:
         """What would be done with a link to this one, now."""
         present = [_claim(old.peer) for old, _ in self._live.values()]
-        return self._membership.judged(peer) or judge(_claim(peer), present, self._membership.claim)
+        return self._membership.judged(peer) or judge(
+            _claim(peer), present, self._membership.claim, self._membership.follows
+        )
 
     def is_revoked(self, device_id: DeviceId | None) -> bool:
         """Whether whoever has this key is to be linked with no more."""

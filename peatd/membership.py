@@ -100,6 +100,11 @@ class Membership:
         """Ourselves, as `judge` wants us."""
         return Claim(self._node_id, self.device_id, self.hello.instance, initiating=False)
 
+    def follows(self, claim: Claim) -> bool:
+        """Whether its key follows from its node id and a secret that is accepted here."""
+        secrets = self.credentials.formation.secrets
+        return any(Keypair.from_seed(secret, claim.node_id).device_id == claim.device_id for secret in secrets)
+
     def present(self) -> tuple[Credentials, Hello]:
         """What is shown to whoever we meet now."""
         return self.credentials, self.hello

@@ -10,7 +10,7 @@ from fakes.replicas import Replica, linked, mesh
 from structlog.testing import capture_logs
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from peatd.claims import Verdict
+from peatd.claims import Claim, Verdict
 from peatd.errors import RevocationForged
 from peatd.formation import Formation
 from peatd.identity import Keypair
@@ -278,3 +278,12 @@ async def test_an_old_release_is_told_nothing_that_would_end_its_link(autojump_c
 
 def test_credentials_of_the_fakes_are_those_of_a_node() -> None:
     assert credentials("alice").keypair.device_id == Keypair.from_seed(SECRET, "alice").device_id
+
+
+async def test_a_key_follows_from_a_secret_that_is_accepted_or_is_the_nodes_own() -> None:
+    alice = await membership(SECRET, OTHER_SECRET)
+    bob = NodeId("bob")
+    for secret, follows in ((SECRET, True), (OTHER_SECRET, True), (b"\x2c" * 32, False)):
+        shown = Keypair.from_seed(secret, bob).device_id
+        assert alice.follows(Claim(bob, shown, b"", initiating=True)) is follows
+        assert not alice.follows(Claim(NodeId("carol"), shown, b"", initiating=True))

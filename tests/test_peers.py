@@ -127,6 +127,11 @@ def test_ourselves_are_nobody_to_dial_or_show(name: str) -> None:
     assert peers.all(0.0) == []
 
 
+def of_the_secret(_claim: Claim) -> bool:
+    """All keys follow from the formation secret, as they usually do."""
+    return True
+
+
 @pytest.mark.parametrize(("lower", "higher"), [("aa", "bb")])
 def test_of_two_simultaneous_links_both_ends_keep_the_one_that_the_lower_device_dialled(
     lower: str, higher: str
@@ -134,28 +139,28 @@ def test_of_two_simultaneous_links_both_ends_keep_the_one_that_the_lower_device_
     for ours, theirs in itertools.permutations((lower, higher)):
         for first_is_ours in (True, False):
             old, new = claim(theirs, initiating=first_is_ours), claim(theirs, initiating=not first_is_ours)
-            verdict = judge(new, [old], claim(ours, node="me"))
+            verdict = judge(new, [old], claim(ours, node="me"), of_the_secret)
             kept = new if verdict is Verdict.REPLACE else old
             assert kept.initiating == (ours == lower)
 
 
 def test_a_peer_that_dials_again_has_given_up_its_old_link() -> None:
     old = new = claim("bb", initiating=False)
-    assert judge(new, [old], claim("aa")) is Verdict.REPLACE
+    assert judge(new, [old], claim("aa"), of_the_secret) is Verdict.REPLACE
 
 
 def test_ourselves_and_our_twin() -> None:
     own = claim("aa", node="alice", instance=1)
-    assert judge(claim("aa", node="alice", instance=1), [], own) is Verdict.SELF
-    assert judge(claim("aa", node="alice", instance=2), [], own) is Verdict.TWIN
-    assert judge(claim("cc", node="alice", instance=3), [], own) is Verdict.TWIN
+    assert judge(claim("aa", node="alice", instance=1), [], own, of_the_secret) is Verdict.SELF
+    assert judge(claim("aa", node="alice", instance=2), [], own, of_the_secret) is Verdict.TWIN
+    assert judge(claim("cc", node="alice", instance=3), [], own, of_the_secret) is Verdict.TWIN
 
 
 def test_a_second_node_with_a_linked_ones_name_or_key_is_refused() -> None:
     own, bob = claim("aa"), claim("bb", node="bob", instance=1)
-    assert judge(claim("bb", node="bob", instance=2), [bob], own) is Verdict.TWIN
-    assert judge(claim("cc", node="bob", instance=2), [bob], own) is Verdict.TWIN
-    assert judge(claim("cc", node="carol", instance=2), [bob], own) is Verdict.KEEP
+    assert judge(claim("bb", node="bob", instance=2), [bob], own, of_the_secret) is Verdict.TWIN
+    assert judge(claim("cc", node="bob", instance=2), [bob], own, of_the_secret) is Verdict.TWIN
+    assert judge(claim("cc", node="carol", instance=2), [bob], own, of_the_secret) is Verdict.KEEP
 
 
 def test_pauses_double_up_to_thirty_seconds_and_begin_anew() -> None:
@@ -171,6 +176,16 @@ def test_the_same_process_with_another_key_takes_its_own_place() -> None:
     own = claim(ALICE)
     old, new = claim(BOB, node="bob", instance=7), claim("cc" * 16, node="bob", instance=7)
     for initiating in (True, False):
-        assert judge(claim("cc" * 16, node="bob", instance=7, initiating=initiating), [old], own) is Verdict.REPLACE
-    assert judge(claim("cc" * 16, node="bob", instance=8), [old], own) is Verdict.TWIN
-    assert judge(new, [new], own) is Verdict.REPLACE
+        assert (
+            judge(claim("cc" * 16, node="bob", instance=7, initiating=initiating), [old], own, of_the_secret)
+            is Verdict.REPLACE
+        )
+    assert judge(claim("cc" * 16, node="bob", instance=8), [old], own, of_the_secret) is Verdict.TWIN
+    assert judge(new, [new], own, of_the_secret) is Verdict.REPLACE
+
+
+def test_who_shows_another_key_takes_nobodys_place_whose_key_is_its_own() -> None:
+    """A member may say that it is whoever it likes, and has read the instance in a HELLO; the key it has not."""
+    bob, mallory = claim("bb", node="bob", instance=7), claim("cc", node="bob", instance=7)
+    assert judge(mallory, [bob], claim("aa"), lambda _: False) is Verdict.TWIN
+    assert judge(bob, [bob], claim("aa"), lambda _: False) is Verdict.REPLACE

@@ -111,6 +111,8 @@ class Metrics:
         yield gauge("peat_store_pending_bytes", "Recorded and not on the disk yet.", status.pending_bytes)
         yield gauge("peat_store_corrupt_rows", "Stored rows whose checksum was wrong.", status.corrupt_rows)
         yield counter("peat_store_records_total", "Changes recorded since the store was made.", store.last_seq)
+        sizes = [((file,), size) for file, size in zip(("database", "log"), store.sizes_on_disk, strict=True)]
+        yield Measure("peat_store_size_bytes", Kind.GAUGE, "Of the store's files on the disk.", sizes, ("file",))
         yield Durations("peat_store_sync_duration_seconds", "Group commits, fsync included.", store.sync_durations)
 
     def _of_engine(self) -> Iterator[Measure | Durations]:

@@ -89,6 +89,10 @@ class Keeper:
     def heartbeat(self) -> float | None:
         return self._files.writer.progressed_at if self._is_busy else None
 
+    @property
+    def sizes_on_disk(self) -> tuple[int, int]:
+        return self._files.writer.sizes
+
     def next_seq(self) -> int:
         self.last_seq += 1
         return self.last_seq
@@ -224,7 +228,7 @@ class Keeper:
 
     async def _tidy(self, *, owed: bool) -> None:
         """In steps, and only while nobody waits for the thread."""
-        with contextlib.suppress(StoreUnavailable):  # nothing is owed: the next write will tell
+        with contextlib.suppress(StoreError):  # nothing is owed: the next write will tell
             while owed and not self.pending and not self._is_closing:
                 owed = await self._in_thread(self._files.writer.tidy)
 

@@ -246,6 +246,11 @@ class Store:
         return self._keeper.heartbeat
 
     @property
+    def sizes_on_disk(self) -> tuple[int, int]:
+        """Bytes of the database and of its write-ahead log, as of the last write."""
+        return self._keeper.sizes_on_disk
+
+    @property
     def sync_durations(self) -> Histogram:
         """How long group commits took."""
         return self._keeper.sync_durations

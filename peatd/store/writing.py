@@ -66,6 +66,7 @@ class Writer:
 
     Attributes:
         progressed_at: monotonic time of the last step of a batch, to tell a slow disk from a stuck one.
+        sizes: of the database and of its write-ahead log on the disk, in bytes, as of the last batch.
     """
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, lock: DirectoryLock) -> None:
@@ -74,6 +75,7 @@ class Writer:
         self._path = directory / FILE
         self._wal = directory / f"{FILE}-wal"
         self._file = self._path.stat()
+        self.sizes = self._file.st_size, self._wal.stat().st_size if self._wal.exists() else 0
         self._free, self._pages = _pages(connection)
         self.progressed_at = time.monotonic()
 
@@ -117,6 +119,8 @@ class Writer:
             if self._free > _SPARE_PAGES:
                 return True
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with contextlib.suppress(StoreError, OSError):  # the next write will tell
+                self._wal_bytes_unless_moved()
         except sqlite3.Error as exc:
             # Nothing is owed: a full disk refuses this too, and the next write will tell.
             if not is_of_the_disk(exc):
@@ -159,8 +163,10 @@ class Writer:
     def _wal_bytes_unless_moved(self) -> int:
         """A file that was removed under us takes every write gladly, and is gone with the process."""
         try:
-            if os.path.samestat(self._file, self._path.stat()) and self._lock.holds():
-                return self._wal.stat().st_size
+            found = self._path.stat()
+            if os.path.samestat(self._file, found) and self._lock.holds():
+                self.sizes = found.st_size, self._wal.stat().st_size
+                return self.sizes[1]
         except FileNotFoundError:
             pass
         directory = self._path.parent

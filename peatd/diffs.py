@@ -60,7 +60,8 @@ class DiffMaker:
             else:
                 self._underway += 1
                 made, failed = partial(self._diff, owed), partial(self._could_not, owed)
-                self._documents.submit_diff(owed.key, owed.vector, piece_bytes=PART_BYTES, then=made, failed=failed)
+                ask = partial(self._documents.submit_diff, owed.key, owed.vector, piece_bytes=PART_BYTES)
+                ask(origin=f"peer {self._sync.device_id}", then=made, failed=failed)
                 await trio.lowlevel.checkpoint()
 
     def _diff(self, owed: OwedDiff, parts: Sequence[bytes]) -> None:

@@ -62,8 +62,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_MAX_WAITING = 4096
-_MAX_WAITING_BYTES = 16 * 1024 * 1024
+_MAX_WAITING, _MAX_WAITING_BYTES = 4096, 16 * 1024 * 1024
 """Unanswered requests of a worker beyond which callers wait: a tenth of a second's work, and bounded memory."""
 
 _BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -218,13 +217,14 @@ class Documents:
         state_vector: bytes,
         *,
         piece_bytes: int,
+        origin: str,
         then: Callable[[list[bytes]], object],
         failed: Callable[[PeatError], object],
     ) -> None:
         """Asks for a diff as `diff` does, cut into updates of about `piece_bytes` each of which builds only on those
-        before it. Waits for nothing: one of `then` and `failed` is called, once."""
+        before it. Waits for nothing: one of `then` and `failed` is called, once. `origin`: who asks."""
         answered = told(lambda reply: then(pieces(reply)), failed)
-        self._submit(lambda: diff_job(key, state_vector, answered, failed, piece_bytes), failed)
+        self._submit(lambda: diff_job(key, state_vector, answered, failed, piece_bytes, origin), failed)
 
     async def edit(self, key: DocumentKey, edit: Edit, *, origin: str, then: Callable[[News], T]) -> T:
         """Edits the root map `data`.
@@ -243,7 +243,7 @@ class Documents:
             Unavailable: if the engine cannot do it now.
         """
         asked = Asked(lambda reply: then(encoded(reply)))
-        return await self._ask(diff_job(key, state_vector, asked.answered, asked.failed), asked)
+        return await self._ask(diff_job(key, state_vector, asked.answered, asked.failed, origin="api"), asked)
 
     async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:
         """All of the document as one update, proven to load again.
@@ -262,7 +262,7 @@ class Documents:
             Unavailable: if the engine cannot do it now.
         """
         asked = Asked(lambda reply: then(json_view(reply)))
-        return await self._ask(Job(key, Task.READ, protocol.Read, asked.answered, asked.failed), asked)
+        return await self._ask(Job(key, Task.READ, protocol.Read, asked.answered, asked.failed, origin="api"), asked)
 
     def close(self, key: DocumentKey) -> None:
         """The document's life has ended: forget it, once all is done that was asked before."""

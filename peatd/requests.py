@@ -118,6 +118,7 @@ def diff_job(
     answered: Callable[[Reply], object],
     failed: Callable[[PeatError], object],
     piece_bytes: int = 0,
+    origin: str = "",
 ) -> Job:
     return Job(
         key,
@@ -125,6 +126,7 @@ def diff_job(
         lambda number: protocol.Diff(number, state_vector, piece_bytes),
         answered,
         failed,
+        origin=origin,
         whole_bytes=(2 * piece_bytes or _ANY_BYTES) if state_vector == EMPTY_STATE_VECTOR else 0,
     )
 

@@ -32,6 +32,7 @@ from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.suspicion import Blame
+from peatd.turns import Turns
 from peatd.worker_jobs import Death, Job, Load, OpenDocument, Sent, Step, StoredLog, Task, culprit, only_update
 
 _MAX_SENT = 512
@@ -51,7 +52,7 @@ class Schedule:
     def __init__(self, documents: OpenDocuments, blame: Blame) -> None:
         self._documents = documents
         self._blame = blame
-        self._queue: deque[Job] = deque()
+        self._queue = Turns()
         self._suspects: deque[Job] = deque()
         self._sent: deque[Sent] = deque()
         self._sent_bytes = 0
@@ -100,12 +101,12 @@ class Schedule:
     def _head(self) -> Job | None:
         if self._suspects:
             return None if self._sent else self._suspects[0]  # Invariant 3
-        if len(self._sent) >= _MAX_SENT or self._sent_bytes >= _MAX_SENT_BYTES or not self._queue:
+        if len(self._sent) >= _MAX_SENT or self._sent_bytes >= _MAX_SENT_BYTES:
             return None
-        return self._queue[0]
+        return self._queue.head()
 
     def _take(self) -> Job:
-        return self._suspects.popleft() if self._suspects else self._queue.popleft()
+        return self._suspects.popleft() if self._suspects else self._queue.take()
 
     def _advance(self, job: Job, document: OpenDocument) -> bytes | None:
         """The job's own request, or the next row of its document where those have to be tried."""
@@ -125,7 +126,7 @@ class Schedule:
     def _send(self, request: Request, sent: Sent) -> bytes:
         sent.stands_alone, sent.request = stands_alone(request), request
         self._sent.append(sent)
-        self._sent_bytes += sent.job.size_bytes if sent.job else 0
+        self._sent_bytes += sent.weight_bytes
         return frame(request)
 
     def load_failed(self, load: Load, error: PeatError) -> None:
@@ -173,7 +174,7 @@ class Schedule:
         if not (self._sent and self._sent[0].is_answered_by(reply)):
             raise Garbled(f"its answer is a {type(reply).__name__}, which nobody asked for")
         sent = self._sent.popleft()
-        self._sent_bytes -= sent.job.size_bytes if sent.job else 0
+        self._sent_bytes -= sent.weight_bytes
         match sent.step:
             case Step.JOB:
                 assert sent.job is not None
@@ -246,9 +247,9 @@ class Schedule:
             elif sent.step is Step.JOB:
                 job.deaths += 1
                 self._retry(sent, job)
-            elif self._queue and self._queue[0] is job:  # its document was being opened: it is a suspect too
+            elif self._queue.head() is job:  # its document was being opened: it is a suspect too
                 job.deaths += 1
-                self._suspects.append(self._queue.popleft())
+                self._suspects.append(self._queue.take())
             elif sent.is_alone:
                 job.deaths += 1
         self._give_up_on_the_unlucky()
@@ -284,7 +285,7 @@ class Schedule:
         jobs += [*self._suspects, *self._queue]
         self._sent.clear()
         self._suspects.clear()
-        self._queue.clear()
+        self._queue = Turns()
         self._sent_bytes = 0
         for job in jobs:
             self._fail(job, error)

@@ -132,6 +132,15 @@ class Sent:
     stands_alone: bool = False
     request: Request | None = None
 
+    @property
+    def weight_bytes(self) -> int:
+        """What it counts for among what is on its way. A change costs what it brings; whatever asks for all of a
+        document costs all of it, and others are not to wait for many of those."""
+        if self.job is None:
+            return 0
+        is_change = self.step is Step.JOB and self.job.task is Task.APPLY
+        return self.job.size_bytes if is_change else self.size_bytes
+
     def is_answered_by(self, reply: Reply) -> bool:
         """Whether the reply is one to this."""
         return self.request is not None and fits(self.request, reply)

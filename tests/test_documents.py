@@ -139,7 +139,7 @@ async def test_all_of_a_closed_document_in_one_piece_is_told_in_pieces_too(docum
         told.extend(pieces)
         done.set()
 
-    documents.submit_diff(OTHER, b"\x00", piece_bytes=1000, then=then, failed=print)
+    documents.submit_diff(OTHER, b"\x00", piece_bytes=1000, origin="bob", then=then, failed=print)
     await done.wait()
 
     assert told == [news.update]

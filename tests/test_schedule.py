@@ -351,3 +351,15 @@ def test_what_takes_all_memory_though_it_is_small_is_set_aside():
         pipe.sent()
         pipe.schedule.died("memory allocation of 1 bytes failed", Death.MEMORY)
     assert pipe.quarantined == [(A, b"bomb", None)]
+
+
+def test_many_slow_requests_of_one_are_not_all_on_their_way_at_once():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(b"s" * 3_000_000, ())
+    for n in range(50):
+        pipe.submit(A, str(n), Task.READ)
+    assert [type(request) for request in pipe.sent()] == [Open, Apply]
+    pipe.answer(Opened(b""))
+    assert pipe.sent() == []
+    pipe.answer(MERGED)
+    assert len(pipe.sent()) == 1

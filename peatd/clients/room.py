@@ -176,8 +176,8 @@ class Room:
             self._making[vector] = [seat]
             seat.waits = True
             made, failed = partial(self._made, self._entry, vector), partial(self._not_made, self._entry, vector)
-            documents = self._replication.documents
-            documents.submit_diff(self._entry.key, vector, piece_bytes=PIECE_BYTES, then=made, failed=failed)
+            ask = partial(self._replication.documents.submit_diff, self._entry.key, vector, piece_bytes=PIECE_BYTES)
+            ask(origin=seat.origin, then=made, failed=failed)
 
     def _made(self, entry: Entry, vector: bytes, pieces: list[bytes]) -> None:
         """Called in the order of merging: the diff leads to the document as it is now."""

@@ -78,6 +78,7 @@ class InProcessDocuments:
         state_vector: bytes,
         *,
         piece_bytes: int,
+        origin: str,
         then: Callable[[list[bytes]], object],
         failed: Callable[[PeatError], object],
     ) -> None:

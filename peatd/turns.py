@@ -9,7 +9,7 @@ Invariants:
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
-from peatd.names import DocumentKey
+from peatd.names import DocumentName
 from peatd.worker_jobs import Job
 
 _API = "api"
@@ -21,7 +21,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._sources: OrderedDict[str, OrderedDict[Job, None]] = OrderedDict()  # whose turn it is stands first
-        self._documents: dict[DocumentKey, deque[Job]] = {}
+        self._documents: dict[DocumentName, deque[Job]] = {}
         self._count = 0
         self._next: Job | None = None
 
@@ -32,28 +32,36 @@ class Turns:
         return (job for jobs in self._sources.values() for job in jobs)
 
     def append(self, job: Job) -> None:
-        self._sources.setdefault(_source(job), OrderedDict())[job] = None
-        self._documents.setdefault(job.key, deque()).append(job)
+        jobs = self._sources.get(source := _source(job))
+        if jobs is None:
+            jobs = self._sources[source] = OrderedDict()
+        jobs[job] = None
+        same_document = self._documents.get(job.key.name)
+        if same_document is None:
+            self._documents[job.key.name] = deque((job,))
+        else:
+            same_document.append(job)
         self._count += 1
 
     def head(self) -> Job | None:
         if self._next is None and self._count:
             asked = next(iter(next(iter(self._sources.values()))))
-            self._next = self._documents[asked.key][0]  # Invariant 1
+            self._next = self._documents[asked.key.name][0]  # Invariant 1
         return self._next
 
     def take(self) -> Job:
         """The head, which has its turn now."""
         job = self.head()
         assert job is not None
-        self._sources.move_to_end(next(iter(self._sources)))
-        jobs, same_document = self._sources[_source(job)], self._documents[job.key]
+        if len(self._sources) > 1:
+            self._sources.move_to_end(next(iter(self._sources)))
+        jobs, same_document = self._sources[source := _source(job)], self._documents[job.key.name]
         del jobs[job]
         same_document.popleft()
         if not jobs:
-            del self._sources[_source(job)]
+            del self._sources[source]
         if not same_document:
-            del self._documents[job.key]
+            del self._documents[job.key.name]
         self._count -= 1
         self._next = None
         return job

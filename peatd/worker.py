@@ -61,6 +61,8 @@ class Worker:
         self._deadline = deadline
         self._recycle_bytes = recycle_bytes
         self._bell = trio.Event()  # for the writer: there is something to send, or the end is near
+        self._idle: WorkerProcess | None = None  # the process, while the writer waits for the bell
+        self._unsent: bytes | bytearray = b""  # the rest of a request of which the pipe did not take all
         self._relief = trio.Event()  # for those who wait for room: less is waiting
         self._is_closed = True
         self._is_finishing = False
@@ -110,7 +112,23 @@ class Worker:
         if self._is_closed:
             raise Unavailable("the engine does not run")
         self._schedule.submit(job)
-        self._ring()
+        if self._idle is not None and self._schedule.waiting == 1 and not self._is_finishing:
+            self._send_at_once(self._idle)
+        else:
+            self._ring()
+
+    def _send_at_once(self, process: WorkerProcess) -> None:
+        """The engine has nothing to do, and gets the only job now, not when the writer has its turn."""
+        match self._schedule.decide():
+            case bytes() as request:
+                written = process.send_at_once(request)
+                if written < len(request):
+                    self._unsent = request[written:]
+                    self._ring()
+            case Load():
+                self._ring()  # it is decided anew there
+            case None:
+                pass
 
     def _ring(self) -> None:
         if self._bell.statistics().tasks_waiting:
@@ -131,6 +149,7 @@ class Worker:
         """One life of the process; whether it came up."""
         self._verdict = None
         self._is_finishing = False
+        self._unsent = b""
         self._up = trio.Event()
         try:
             process = WorkerProcess(self._command)
@@ -147,6 +166,7 @@ class Worker:
                 nursery.cancel_scope.cancel()
         finally:
             self.is_up = False
+            self._idle = None
             code = await process.end()
             self.pid = None  # from here on the number may be another's
         self._ended(process, code, came_up)
@@ -201,7 +221,7 @@ class Worker:
 
     async def _write(self, process: WorkerProcess) -> None:
         while True:
-            batch = bytearray()
+            batch, self._unsent = bytearray(self._unsent), b""
             load: Load | None = None
             while len(batch) < _BATCH_BYTES and not self._is_finishing:
                 match self._schedule.decide():
@@ -219,7 +239,9 @@ class Worker:
             elif not batch:
                 if self._is_finishing and self._schedule.size_bytes is None:
                     process.finish()
+                self._idle = process
                 await self._bell.wait()
+                self._idle = None
 
     async def _loaded(self, load: Load) -> bytes:
         try:

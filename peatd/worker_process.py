@@ -62,12 +62,13 @@ class WorkerProcess:
     async def send(self, data: bytes | bytearray) -> None:
         """Does nothing once the process is gone: its reader notices that."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            written = self._write(data)
+            written = self.send_at_once(data)
             if written < len(data):
                 await self._requests.send_all(memoryview(data)[written:])
 
-    def _write(self, data: bytes | bytearray) -> int:
-        """What the pipe takes at once: nearly always all, and `send_all` would take a turn of the loop first."""
+    def send_at_once(self, data: bytes | bytearray) -> int:
+        """How many bytes the pipe took at once: nearly always all, and `send_all` would take a turn of the loop first.
+        Not while `send` runs."""
         try:
             return os.write(self._requests.fileno(), data)
         except OSError:

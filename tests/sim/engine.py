@@ -32,8 +32,12 @@ class EngineHere:
 
     async def send(self, data: bytes | bytearray) -> None:
         await trio.lowlevel.checkpoint()
+        self.send_at_once(data)
+
+    def send_at_once(self, data: bytes | bytearray) -> int:
         self._received += data
         self._ring()
+        return len(data)
 
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint()

@@ -32,7 +32,11 @@ GATHERING, GATHERING_AWAITED = 0.02, 0.005
 """Seconds from the begin of one commit to the next: where nobody waits for it, and where a peer or a client does, who
 is told later. Whoever waits in `synced` is not kept waiting. A commit costs a few tenths of a millisecond of processor
 time, here and in the kernel, whether it holds one record or a hundred, and a dozen times takes Python's lock from
-whoever sends to clients. A record that comes after a pause is written at once."""
+whoever sends to clients."""
+
+BREATH = 0.002
+"""Seconds that a record waits which comes after a pause, and for which nobody waits: until then it is with clients and
+on its way to peers, who would otherwise wait for the commit."""
 
 FINAL_SYNC = 1.5
 """Seconds for the last batch at exit, which as a whole takes no more than five. What was acknowledged is durable long
@@ -184,8 +188,8 @@ class Keeper:
         return bool(self.pending)
 
     async def _gather(self) -> None:
-        due = self._begun_at + GATHERING
-        if not self._is_closing and trio.current_time() < due:
+        due = max(self._begun_at + GATHERING, trio.current_time() + BREATH)
+        if not self._is_closing:
             with trio.move_on_at(due) as scope:
                 await self._awaited.wait()
                 scope.deadline = self._begun_at + GATHERING_AWAITED

@@ -153,18 +153,17 @@ def immutable(*paths: Path) -> Iterator[None]:
 
 
 async def test_somebody_who_holds_the_file_is_waited_for_and_the_thread_is_seen_to_wait(tmp_path: Path) -> None:
-    async with Store.open(tmp_path) as store:
+    async with Store.open(tmp_path) as store, trio.open_nursery() as nursery:
         assert store.heartbeat is None
         with closing(sqlite3.connect(tmp_path / "peat.db", isolation_level=None)) as somebody:
             somebody.execute("BEGIN IMMEDIATE")
-            seq = store.record(KEY, b"x")
+            nursery.start_soon(store.synced, store.record(KEY, b"x"))
             await trio.testing.wait_all_tasks_blocked()
             heartbeat = store.heartbeat
             assert heartbeat is not None
             assert heartbeat <= time.monotonic()
             assert await load_all(store) == [b"x"], "a load waits for no write"
             somebody.execute("ROLLBACK")
-        await store.synced(seq)
 
 
 async def test_files_removed_under_the_store_are_no_longer_trusted_until_they_are_back(tmp_path: Path) -> None:
@@ -266,6 +265,18 @@ async def test_records_that_nobody_waits_for_gather_for_a_moment_behind_a_commit
         last = store.record(KEY, b"and one more")
         mock_clock.jump(keeper.GATHERING)
         assert await store.wait_synced_past(seq) == last
+
+
+async def test_after_a_pause_a_record_that_nobody_waits_for_leaves_the_processor_to_those_who_are_told_of_it(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    async with Store.open(tmp_path) as store:
+        seq = store.record(KEY, b"after a pause")
+        await trio.testing.wait_all_tasks_blocked()
+        assert store.heartbeat is None
+        mock_clock.jump(keeper.BREATH)
+        while store.durable_seq < seq:
+            await trio.lowlevel.checkpoint()
 
 
 async def test_where_a_peer_waits_records_gather_for_a_quarter_of_that(

@@ -29,10 +29,10 @@ class DirectoryLock:
         try:
             _make(directory)
             self._fd = _open_and_lock(self.path)
-        except BlockingIOError as exc:
+        except BlockingIOError:  # its number is that of a machine that has run out of something
             raise StoreLocked(
                 f"{directory} is in use by {_holder(self.path)}: stop it, or give this one its own --data-dir"
-            ) from exc
+            ) from None
         except OSError as exc:
             raise StoreError(f"cannot use {directory} as data directory: {exc.strerror}: {advice(exc)}") from exc
         self._sign()

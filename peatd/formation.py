@@ -11,6 +11,7 @@ Each accepted secret gives one key per purpose, 32 bytes of HKDF-SHA256 (RFC 586
     `client token`            HMAC key of the tokens that let Yjs clients in
     `revocation`              Ed25519 secret that signs the revocation of a node's key
     `fingerprint`             in public, what the secret is called; its first 8 bytes
+    `local discovery`         on a LAN, by what its nodes know each other; its first 8 bytes
 
 These strings are frozen for ever (`tests/vectors/formation.json`): nodes of different releases meet by them.
 """
@@ -37,6 +38,7 @@ _MEMBERSHIP_PROOF = b"membership proof"
 _CLIENT_TOKEN = b"client token"
 _REVOCATION = b"revocation"
 _FINGERPRINT = b"fingerprint"
+_LOCAL_DISCOVERY = b"local discovery"
 
 _FINGERPRINT_BYTES = 8
 """Enough that two secrets of one formation never share one, and few enough to be read out."""
@@ -88,6 +90,16 @@ class Formation:
         return tuple(
             Fingerprint(self._derive(_FINGERPRINT, index)[:_FINGERPRINT_BYTES].hex())
             for index in range(len(self.secrets))
+        )
+
+    @property
+    def discovery_hashes(self) -> tuple[str, ...]:
+        """By what nodes that accept `secrets` know each other on a LAN, in their order: 16 hex digits each.
+
+        Not the fingerprints: whoever merely listens there is not to see which secret a rotation has come to.
+        """
+        return tuple(
+            self._derive(_LOCAL_DISCOVERY, index)[:_FINGERPRINT_BYTES].hex() for index in range(len(self.secrets))
         )
 
     def _derive(self, purpose: bytes, index: int) -> bytes:

@@ -25,6 +25,7 @@ def test_derived_keys_never_change(vector: dict[str, str]) -> None:
     assert formation.client_token_key(0).hex() == vector["client_token_key"]
     assert formation.revocation_secret(0).hex() == vector["revocation_secret"]
     assert formation.fingerprints == (vector["fingerprint"],)
+    assert formation.discovery_hashes == (vector["discovery_hash"],)
     assert formation.client_token_keys()[0] == formation.client_token_key(0)
 
 

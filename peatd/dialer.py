@@ -11,6 +11,7 @@ import trio
 
 from peatd.backoff import Backoff
 from peatd.claims import Verdict
+from peatd.dial_order import dial_order
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpdated
 from peatd.errors import PeerError
 from peatd.links import Links
@@ -127,7 +128,7 @@ class Dialer:
             return None
         sighting.dialing = True
         try:
-            link = await self._dial(sighting.info.addresses)
+            link = await self._dial(dial_order(sighting.info.addresses, sighting.last_good))
         except PeerError as error:
             if str(error) != sighting.error:
                 log.warning("cannot link", peer=pursuit.node_id, error=str(error))
@@ -137,7 +138,7 @@ class Dialer:
             return None
         # Of a twin not even for the moment that it is up: it would be shown as whom it takes itself for.
         sighting.device_id = None if self._links.judged(link.peer) is Verdict.TWIN else link.peer.device_id
-        sighting.error = None
+        sighting.error, sighting.last_good = None, link.address
         self._peers.tell()
         if link.peer.node_id != pursuit.node_id != str(link.address):
             log.info("peer answers to another name", sighted=pursuit.node_id, peer=link.peer.node_id)

@@ -41,11 +41,13 @@ class Sighting:
     Attributes:
         sources: asked, not kept: that a second source knows the same of it is no event.
         device_id: who answered there last.
+        last_good: where.
     """
 
     info: PeerInfo
     sources: Callable[[], tuple[str, ...]]
     device_id: DeviceId | None = None
+    last_good: Address | None = None
     dialing: bool = True
     error: str | None = None
 

@@ -177,7 +177,17 @@ async def test_a_new_address_is_dialled_at_once(mock_clock: MockClock) -> None:
         await it.found()
         await it.tell.send(PeerUpdated(PeerInfo(BOB, (ELSEWHERE,))))
         await wait_all_tasks_blocked()
-        assert it.dialled == [(mock_clock.current_time(), (AT_BOB,)), (mock_clock.current_time(), (ELSEWHERE,))]
+        assert it.dialled == [(mock_clock.current_time(), [AT_BOB]), (mock_clock.current_time(), [ELSEWHERE])]
+
+
+async def test_the_address_that_was_good_last_is_tried_first(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.up = True
+        bob = Address("bob", 11204)  # where the links of these tests lead
+        await it.found(AT_BOB, bob)
+        it.links.cut.set()
+        await trio.sleep(1.0)
+        assert [addresses for _, addresses in it.dialled] == [[AT_BOB, bob], [bob, AT_BOB]]
 
 
 async def test_whoever_dials_us_is_dialled_back_at_once(mock_clock: MockClock) -> None:

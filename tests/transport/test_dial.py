@@ -80,9 +80,25 @@ async def test_no_answer_has_five_seconds(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.usefixtures("unanswering")
-async def test_many_addresses_have_thirty_seconds(autojump_clock: MockClock) -> None:
+async def test_of_many_addresses_one_is_begun_each_quarter_of_a_second(autojump_clock: MockClock) -> None:
     await reason(*(Address(f"192.0.2.{number}", 11204) for number in range(50)))
+    assert autojump_clock.current_time() == pytest.approx(49 * 0.25 + 5)
+
+
+@pytest.mark.usefixtures("unanswering")
+async def test_all_together_have_thirty_seconds(autojump_clock: MockClock) -> None:
+    await reason(*(Address(f"192.0.{number // 250}.{number % 250}", 11204) for number in range(500)))
     assert autojump_clock.current_time() == pytest.approx(30)
+
+
+async def test_an_address_that_takes_connections_and_says_nothing_does_not_hide_the_good_one() -> None:
+    silent = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    host, port = silent[0].socket.getsockname()
+    async with silent[0], listening(credentials("bob")) as address:
+        with trio.fail_after(8):
+            link = await dial([Address(host, port), address], credentials("alice"), hello("alice"))
+        assert link.address == address
+        await link.stream.aclose()
 
 
 async def test_the_next_address_is_tried() -> None:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from peatd import surroundings
 from peatd.errors import ConfigError
+from peatd.hosts import is_loopback_name
 from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings import table, values
 from peatd.settings.collections import ttls_of
@@ -155,6 +156,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
     in_cluster = surroundings.is_pod(environ, service_account_dir)
     kubeconfig = _kubeconfig(sources, environ)
     peers = sources.take_peers()
+    bind = sources.take_address(table.BIND)
     secret_file, secret = _formation_secret(sources, flags, environ)
     return Config(
         node_id=sources.take(table.NODE_ID, surroundings.host_name),
@@ -164,12 +166,12 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         formation_secret=secret,
         key_file=_path(sources, table.KEY_FILE),
         drain_delay=sources.take(table.DRAIN_DELAY),
-        bind=sources.take_address(table.BIND),
+        bind=bind,
         api=sources.take_address(table.API, lambda: surroundings.api(in_cluster=in_cluster)),
         clients=sources.take_optional(table.CLIENTS),
         client_origins=sources.take_all(table.CLIENT_ORIGIN),
         demo_page=sources.take(table.DEMO_PAGE),
-        discovery=_discovery(sources, peers, has_kubernetes=in_cluster or bool(kubeconfig)),
+        discovery=_discovery(sources, peers, bind, has_kubernetes=in_cluster or bool(kubeconfig)),
         peers=peers,
         relays=sources.take_all(table.RELAY),
         namespace=sources.take(table.NAMESPACE, lambda: _namespace(service_account_dir)),
@@ -238,13 +240,14 @@ def _formation_secret(sources: Sources, flags: Flags, environ: Mapping[str, str]
     return None, text
 
 
-def _discovery(sources: Sources, peers: Sequence[StaticPeer], *, has_kubernetes: bool) -> tuple[str, ...]:
-    """The sources to run. `auto` is Kubernetes where there is one, and the list where there is one or nothing else."""
+def _discovery(
+    sources: Sources, peers: Sequence[StaticPeer], bind: Address, *, has_kubernetes: bool
+) -> tuple[str, ...]:
+    """The sources to run. `auto` is Kubernetes where there is one, else mDNS, which is of no use to a node that no LAN
+    reaches; and the list where there is one or nothing else."""
     modes = sources.take(table.DISCOVERY)
     origin = sources.origins[table.DISCOVERY.name]
-    if values.MDNS in modes:
-        raise ConfigError(f"{origin}: mdns is not built into this version yet: leave it out")
-    automatic = [values.KUBERNETES] if has_kubernetes else []
+    automatic = [values.KUBERNETES] if has_kubernetes else [] if is_loopback_name(str(bind)) else [values.MDNS]
     if peers or not automatic:
         automatic.append(values.STATIC)
     resolved: list[str] = []

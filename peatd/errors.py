@@ -38,7 +38,8 @@ PeatError
 │       └── CertificateRefused   it accepts another of our formation's secrets
 └── DiscoveryError            a source of peers cannot work
     ├── EventStreamConsumed   its events were taken already
-    └── MalformedSlice        not of the shape of an EndpointSlice
+    ├── MalformedSlice        not of the shape of an EndpointSlice
+    └── MalformedNotice       no message of multicast DNS
 """
 
 
@@ -232,3 +233,7 @@ class EventStreamConsumed(DiscoveryError):
 
 class MalformedSlice(DiscoveryError, ValueError):
     """The object does not have the shape of a Kubernetes EndpointSlice."""
+
+
+class MalformedNotice(DiscoveryError, ValueError):
+    """The bytes are no message of multicast DNS."""

@@ -171,6 +171,8 @@ class Metrics:
         ready = [((source,), state.ready) for source, state in states]
         fresh = [((source,), state.ready and state.message is None) for source, state in states]
         yield Measure("peat_discovery_ready", Kind.GAUGE, "1 once the source has had a list.", ready, ("source",))
+        known = [((source,), self.discovery.known_to(source)) for source, _ in states]
+        yield Measure("peat_discovery_peers", Kind.GAUGE, "Peers that the source knows.", known, ("source",))
         yield Measure("peat_discovery_fresh", Kind.GAUGE, "1 while what the source says is of now.", fresh, ("source",))
 
 

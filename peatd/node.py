@@ -99,7 +99,7 @@ def _formation(config: Config) -> Formation:
         log.info(
             "formation secret made",
             file=origin,
-            hint="a node with a copy of this file joins: peatd --formation-secret-file FILE --peer THIS_HOST:PORT",
+            hint="a node with a copy of this file joins: peatd --formation-secret-file FILE, if need be --peer THIS_HOST:PORT",
         )
     return Formation(config.formation, parse_formation_secret(text, origin))
 
@@ -145,7 +145,7 @@ class _Node:
         membership.watch(self._rekeyed)  # first: the others look at the peers
         self._gossip = Gossip(membership, NodeId(config.node_id), self._drain)
         missed = MissedMembers(self._gossip.members, self._peers.is_sighted)
-        self._discovery = HybridDiscovery(open_sources(config, missed))
+        self._discovery = HybridDiscovery(open_sources(config, lambda: self._status.ourselves(), missed))
         self._links = Links(membership, self._peers, self._replication, self._drain, awareness, self._gossip)
         self._secret_watch = SecretWatch(SecretSource(config), membership)
         self._revocation_file = RevocationFile(config.data_dir, membership.revocations)

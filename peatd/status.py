@@ -11,6 +11,7 @@ from peatd.api.topology_views import TopologyLink, TopologyView
 from peatd.api.views import PeerView
 from peatd.config import Config
 from peatd.custody import Custody
+from peatd.discovery.ourselves import Ourselves
 from peatd.drain import Drain
 from peatd.events import EventLog
 from peatd.gossip.gossip import Gossip
@@ -76,6 +77,14 @@ class NodeStatus:
     @property
     def secrets(self) -> Sequence[str]:
         return self.custody.membership.fingerprints
+
+    def ourselves(self) -> Ourselves:
+        """For those who announce this node, once its listener is up."""
+        bound = self.listening["mesh"]
+        assert bound is not None
+        membership = self.custody.membership
+        hashes = membership.credentials.formation.discovery_hashes
+        return Ourselves(NodeId(self.node_id), membership.device_id, bound, hashes)
 
     def uptime(self) -> float:
         return trio.current_time() - self._started

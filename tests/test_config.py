@@ -55,7 +55,7 @@ def test_a_lone_host_needs_no_settings(read: Load, home: Path) -> None:
     assert config.node_id == "alice"
     assert (config.bind, config.api) == (Address("0.0.0.0", 11204), Address("127.0.0.1", 8081))
     assert config.data_dir == home / ".local/state/peat"
-    assert (config.discovery, config.peers) == (("static",), ())
+    assert (config.discovery, config.peers) == (("mdns",), ())
     assert (config.namespace, config.label_selector, config.annotation_prefix) == ("default", "app=peat-mesh", "peat.")
     assert (config.poll_interval, config.engine, config.engine_workers) == (30.0, "y-py", 1)
     assert config.drain_delay == 0
@@ -218,8 +218,6 @@ def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str
         ("discovery", "dns", "auto, kubernetes, mdns, static or none"),
         ("discovery", "", "auto, kubernetes"),
         ("discovery", "none,static", "leave 'none' out"),
-        ("discovery", "mdns", "not built into this version"),
-        ("discovery", "static,mdns", "not built into this version"),
         ("peer", "bob", "write HOST:PORT"),
         ("peer", "@h:1", "not a name"),
         ("peer", "h:0", "write the peer's port"),
@@ -376,6 +374,17 @@ def test_listed_peers_are_never_left_out_silently(read: Load) -> None:
 
 def test_discovery_none_is_no_source_at_all(read: Load) -> None:
     assert read("--discovery", "none").discovery == ()
+
+
+def test_auto_without_a_cluster_looks_on_the_lan(read: Load) -> None:
+    assert read("--peer", "h:1").discovery == ("mdns", "static")
+    assert read("--discovery", "mdns,kubernetes,static").discovery == ("mdns", "kubernetes", "static")
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:11204", "[::1]:0", "localhost:11204"])
+def test_a_node_that_no_lan_reaches_looks_there_only_if_it_is_told_to(read: Load, bind: str) -> None:
+    assert read("--bind", bind).discovery == ("static",)
+    assert read("--bind", bind, "--discovery", "mdns").discovery == ("mdns",)
 
 
 def test_auto_can_be_joined_with_others(read: Load) -> None:

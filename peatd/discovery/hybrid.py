@@ -51,6 +51,12 @@ class HybridDiscovery:
         names = (source.source for source, seen in zip(self._sources, self._seen, strict=True) if node_id in seen)
         return tuple(dict.fromkeys(names))
 
+    def known_to(self, source_name: str) -> int:
+        """How many peers the source of this name knows now."""
+        return sum(
+            len(seen) for source, seen in zip(self._sources, self._seen, strict=True) if source.source == source_name
+        )
+
     def statuses(self) -> Sequence[tuple[str, DiscoveryStatus]]:
         """Of each source, by its name."""
         return [(source.source, source.status()) for source in self._sources]

@@ -95,9 +95,9 @@ DISCOVERY: Setting[tuple[str, ...]] = Setting(
     metavar="MODE",
     variables=("PEAT_DISCOVERY",),
     parse=parse_discovery,
-    meaning="how peers are found: auto, kubernetes, static, none, or several joined by commas",
+    meaning="how peers are found: auto, kubernetes, mdns, static, none, or several joined by commas",
     default="auto",
-    reason="kubernetes where a service account or a kubeconfig is, static where peers are listed or nothing else is",
+    reason="kubernetes where a service account or a kubeconfig is, else mdns; and static where peers are listed",
 )
 PEER: Setting[StaticPeer] = Setting(
     name="peer",

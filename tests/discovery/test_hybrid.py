@@ -79,6 +79,7 @@ async def test_a_peer_of_two_sources_is_lost_with_the_last(first: Scripted, seco
         first.say(ONE)
         assert await hears_nothing(events)
         assert hybrid.sources_of(ALICE) == ("first", "second")
+        assert (hybrid.known_to("first"), hybrid.known_to("second")) == (1, 1)
         second.roster.lose(ALICE)
         assert await hears_nothing(events)
         assert hybrid.sources_of(ALICE) == ("first",)

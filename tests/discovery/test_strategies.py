@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import trio
 import trio.testing
 from fakes.apiserver import FakeApiServer
 from fakes.endpointslices import endpoint_slice, pod
+from fakes.lan import FakeLan, Switch, interface, ourselves
 from fakes.running import running
 from kubernetes.client import ApiClient, Configuration
 
@@ -24,6 +26,10 @@ from peatd.discovery import (
     StaticDiscovery,
     StaticPeer,
 )
+from peatd.discovery.dnssd import Notice, notice_packet
+from peatd.discovery.interfaces import Interface
+from peatd.discovery.mdns import MdnsDiscovery
+from peatd.discovery.multicast import Seat
 from peatd.names import Address, NodeId
 
 ADDRESS = Address("10.0.0.1", 11204)
@@ -43,7 +49,26 @@ def hybrid(server: FakeApiServer) -> DiscoveryStrategy:
     return HybridDiscovery([kubernetes(server), static(server)])
 
 
-@pytest.fixture(params=[static, kubernetes, hybrid])
+class _HearsAlice(FakeLan):
+    """A machine on whose LAN alice answers whatever she hears."""
+
+    @contextmanager
+    def join(self, interface: Interface, version: int) -> Iterator[Seat]:
+        with super().join(interface, version) as seat:
+            self._switch.carry(notice_packet(_alice(), 25))
+            yield seat
+
+
+def _alice() -> Notice:
+    ours = ourselves("alice")
+    return Notice("alice", ours.node_id, ours.device_id, ours.bound.port, ours.hashes, ("10.0.0.1",))
+
+
+def mdns(_: FakeApiServer) -> DiscoveryStrategy:
+    return MdnsDiscovery(lambda: ourselves("bob"), _HearsAlice(Switch(), [interface("10.0.0.2/24")]))
+
+
+@pytest.fixture(params=[static, kubernetes, mdns, hybrid])
 def strategy(request: pytest.FixtureRequest, server: FakeApiServer) -> DiscoveryStrategy:
     server.put(endpoint_slice("mesh", pod("alice", "10.0.0.1")))
     make: Callable[[FakeApiServer], DiscoveryStrategy] = request.param
@@ -66,7 +91,7 @@ async def test_who_is_there_is_found_and_known_and_it_is_ready(strategy: Discove
 
 
 async def test_its_source_has_a_name(strategy: DiscoveryStrategy) -> None:
-    assert strategy.source in ("static", "kubernetes", "hybrid")
+    assert strategy.source in ("static", "kubernetes", "mdns", "hybrid")
 
 
 async def test_its_events_are_for_one(strategy: DiscoveryStrategy) -> None:
@@ -141,6 +166,7 @@ async def test_it_starts_once(strategy: DiscoveryStrategy) -> None:
         await strategy.start()
 
 
-def test_importing_discovery_imports_no_kubernetes_client() -> None:
-    program = "import sys, peatd.discovery; sys.exit('kubernetes' in sys.modules or 'urllib3' in sys.modules)"
+def test_importing_discovery_imports_what_only_some_sources_need_no_sooner_than_they() -> None:
+    unwanted = {"kubernetes", "urllib3", "zeroconf", "ifaddr"}
+    program = f"import sys, peatd.discovery, peatd.node; sys.exit(not {unwanted}.isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0

@@ -25,6 +25,7 @@ from peatd.client_tokens import mint, verify
 from peatd.clients import hocuspocus, protocol, request, states
 from peatd.config import load
 from peatd.cut import cut
+from peatd.discovery import dnssd
 from peatd.discovery.endpointslice import extract_peers_from_endpoint_slice
 from peatd.discovery.watch import Nonsense, read_line, read_page
 from peatd.engine.protocol import Done, Frames, Garbled, Opened, decode_replies, frame
@@ -35,6 +36,7 @@ from peatd.errors import (
     InvalidEdit,
     InvalidName,
     MalformedMessage,
+    MalformedNotice,
     MalformedSlice,
     MalformedUpdate,
     TokenRefused,
@@ -42,7 +44,7 @@ from peatd.errors import (
 )
 from peatd.events import EventLog, Wanted
 from peatd.formation import parse_formation_secret
-from peatd.names import Address, DeviceId, DocumentName, parse_document_name
+from peatd.names import Address, DeviceId, DocumentName, NodeId, parse_document_name
 from peatd.papers.leaf import read_leaf
 from peatd.reach import Reach, decode_state_vector
 from peatd.rewrite import harmless, without_deleted
@@ -222,6 +224,19 @@ def _replies(junk: bytes) -> None:
     list(decode_replies(Frames().receive(junk)))
 
 
+def _notice(junk: bytes) -> None:
+    message = dnssd.read_packet(junk)
+    if isinstance(message, dnssd.Told):
+        for notice, lifetime in message.notices:
+            assert lifetime > 0
+            assert 1 <= notice.port <= 65535
+            assert 1 <= len(notice.hosts) <= dnssd.MAX_HOSTS
+            assert 1 <= len(notice.formations) <= dnssd.MAX_HASHES
+            again = dnssd.read_packet(dnssd.notice_packet(notice, 25))
+            assert isinstance(again, dnssd.Told)
+            assert {found for found, _ in again.notices} == {notice}
+
+
 def _names(junk: bytes) -> None:
     text = junk.decode("utf-8", "surrogateescape")
     with contextlib.suppress(InvalidName):
@@ -254,6 +269,7 @@ _SLICE = {
     "ports": [{"name": "peat", "port": 11204}],
     "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"name": "peat-mesh-0", "uid": "u"}}],
 }
+_NOTICE = dnssd.Notice("a-1", NodeId("a"), DeviceId("aa" * 16), 11204, ("0123456789abcdef",), ("10.0.0.1", "fd00::1"))
 _UPGRADE = (
     b"GET /sync/a/b?token=x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -280,6 +296,11 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "header": Target(_headers, (), [b'"a", W/"b"', b"*", b"application/json"]),
         "body": Target(api.parse_object, (Refusal,), [b'{"a": [1, {"b": null}]}']),
         "endpoint-slice": Target(_slice, (MalformedSlice,), [json.dumps(_SLICE).encode()]),
+        "notice": Target(
+            _notice,
+            (MalformedNotice,),
+            [dnssd.notice_packet(_NOTICE, 25), dnssd.question([("a-1", 20)]), dnssd.farewell_packet("a-1")],
+        ),
         "watch": Target(_watch, (), [json.dumps({"type": "ADDED", "object": _SLICE}).encode()]),
         "settings": Target(_settings, (ConfigError,), [b'node_id = "a"\n[[peers]]\naddress = "h:1"\n', b"bind = 5\n"]),
         "row": Target(_row, ()),

@@ -99,7 +99,7 @@ def _formation(config: Config) -> Formation:
         log.info(
             "formation secret made",
             file=origin,
-            hint="a node with a copy of this file joins: peatd --formation-secret-file FILE, if need be --peer THIS_HOST:PORT",
+            hint="a node with a copy of this file joins: peatd --formation-secret-file FILE [--peer THIS_HOST:PORT]",
         )
     return Formation(config.formation, parse_formation_secret(text, origin))
 

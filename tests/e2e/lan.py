@@ -1,0 +1,104 @@
+"""A LAN of this machine's own: a bridge, and hosts that are network namespaces, each plugged in by a cable.
+
+Multicast goes through it as through any switch, and nowhere else.
+"""
+
+import contextlib
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from e2e.nodes import Formation, Node, peatd
+
+_NUMBERS = itertools.count(os.getpid() % 200 * 100)
+
+
+class Lan:
+    """Hosts come up as they are asked for."""
+
+    def __init__(self, number: int) -> None:
+        self._name = f"peatlan{number}"
+        self._hosts: list[str] = []
+
+    def up(self) -> None:
+        _run("ip", "link", "add", self._name, "type", "bridge", "mcast_snooping", "0")
+        _run("ip", "link", "set", self._name, "up")
+
+    def down(self) -> None:
+        for host in self._hosts:
+            subprocess.run(["ip", "netns", "delete", host], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", self._name], capture_output=True, check=False)
+
+    def host(self) -> int:
+        """A new one, by its number; its interface is `eth0`, with an IPv4 and an IPv6 address."""
+        number = len(self._hosts) + 1
+        host = f"{self._name}h{number}"
+        self._hosts.append(host)
+        _run("ip", "netns", "add", host)
+        _run("ip", "-n", host, "link", "set", "lo", "up")
+        self.plug(number)
+        return number
+
+    def address(self, host: int) -> str:
+        return f"10.77.0.{host}"
+
+    def plug(self, host: int) -> None:
+        namespace, outside = self._hosts[host - 1], f"{self._name[4:]}h{host}"
+        _run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+        _run("ip", "link", "set", outside, "master", self._name, "up")
+        _run("ip", "-n", namespace, "address", "add", f"{self.address(host)}/24", "dev", "eth0")
+        _run("ip", "-n", namespace, "address", "add", f"fd77::{host}/64", "dev", "eth0", "nodad")
+        _run("ip", "-n", namespace, "link", "set", "eth0", "up")
+
+    def unplug(self, host: int) -> None:
+        """Takes its interface away, for good."""
+        _run("ip", "-n", self._hosts[host - 1], "link", "delete", "eth0")
+
+    def node(self, formation: Formation, name: str, *arguments: str, host: int | None = None) -> Node:
+        """A node on a host of its own, not started yet: with its secret and its name, and all else by default."""
+        node = formation.node(name, *arguments)
+        where = host or self.host()
+        options = [word for word in node.arguments if word not in ("--bind", node.mesh)]
+        program = shutil.which("ip")
+        assert program is not None
+        node.program, node.mesh = program, f"{self.address(where)}:11204"
+        node.arguments = ["netns", "exec", self._hosts[where - 1], peatd(), *options]
+        return node
+
+    def say(self, host: int, *packets: bytes) -> None:
+        """Multicasts these from a host."""
+        program = (
+            "import socket, sys\n"
+            "sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+            f"sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton('{self.address(host)}'))\n"
+            "for line in sys.stdin: sender.sendto(bytes.fromhex(line), ('224.0.0.251', 5353))\n"
+        )
+        command = ["ip", "netns", "exec", self._hosts[host - 1], sys.executable, "-c", program]
+        text = "\n".join(packet.hex() for packet in packets)
+        subprocess.run(command, input=text, text=True, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def lan() -> Iterator[Lan]:
+    """Skips where none can be made."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("a LAN of network namespaces takes root and iproute2")
+    made = Lan(next(_NUMBERS))
+    try:
+        made.up()
+        made.host()
+    except subprocess.CalledProcessError as error:
+        made.down()
+        pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
+    try:
+        yield made
+    finally:
+        made.down()
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)

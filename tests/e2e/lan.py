@@ -62,7 +62,8 @@ class Lan:
         """A node on a host of its own, not started yet: with its secret and its name, and all else by default."""
         node = formation.node(name, *arguments)
         where = host or self.host()
-        options = [word for word in node.arguments if word not in ("--bind", node.mesh)]
+        place = list(node.arguments).index("--bind")
+        options = [*node.arguments[:place], *node.arguments[place + 2 :]]
         program = shutil.which("ip")
         assert program is not None
         node.program, node.mesh = program, f"{self.address(where)}:11204"

@@ -13,9 +13,9 @@ from peatd.backoff import Backoff
 from peatd.claims import Verdict
 from peatd.dial_order import dial_order
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpdated
-from peatd.errors import PeerError
+from peatd.errors import Declined, PeerError
 from peatd.links import Links
-from peatd.names import Address, NodeId
+from peatd.names import Address, DeviceId, NodeId
 from peatd.peers import PeerTable, Sighting
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
@@ -79,7 +79,7 @@ class Dialer:
                     case PeerFound(info):
                         self._peers.sighted(info, partial(self._sources_of, info.node_id))
                         pursuit = self._pursuits[info.node_id] = _Pursuit(info.node_id)
-                        nursery.start_soon(self._pursue, pursuit)
+                        nursery.start_soon(self._pursue, pursuit, nursery)
                     case PeerUpdated(info):
                         self._peers.sighted(info, partial(self._sources_of, info.node_id))
                         self._pursuits[info.node_id].nudge.set()
@@ -104,17 +104,30 @@ class Dialer:
         for pursuit in self._pursuits.values():
             pursuit.nudge.set()
 
-    async def _pursue(self, pursuit: _Pursuit) -> None:
+    async def _pursue(self, pursuit: _Pursuit, nursery: trio.Nursery) -> None:
         while not pursuit.is_lost:
             link = None
             with pursuit.stoppable():
                 link = await self._next_link(pursuit)
             if link is None:
                 continue
-            end = await self._links.keep(link)
-            self._learn(pursuit, link, end)
+            if self._is_anothers(pursuit, link):
+                nursery.start_soon(self._links.keep, link)
+                self._peers.forget_answer(pursuit.node_id)
+                end = None
+            else:
+                end = await self._links.keep(link)
+                self._learn(pursuit, link, end)
             with pursuit.stoppable():
-                await self._pause(pursuit, longest=end.code in _FOR_AN_OPERATOR)
+                await self._pause(pursuit, longest=end is not None and end.code in _FOR_AN_OPERATOR)
+
+    def _is_anothers(self, pursuit: _Pursuit, link: Link) -> bool:
+        """Whether we have found somebody else whom discovery knows, too. That link is good; whom we look for may answer
+        at another of its addresses, of which one was wrong: old, or a lie."""
+        sighting = self._peers.sighting(pursuit.node_id)
+        is_another = link.peer.node_id != pursuit.node_id and self._peers.sighting(link.peer.node_id) is not None
+        has_others = sighting is not None and len(sighting.info.addresses) > 1
+        return is_another and has_others and self._links.judged(link.peer) is Verdict.KEEP
 
     async def _next_link(self, pursuit: _Pursuit) -> Link | None:
         """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
@@ -129,6 +142,11 @@ class Dialer:
         sighting.dialing = True
         try:
             link = await self._dial(dial_order(sighting.info.addresses, sighting.last_good))
+        except Declined as declined:
+            # Under that name discovery speaks of a node that is linked: it is one peer, and needs no other link.
+            sighting.device_id, sighting.error, sighting.dialing = DeviceId(declined.device_id), None, False
+            self._peers.tell()
+            return None
         except PeerError as error:
             if str(error) != sighting.error:
                 log.warning("cannot link", peer=pursuit.node_id, error=str(error))

@@ -35,7 +35,8 @@ PeatError
 │   ├── RevocationForged      no formation secret that is accepted here has signed it
 │   ├── Unreachable           no connection: refused, no answer, no such name
 │   └── HandshakeError        it is not of our formation, or did not prove it in time
-│       └── CertificateRefused   it accepts another of our formation's secrets
+│       ├── CertificateRefused   it accepts another of our formation's secrets
+│       └── Declined          it is linked with us already, and we want no second link
 └── DiscoveryError            a source of peers cannot work
     ├── EventStreamConsumed   its events were taken already
     ├── MalformedSlice        not of the shape of an EndpointSlice
@@ -221,6 +222,18 @@ class CertificateRefused(HandshakeError):
     def __init__(self, message: str, code: str, accepts: int) -> None:
         super().__init__(message, code)
         self.accepts = accepts
+
+
+class Declined(HandshakeError):
+    """We who have dialled want no link with whom we have found there: there is one already.
+
+    Attributes:
+        device_id: whom we have found.
+    """
+
+    def __init__(self, message: str, code: str, device_id: str) -> None:
+        super().__init__(message, code)
+        self.device_id = device_id
 
 
 class DiscoveryError(PeatError):

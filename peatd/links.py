@@ -106,6 +106,12 @@ class Links:
             _claim(peer), present, self._membership.claim, self._membership.follows
         )
 
+    def declines(self, peer: LinkPeer) -> str | None:
+        """Why we do not link with whom we have dialled: we are linked with that very process, under another name or by
+        another address. A second link would end the first."""
+        held = self._live.get(peer.device_id)
+        return "we are linked already" if held is not None and held[0].peer.instance == peer.instance else None
+
     def is_revoked(self, device_id: DeviceId | None) -> bool:
         """Whether whoever has this key is to be linked with no more."""
         return device_id is not None and device_id in self._membership.revocations

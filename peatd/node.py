@@ -251,7 +251,7 @@ class _Node:
         return Door(token, keys, self._config.client_origins, loopback=is_loopback(host))
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
-        return await dial(addresses, *self._membership.present())
+        return await dial(addresses, *self._membership.present(), self._links.declines)
 
     def _rekeyed(self) -> None:
         self._peers.own_device = self._membership.device_id

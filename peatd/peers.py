@@ -153,6 +153,13 @@ class PeerTable:
             acquaintance.parting = replace(acquaintance.parting, at=now)
         self.tell(node_id if acquaintance is None else None)
 
+    def forget_answer(self, node_id: NodeId) -> None:
+        """Whoever answered there last is not whom discovery calls so."""
+        sighting = self._sightings.get(node_id)
+        if sighting is not None:
+            sighting.device_id = sighting.last_good = None
+            self.tell()
+
     def sighting(self, node_id: NodeId) -> Sighting | None:
         return self._sightings.get(node_id)
 

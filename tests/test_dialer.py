@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from peatd.claims import Verdict
 from peatd.dialer import Dialer
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost, PeerUpdated
-from peatd.errors import Unreachable
+from peatd.errors import Declined, PeerError, Unreachable
 from peatd.links import Links
 from peatd.names import Address, DeviceId, NodeId
 from peatd.peers import Parting, PeerState, PeerTable
@@ -57,6 +57,7 @@ class Scene:
         self.dialled: list[tuple[float, Sequence[Address]]] = []
         self.up = False
         self.silence = 0.0
+        self.error: PeerError | None = None
         self.tell, self.events = trio.open_memory_channel[DiscoveryEvent](10)
         registry: Links = self.links  # type: ignore[assignment]  # the part of it that a dialer uses
         self.dialer = Dialer(self.peers, registry, self.dial, lambda _: ("static",))
@@ -71,6 +72,8 @@ class Scene:
                     await trio.sleep(pause)
                     if self.up:
                         break
+        if self.error is not None:
+            raise self.error
         if not self.up:
             raise Unreachable(f"{addresses[0]}: connection refused", code="refused")
         return memory_links("alice", "bob")[0]
@@ -188,6 +191,39 @@ async def test_the_address_that_was_good_last_is_tried_first(autojump_clock: Moc
         it.links.cut.set()
         await trio.sleep(1.0)
         assert [addresses for _, addresses in it.dialled] == [[AT_BOB, bob], [bob, AT_BOB]]
+
+
+async def test_a_name_of_who_is_linked_already_needs_no_link(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        bob = peer("bob", initiating=False)
+        it.peers.met(bob.node_id, bob.device_id, AT_BOB)
+        it.error = Declined("bob: we are linked already", "declined", bob.device_id)
+        await it.tell.send(PeerFound(PeerInfo(NodeId("hub"), (ELSEWHERE,))))
+        await trio.sleep(600)
+        assert len(it.dialled) == 1
+        (shown,) = it.peers.all(trio.current_time())
+        assert (shown.node_id, shown.addresses, shown.error) == (BOB, (ELSEWHERE,), None)
+
+
+async def test_where_another_answers_whom_discovery_knows_the_other_addresses_are_tried(
+    autojump_clock: MockClock,
+) -> None:
+    """One of them was wrong: old, or what a stranger has said."""
+    async with scene() as it:
+        await it.tell.send(PeerFound(PeerInfo(BOB, (AT_BOB,))))
+        await trio.sleep(60)
+        it.up = True
+        dialled = len(it.dialled)
+        await it.tell.send(PeerFound(PeerInfo(NodeId("carol"), (AT_BOB, ELSEWHERE))))
+        await trio.sleep(1)
+        assert it.links.kept >= 1
+        bob = peer("bob", initiating=True)
+        it.peers.met(bob.node_id, bob.device_id, AT_BOB)
+        it.error = Unreachable("10.0.0.3:11204: connection refused", code="refused")
+        await trio.sleep(60)
+        assert len(it.dialled) > dialled + 2
+        (_, carol) = it.peers.all(trio.current_time())
+        assert (carol.node_id, carol.device_id, carol.error) == ("carol", None, str(it.error))
 
 
 async def test_whoever_dials_us_is_dialled_back_at_once(mock_clock: MockClock) -> None:

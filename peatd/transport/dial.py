@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
-from peatd.errors import CertificateRefused, HandshakeError, Unreachable
+from peatd.errors import CertificateRefused, Declined, HandshakeError, Unreachable
 from peatd.names import Address
 from peatd.threads import needing_threads
 from peatd.transport import establish
@@ -28,22 +28,29 @@ NO_ROUTE = "no-route"
 
 _TELLING = (NO_NAME, NO_ROUTE, NO_ANSWER, REFUSED)
 _TELLING_HANDSHAKES = (establish.CLOSED, establish.TIMEOUT, establish.NOT_PEAT, establish.NOT_OUR_FORMATION)
-"""From the least telling to the most. What is not listed tells more: it was a node of a formation that said no."""
+"""From the least telling to the most. What is not listed tells more: it was a node of a formation that said no. Most of
+all that we said so: that node is linked."""
 
 
-async def dial(addresses: Sequence[Address], credentials: Credentials, hello: Hello) -> Link:
+async def dial(
+    addresses: Sequence[Address],
+    credentials: Credentials,
+    hello: Hello,
+    declines: establish.Declines = lambda _: None,
+) -> Link:
     """Tries the addresses in this order, soon several at once; a DNS name is resolved anew each time, and all that it
     stands for is tried.
 
     Raises:
         Unreachable: if no address took the connection.
-        HandshakeError: if one did, but no link came of it.
+        HandshakeError: if one did, but no link came of it. If one led to a peer that is linked already,
+            it is a `Declined`.
     """
     failures: list[Unreachable | HandshakeError] = []
 
     async def attempt(one: Attempt[Address]) -> Link | None:
         try:
-            return await _dial(one, credentials, hello)
+            return await _dial(one, credentials, hello, declines)
         except (Unreachable, HandshakeError) as exc:
             failures.append(exc)
             return None
@@ -62,26 +69,33 @@ async def _hang_up(link: Link) -> None:
     await trio.aclose_forcefully(link.stream)
 
 
-async def _dial(attempt: Attempt[Address], credentials: Credentials, hello: Hello) -> Link:
+async def _dial(
+    attempt: Attempt[Address], credentials: Credentials, hello: Hello, declines: establish.Declines
+) -> Link:
     address = attempt.target
     try:
-        return await _initiate(attempt, credentials, hello)
+        return await _initiate(attempt, credentials, hello, declines)
+    except Declined:
+        raise
     except HandshakeError as exc:
         raise HandshakeError(f"{address}: {exc}", code=exc.code) from exc
 
 
-async def _initiate(attempt: Attempt[Address], credentials: Credentials, hello: Hello) -> Link:
+async def _initiate(
+    attempt: Attempt[Address], credentials: Credentials, hello: Hello, declines: establish.Declines
+) -> Link:
     address = attempt.target
     stream = await _connect(address)
     attempt.connected.set()
     try:
-        return await establish.initiate(stream, credentials, hello, address)
+        return await establish.initiate(stream, credentials, hello, address, declines=declines)
     except CertificateRefused as exc:
         if not exc.accepts:
             raise
         # A secret is being rotated, and the peer does not know our first one yet. It does know this one.
         stream = await _connect(address)
-        return await establish.initiate(stream, credentials, hello, address, secret_index=exc.accepts)
+        secret = exc.accepts
+        return await establish.initiate(stream, credentials, hello, address, secret_index=secret, declines=declines)
 
 
 async def _connect(address: Address) -> trio.SocketStream:
@@ -123,4 +137,6 @@ def _telling(failure: Unreachable | HandshakeError) -> tuple[bool, int]:
     if isinstance(failure, Unreachable):
         return False, _TELLING.index(failure.code)
     rank = _TELLING_HANDSHAKES
+    if isinstance(failure, Declined):
+        return True, len(rank) + 1
     return True, rank.index(failure.code) if failure.code in rank else len(rank)

@@ -8,6 +8,7 @@ The codes of `HandshakeError`:
     refused             it refused our certificate
     proof               it did not prove that it knows the secret, or did not accept our proof
     unsupported         HELLO names another protocol, formation or limit
+    declined            whoever has dialled has found a node that it is linked with already
     else                that of its GOAWAY
 
 TLS 1.3 lets an initiator finish before the receiver has judged its certificate. A refusal then arrives, as an alert,
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 
 import trio
 
-from peatd.errors import CertificateRefused, HandshakeError, WireError
+from peatd.errors import CertificateRefused, Declined, HandshakeError, WireError
 from peatd.names import Address, DeviceId, Fingerprint, NodeId
 from peatd.transport.link import Link, LinkPeer
 from peatd.transport.tls import ALPN, Credentials, Vouched
@@ -39,17 +40,29 @@ NOT_PEAT = "not-peat"
 NOT_OUR_FORMATION = "not-our-formation"
 REFUSED = "refused"
 UNSUPPORTED = "unsupported"
+DECLINED = "declined"
 
 _SAME_SECRET = "are the formation secret and --formation the same on both nodes?"
 
 
+Declines = Callable[[LinkPeer], str | None]
+"""Why whoever has dialled wants no link with whom it has found; None if it does."""
+
+
 async def initiate(
-    stream: trio.abc.Stream, credentials: Credentials, hello: Hello, address: Address, *, secret_index: int = 0
+    stream: trio.abc.Stream,
+    credentials: Credentials,
+    hello: Hello,
+    address: Address,
+    *,
+    secret_index: int = 0,
+    declines: Declines = lambda _: None,
 ) -> Link:
     """Makes a link of a stream that we opened; closes the stream if that fails.
 
     Args:
         secret_index: whose secret's CA signed the leaf that we show.
+        declines: is asked before our HELLO, so that for the peer there has been no link yet.
 
     Raises:
         HandshakeError: if it fails, with a code of this module. A `CertificateRefused` says which leaf would do.
@@ -71,7 +84,7 @@ async def initiate(
             raise
         return _Proven.of(credentials, vouched, secret_index)
 
-    return await _bounded(tls, lambda: _establish(tls, prove, hello, address, initiating=True))
+    return await _bounded(tls, lambda: _establish(tls, prove, hello, address, declines))
 
 
 async def receive(stream: trio.abc.Stream, credentials: Credentials, hello: Hello, address: Address) -> Link:
@@ -89,7 +102,7 @@ async def receive(stream: trio.abc.Stream, credentials: Credentials, hello: Hell
         await _exchange_proof(tls, handshake.Receiver(parties, key, secrets.token_bytes(handshake.NONCE_BYTES)))
         return _Proven.of(credentials, vouched, vouched.secret_index)
 
-    return await _bounded(tls, lambda: _establish(tls, prove, hello, address, initiating=False))
+    return await _bounded(tls, lambda: _establish(tls, prove, hello, address, None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +134,11 @@ async def _bounded(tls: TlsStream, establish: Callable[[], Awaitable[Link]]) -> 
 
 
 async def _establish(
-    tls: TlsStream, prove: Callable[[], Awaitable[_Proven]], hello: Hello, address: Address, *, initiating: bool
+    tls: TlsStream,
+    prove: Callable[[], Awaitable[_Proven]],
+    hello: Hello,
+    address: Address,
+    declines: Declines | None,
 ) -> Link:
     try:
         await tls.handshake()
@@ -130,7 +147,8 @@ async def _establish(
     if tls.alpn != ALPN:
         raise HandshakeError(f"it speaks TLS, but not {ALPN}", code=NOT_PEAT)
     proven = await prove()
-    await _send(tls, frame([hello]))
+    if declines is None:
+        await _send(tls, frame([hello]))
     connection = Connection()
     first, *early = await _first_messages(tls, connection)
     theirs = await _checked_hello(tls, first, hello)
@@ -140,7 +158,7 @@ async def _establish(
         public_key=proven.vouched.public_key,
         instance=theirs.instance,
         version=theirs.version,
-        initiating=initiating,
+        initiating=declines is not None,
         hears_awareness=theirs.awareness,
         hears_horizon=theirs.horizon,
         accepts=tuple(Fingerprint(name) for name in theirs.secrets),
@@ -148,7 +166,23 @@ async def _establish(
         met_as=proven.met_as,
         gossips=theirs.gossip,
     )
+    if declines is not None:
+        await _decline(tls, peer, declines(peer))
+        await _send(tls, frame([hello]))
     return Link(tls, peer, address, connection=connection, early=early)
+
+
+async def _decline(tls: TlsStream, peer: LinkPeer, reason: str | None) -> None:
+    if reason is not None:
+        await _part(tls, Goaway(DECLINED, reason))
+        raise Declined(f"{peer.node_id}: {reason}", DECLINED, peer.device_id)
+
+
+async def _part(tls: TlsStream, goaway: Goaway) -> None:
+    """Best effort: the peer's operator should read it too."""
+    with trio.move_on_after(_GOAWAY_DEADLINE):
+        await _send(tls, frame([goaway]))
+        await tls.aclose()
 
 
 async def _exchange_proof(tls: TlsStream, end: handshake.Initiator | handshake.Receiver) -> None:
@@ -179,10 +213,7 @@ async def _checked_hello(tls: TlsStream, first: Message, ours: Hello) -> Hello:
     fault = _fault(first, ours)
     if fault is None:
         return first
-    # Best effort: the peer's operator should read it too.
-    with trio.move_on_after(_GOAWAY_DEADLINE):
-        await _send(tls, frame([Goaway(UNSUPPORTED, fault)]))
-        await tls.aclose()
+    await _part(tls, Goaway(UNSUPPORTED, fault))
     raise HandshakeError(fault, code=UNSUPPORTED)
 
 

@@ -16,7 +16,7 @@ from peatd.names import Address
 from peatd.transport.accepting import accept
 from peatd.transport.admission import PATIENCE, Admission, Attempt, Repetitions
 from peatd.transport.binding import bind_sockets, peer_address
-from peatd.transport.establish import receive
+from peatd.transport.establish import DECLINED, receive
 from peatd.transport.link import Link
 from peatd.transport.tls import Credentials
 from peatd.wire.messages import Hello
@@ -98,7 +98,8 @@ class _Door:
             with scope:
                 link = await receive(stream, *self._present(), address)
         except HandshakeError as exc:
-            self._complain(address.host, exc.code, str(exc))
+            if exc.code != DECLINED:
+                self._complain(address.host, exc.code, str(exc))
         finally:
             self._admission.release(attempt)
         if scope.cancelled_caught:

@@ -10,20 +10,20 @@ from fakes.links import OTHER_SECRET, SECRET, credentials, hello
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from peatd.errors import HandshakeError, Unreachable
+from peatd.errors import Declined, HandshakeError, Unreachable
 from peatd.names import Address
-from peatd.transport import Credentials, Link, dial, listen
+from peatd.transport import Credentials, Link, LinkPeer, dial, listen
 
 OLDEST = b"\x29" * 32
 
 
 @asynccontextmanager
-async def listening(bob: Credentials) -> AsyncIterator[Address]:
+async def listening(bob: Credentials, name: str = "bob") -> AsyncIterator[Address]:
     async def close(link: Link) -> None:
         await link.stream.aclose()
 
     async with trio.open_nursery() as nursery:
-        [address] = await nursery.start(listen, Address("127.0.0.1", 0), lambda: (bob, hello("bob")), close)
+        [address] = await nursery.start(listen, Address("127.0.0.1", 0), lambda: (bob, hello(name)), close)
         yield address
         nursery.cancel_scope.cancel()
 
@@ -106,6 +106,21 @@ async def test_the_next_address_is_tried() -> None:
         link = await dial([free_port(), address], credentials("alice"), hello("alice"))
         assert link.address == address
         await link.stream.aclose()
+
+
+async def test_where_a_linked_peer_answers_the_next_address_is_tried() -> None:
+    def declines(peer: LinkPeer) -> str | None:
+        return "we are linked already" if peer.node_id == "bob" else None
+
+    async with listening(credentials("bob")) as at_bob, listening(credentials("carol"), "carol") as at_carol:
+        ours = (credentials("alice"), hello("alice"), declines)
+        with capture_logs() as logs:
+            link = await dial([at_bob, at_carol], *ours)
+            assert link.peer.node_id == "carol"
+            await link.stream.aclose()
+            with pytest.raises(Declined):
+                await dial([free_port(), at_bob, free_port()], *ours)
+        assert logs == [], "bob has nothing to complain of"
 
 
 async def test_a_name_is_dialled() -> None:

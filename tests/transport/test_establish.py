@@ -9,8 +9,8 @@ from fakes.links import OTHER_SECRET, credentials, hello, instance_of
 from fakes.meeting import ADDRESS, meet, meets
 from trio.testing import memory_stream_pair
 
-from peatd.errors import HandshakeError
-from peatd.transport import Link, initiate
+from peatd.errors import Declined, HandshakeError
+from peatd.transport import Link, initiate, receive
 from peatd.transport.tls_stream import TlsStream
 from peatd.wire import handshake
 from peatd.wire.connection import Connection, frame
@@ -154,8 +154,25 @@ async def test_the_other_side_hears_what_does_not_fit() -> None:
 
     alice = await said_by_bob(listen_for_goaway)
     assert alice.code == "unsupported"
-    _, goaway = Connection().receive(heard)
+    (goaway,) = Connection().receive(heard)
     assert goaway == Goaway("unsupported", str(alice))
+
+
+async def test_whoever_dialled_may_decline_before_there_is_a_link() -> None:
+    ours, theirs = memory_stream_pair()
+    refused: list[HandshakeError] = []
+
+    async def bob() -> None:
+        with pytest.raises(HandshakeError) as caught:
+            await receive(theirs, credentials("bob"), hello("bob"), ADDRESS)
+        refused.append(caught.value)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bob)
+        with pytest.raises(Declined, match="bob: no, thanks") as caught:
+            await initiate(ours, credentials("alice"), hello("alice"), ADDRESS, declines=lambda _: "no, thanks")
+    assert caught.value.device_id == credentials("bob").keypair.device_id
+    assert [error.code for error in refused] == ["declined"]
 
 
 async def test_messages_right_behind_hello_are_kept() -> None:

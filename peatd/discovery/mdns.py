@@ -35,6 +35,8 @@ _PUBLISH_INTERVAL = 0.1
 """Seconds between two accounts of who is there, each of which looks at all that is known."""
 _PACKET_INTERVAL = 0.001
 """Seconds between two packets that are read: of a flood most is lost in the system's buffer, and the node goes on."""
+_REFUSED_LATELY = 60.0
+"""Seconds that it is told that there was no room for somebody: all who are there are asked for sooner."""
 _FAREWELL = 0.5
 """Seconds for the last packets; they go into a buffer of the system's, or nowhere."""
 _WORD_BYTES = 4
@@ -250,9 +252,10 @@ class MdnsDiscovery:
         for (name, _, version), fault in self._faults.items():
             yield f"{name} (IPv{version}): {fault}"
         for (name, _, version), attendance in self._attended.items():
-            refused = attendance.segment.neighbours.refused
-            if refused:
-                yield f"{name} (IPv{version}): {refused} notices were not taken in: there is no room for more nodes"
+            neighbours = attendance.segment.neighbours
+            if trio.current_time() - neighbours.refused_at < _REFUSED_LATELY:
+                told = f"{neighbours.refused} notices were not taken in"
+                yield f"{name} (IPv{version}): {told}, lately too: there is no room for more nodes"
         ours = self._ourselves()
         if self._attended and not any(
             hosts_to_announce(attendance.interface, ours.bound.host) for attendance in self._attended.values()

@@ -63,7 +63,8 @@ class Neighbours:
         2. `_of_node` counts them by node id.
 
     Attributes:
-        refused: notices that there was no room for.
+        refused: notices that there was no room for, since the start.
+        refused_at: when that was last.
         changes: how often somebody came or went.
     """
 
@@ -80,6 +81,7 @@ class Neighbours:
         self._asked = -math.inf
         self._room, self._room_at = float(MAX_NOTICES), now
         self.refused = 0
+        self.refused_at = -math.inf
         self.changes = 0
 
     @property
@@ -138,6 +140,7 @@ class Neighbours:
         is_crowded = self._of_node[notice.node_id] >= _MAX_OF_NODE
         if len(self._memories) >= MAX_NOTICES or is_crowded or self._room < 1.0:
             self.refused += 1
+            self.refused_at = now
             return False
         self._room -= 1.0
         self._of_node[notice.node_id] += 1

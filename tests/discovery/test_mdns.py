@@ -245,6 +245,8 @@ async def test_what_strangers_say_stands_beside_what_is_true(autojump_clock: Moc
         assert "no room for more nodes" in str(alice.discovery.status().message)
         await trio.sleep(LOST_WITHIN)
         assert alice.knows() == {"bob": ["10.0.0.2"]}
+        await trio.sleep(60)
+        assert alice.discovery.status().message is None
 
 
 async def test_a_name_that_no_record_holds_is_refused(switch: Switch) -> None:

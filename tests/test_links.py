@@ -1,0 +1,22 @@
+"""Which links are let in."""
+
+from dataclasses import replace
+
+from fakes.links import peer
+from fakes.replicas import mesh
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+
+async def test_with_whom_we_are_linked_we_want_no_second_link_that_we_have_dialled(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob") as (alice, _):
+        await wait_all_tasks_blocked()
+        again = peer("bob", initiating=True)
+        assert alice.links.declines(again) == "we are linked already"
+        assert alice.links.declines(peer("carol", initiating=True)) is None
+
+
+async def test_a_second_process_of_the_same_key_is_met_and_judged(autojump_clock: MockClock) -> None:
+    """It has taken the place of the first, or is its twin, which its operator is to hear."""
+    async with mesh("alice", "bob") as (alice, _):
+        await wait_all_tasks_blocked()
+        assert alice.links.declines(replace(peer("bob", initiating=True), instance=bytes(16))) is None

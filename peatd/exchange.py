@@ -14,7 +14,7 @@ from peatd.confirmations import Unconfirmed
 from peatd.diffs import DiffMaker
 from peatd.errors import MissingUpdates, PeatError, WireError
 from peatd.intake import Intake
-from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.names import DeviceId, DocumentKey, DocumentName, NodeId
 from peatd.offers import Offers
 from peatd.pace import pause_after
 from peatd.pieces import Assembly
@@ -55,7 +55,8 @@ class PeerExchange:
     """One peer's side of replication. Implements `transport.link.Exchange`.
 
     Args:
-        own_device: None where the peer's release knows nothing of horizons, and would end the link over one.
+        nodes: ours and the peer's; None where the peer's release knows nothing of horizons, and would end the link over
+            one.
 
     Attributes:
         last_sync: trio time of the last sign that the peer and we agree on something; None before the first.
@@ -69,7 +70,7 @@ class PeerExchange:
         *,
         compares: bool,
         sides: Sequence[Side] = (),
-        own_device: DeviceId | None = None,
+        nodes: tuple[NodeId, NodeId] | None = None,
     ) -> None:
         self.last_sync: float | None = None
         self.error: str | None = None
@@ -79,7 +80,7 @@ class PeerExchange:
         self._compares = compares
         self._sides = sides
         self.sync = PeerSync(device_id, replication.table)
-        self._standing = None if own_device is None else Standing(replication, own_device, self.sync)
+        self._standing = None if nodes is None else Standing(replication, *nodes, self.sync)
         self._offers = Offers(replication, device_id, self.sync, self._standing)
         self._assembly = Assembly()
         self._intake = Intake(replication, device_id, self._failed)

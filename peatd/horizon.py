@@ -26,11 +26,17 @@ Rules:
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NewType
 
 import msgspec
 
-from peatd.names import DeviceId
+from peatd.names import NodeId
 from peatd.wire.messages import MAX_KNOWN_NODES, Known
+
+Mark = NewType("Mark", bytes)
+"""By which a node is known. It follows from its node id: a key changes with the formation secret, and a node that was
+away meanwhile would be known to nobody. What else goes by that node id has other epochs (rule 2)."""
 
 MAX_FLOOR = 2**40
 """It goes up about once in each time that tombstones are kept."""
@@ -43,6 +49,10 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     epochs: list[tuple[int, bytes]]
     known: list[Known]
     floor: int
+
+
+def mark_of(node_id: NodeId) -> Mark:
+    return Mark(sha256(node_id.encode()).digest()[:16])
 
 
 @dataclass(slots=True)
@@ -74,7 +84,7 @@ class Horizon:
             horizon.floor = decoded.floor
             if is_whole:
                 horizon.epochs = decoded.epochs
-                horizon._known.update((known.device, known) for known in decoded.known)
+                horizon._known.update((known.node, known) for known in decoded.known)
         horizon.epochs = [*horizon.epochs[1 - _MAX_EPOCHS :], (last_seq + 1, new_epoch())]
         return horizon
 
@@ -85,11 +95,10 @@ class Horizon:
     def known(self) -> list[Known]:
         return list(self._known.values())
 
-    def of(self, own_device: DeviceId, theirs: Iterable[Known]) -> int:
+    def of(self, own: Mark, theirs: Iterable[Known]) -> int:
         """Up to which number a peer that says so knows our documents."""
-        own = bytes.fromhex(own_device)
         for known in theirs:
-            if known.device == own:
+            if known.node == own:
                 return self._shared(known)
         return 0
 
@@ -100,22 +109,21 @@ class Horizon:
                 return min(known.seq, end)  # rule 2
         return 0
 
-    def learn(self, own_device: DeviceId, direct: Known, theirs: Iterable[Known]) -> None:
+    def learn(self, own: Mark, direct: Known, theirs: Iterable[Known]) -> None:
         """We have the same living documents as the peer `direct`, which knows `theirs` of others."""
-        own = bytes.fromhex(own_device)
         self._take(direct)
         for known in theirs:
-            before = self._known.get(known.device)
-            if known.device not in (own, direct.device) and (before is None or known.seq > before.seq):
+            before = self._known.get(known.node)
+            if known.node not in (own, direct.node) and (before is None or known.seq > before.seq):
                 self._take(known)
         while len(self._known) > MAX_KNOWN_NODES:
             self._known.popitem(last=False)
 
     def _take(self, known: Known) -> None:
-        if self._known.get(known.device) != known:
+        if self._known.get(known.node) != known:
             self.changes += 1
-        self._known[known.device] = known
-        self._known.move_to_end(known.device)
+        self._known[known.node] = known
+        self._known.move_to_end(known.node)
 
     def raise_floor(self, incarnation: int) -> None:
         """What is beyond all reason is a peer's mistake, and would leave no incarnation for later."""

@@ -193,7 +193,7 @@ class Links:
             peer.device_id,
             compares=peer.initiating,
             sides=sides,
-            own_device=self._membership.device_id if peer.hears_horizon else None,
+            nodes=(self._membership.claim.node_id, peer.node_id) if peer.hears_horizon else None,
         )
         self._live[peer.device_id] = (link, exchange)
         self._ended.links += 1

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from peatd.names import DeviceId
+from peatd.horizon import mark_of
+from peatd.names import NodeId
 from peatd.replication import Replication
 from peatd.sync import PeerSync
 from peatd.table import Entry
@@ -23,9 +24,9 @@ _HEARSAY = 10.0
 class Standing:
     """One peer's side."""
 
-    def __init__(self, replication: Replication, own_device: DeviceId, sync: PeerSync) -> None:
+    def __init__(self, replication: Replication, own: NodeId, peer: NodeId, sync: PeerSync) -> None:
         self._replication = replication
-        self._own_device = own_device
+        self._own, self._peer = mark_of(own), mark_of(peer)
         self._sync = sync
         self._heard: Horizon | None = None
         self._known_there = 0
@@ -44,7 +45,7 @@ class Standing:
 
     def received(self, message: Horizon) -> None:
         self._heard = message
-        self._known_there = self._replication.horizon.of(self._own_device, message.known)
+        self._known_there = self._replication.horizon.of(self._own, message.known)
         self._replication.horizon.raise_floor(message.floor)
         self._learn()
 
@@ -77,8 +78,8 @@ class Standing:
         heard, replication = self._heard, self._replication
         if heard is not None and int.from_bytes(heard.living, "big") == replication.table.living:
             self._heard = None
-            direct = Known(bytes.fromhex(self._sync.device_id), heard.epoch, heard.seq)
-            replication.horizon.learn(self._own_device, direct, heard.known)
+            direct = Known(self._peer, heard.epoch, heard.seq)
+            replication.horizon.learn(self._own, direct, heard.known)
 
     def _tell_gone(self) -> None:
         gone, self._gone = self._gone, []

@@ -2,11 +2,11 @@
 
 from itertools import count
 
-from peatd.horizon import MAX_FLOOR, Horizon
-from peatd.names import DeviceId
+from peatd.horizon import MAX_FLOOR, Horizon, Mark, mark_of
+from peatd.names import NodeId
 from peatd.wire.messages import MAX_KNOWN_NODES, Known
 
-ALICE, BOB, CAROL = (DeviceId(letter * 32) for letter in "abc")
+ALICE, BOB, CAROL = (mark_of(NodeId(name)) for name in ("alice", "bob", "carol"))
 
 _numbers = count(1)
 
@@ -17,8 +17,8 @@ def opened(kept: bytes | None = None, *, last_seq: int = 0, is_whole: bool = Tru
     )
 
 
-def known(device: DeviceId, horizon: Horizon, seq: int) -> Known:
-    return Known(bytes.fromhex(device), horizon.epoch, seq)
+def known(node: Mark, horizon: Horizon, seq: int) -> Known:
+    return Known(node, horizon.epoch, seq)
 
 
 def test_a_peer_knows_of_us_what_it_says() -> None:
@@ -80,7 +80,7 @@ def test_it_is_bounded() -> None:
     for number in range(MAX_KNOWN_NODES + 10):
         alice.learn(ALICE, Known(number.to_bytes(16, "big"), bob.epoch, 1), [])
     assert len(alice.known()) == MAX_KNOWN_NODES
-    assert alice.known()[-1].device == (MAX_KNOWN_NODES + 9).to_bytes(16, "big")
+    assert alice.known()[-1].node == (MAX_KNOWN_NODES + 9).to_bytes(16, "big")
     kept = alice.encode()
     for _ in range(600):
         kept = opened(kept).encode()

@@ -207,7 +207,7 @@ class Presence(Shape, frozen=True, tag=18):
 class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Up to which number (`seq`, in an epoch of its own) the sender knows a node's documents: see horizon.py."""
 
-    device: Digest
+    node: Digest
     epoch: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
     seq: Count
 

@@ -4,7 +4,11 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import fakes.links
+import fakes.replicas
+import pytest
 import trio
+from fakes.links import OTHER_SECRET
 from fakes.memory_store import Disk
 from fakes.replicas import Replica, linked, until_equal
 from trio.testing import MockClock
@@ -126,6 +130,27 @@ async def test_nor_from_two_nodes_that_were_away_together(autojump_clock: MockCl
         await until_equal(*nodes)
         for node in nodes:
             assert await node.json() == {"notes/of-these": {"v": 1}, "notes/of-those": {"v": 2}}
+
+
+async def test_nor_from_one_that_was_away_through_a_rotation_too(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the formation secret all keys change, and the nodes are who they were."""
+    mesh = Mesh()
+    async with mesh.up("alice", "bob") as (alice, bob):
+        await put(bob, NOTES, "old")
+        await until_equal(alice, bob)
+        key = bob.membership.device_id
+    monkeypatch.setattr(fakes.links, "SECRET", OTHER_SECRET)
+    monkeypatch.setattr(fakes.replicas, "credentials", fakes.links.credentials.__wrapped__)  # it is kept for each name
+    async with mesh.up("alice") as (alice,):
+        await delete(alice, NOTES)
+        await trio.sleep(AGES)
+        assert not has_tombstone(alice)
+    async with mesh.up("alice", "bob") as (alice, bob):
+        assert bob.membership.device_id != key
+        await until_equal(alice, bob)
+        assert await alice.json() == await bob.json() == {}
 
 
 async def test_nor_by_a_node_that_is_new_since_then(autojump_clock: MockClock) -> None:

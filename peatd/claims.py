@@ -19,6 +19,8 @@ class Verdict(enum.Enum):
     """Another node goes by the same node id, or runs with the same key."""
     REVOKED = "revoked"
     """Its key is not to be let in any more."""
+    FULL = "full"
+    """As many are linked as there is room for."""
     ROTATED = "rotated"
     """It stands on a secret or a key that was exchanged meanwhile: dial again."""
 

@@ -27,8 +27,8 @@ _LIVED = 10.0
 _FOR_ANOTHER_KEY = 900.0
 """Seconds until an address is tried again at which a revoked node answered."""
 
-_FOR_AN_OPERATOR = (Verdict.TWIN.value, Verdict.REVOKED.value)
-"""Ends of links that trying again does not mend."""
+_FOR_AN_OPERATOR = (Verdict.TWIN.value, Verdict.REVOKED.value, Verdict.FULL.value)
+"""Ends of links that trying again does not mend soon."""
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,7 @@ from peatd.intake import Intake
 from peatd.names import DeviceId, DocumentKey, DocumentName, NodeId
 from peatd.offers import Offers
 from peatd.pace import pause_after
-from peatd.pieces import Assembly
+from peatd.pieces import AllHeld, Assembly
 from peatd.replication import Merged, Replication, Subscriber
 from peatd.standing import Standing
 from peatd.sync import PeerSync
@@ -55,6 +55,7 @@ class PeerExchange:
     """One peer's side of replication. Implements `transport.link.Exchange`.
 
     Args:
+        held: what unfinished updates of all peers take together.
         nodes: ours and the peer's; None where the peer's release knows nothing of horizons, and would end the link over
             one.
 
@@ -71,6 +72,7 @@ class PeerExchange:
         compares: bool,
         sides: Sequence[Side] = (),
         nodes: tuple[NodeId, NodeId] | None = None,
+        held: AllHeld | None = None,
     ) -> None:
         self.last_sync: float | None = None
         self.error: str | None = None
@@ -82,7 +84,7 @@ class PeerExchange:
         self.sync = PeerSync(device_id, replication.table)
         self._standing = None if nodes is None else Standing(replication, *nodes, self.sync)
         self._offers = Offers(replication, device_id, self.sync, self._standing)
-        self._assembly = Assembly()
+        self._assembly = Assembly(held or AllHeld())
         self._intake = Intake(replication, device_id, self._failed)
         self._wake_writer = trio.Event()
         self._diffs = DiffMaker(replication.documents, self.sync, self._wake, self._note)
@@ -105,6 +107,7 @@ class PeerExchange:
             stack.enter_context(self._replication.subscribed(Subscriber(self.sync, self._wake)))
             for side in self._sides:
                 stack.enter_context(side.told(lambda: self._wake_writer.set()))
+            stack.callback(self._assembly.clear)
             yield
 
     async def run(self) -> None:

@@ -24,6 +24,8 @@ class Limit(Enum):
     API_CONNECTIONS = "api_connections"
     ENGINE_MEMORY = "engine_memory"
     REQUEST_MEMORY = "request_memory"
+    PEER_UPDATES = "peer_updates"
+    LINKS = "links"
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"
     CLIENT_MESSAGES = "client_messages"

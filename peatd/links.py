@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 import trio
@@ -11,10 +12,12 @@ from peatd.claims import Claim, Verdict, judge
 from peatd.drain import Drain
 from peatd.exchange import PeerExchange
 from peatd.gossip.gossip import Gossip
+from peatd.limits import Limit, LimitHits
 from peatd.membership import Membership
 from peatd.names import DeviceId
 from peatd.peer_membership import PeerMembership
 from peatd.peers import Parting, PeerTable
+from peatd.pieces import UPDATES_BYTES, AllHeld
 from peatd.presence import PeerPresence
 from peatd.replication import Replication
 from peatd.transport.admission import Repetitions
@@ -28,8 +31,12 @@ _REFUSALS = {
     Verdict.DUPLICATE: "we are linked already",
     Verdict.TWIN: "another node of this formation goes by this node id: give each its own --node-id",
     Verdict.REVOKED: "the key {device_id} was revoked: its node is let in with another one only",
+    Verdict.FULL: "as many nodes are linked as it takes",
     Verdict.ROTATED: "the formation secret was rotated: dial again",
 }
+
+MAX_LINKS = 1000
+"""A node for each. A formation is tens of nodes; each link costs a descriptor, 100 KB, and a share of every change."""
 
 _PROOF_OF_LIFE = 3.0
 """Seconds for an answer to a ping: many round trips, and the longest that a node's loop is ever busy."""
@@ -67,7 +74,15 @@ class Links:
         drain: Drain,
         awareness: Awareness,
         gossip: Gossip,
+        *,
+        hits: LimitHits | None = None,
+        updates_bytes: int = UPDATES_BYTES,
     ) -> None:
+        """
+        Args:
+            updates_bytes: that the unfinished updates of all peers may take.
+        """
+        hits = hits or LimitHits()
         self.changed = trio.Event()
         """Set, and replaced by another, whenever a link has come up or ended."""
         self._membership = membership
@@ -76,6 +91,8 @@ class Links:
         self._awareness = awareness
         self._gossip = gossip
         self._drain = drain
+        self._hits = hits
+        self._held = AllHeld(updates_bytes, partial(hits.hit, Limit.PEER_UPDATES))
         self._ended = Traffic()
         self._running: set[Link] = set()
         self._repetitions = Repetitions()
@@ -130,6 +147,9 @@ class Links:
         if self._drain.closing.is_set():
             return await self._dismiss(link, SHUTDOWN, "the node is going away")
         verdict = self.judged(link.peer)
+        if verdict is Verdict.KEEP and len(self._live) >= MAX_LINKS:
+            verdict = Verdict.FULL
+            self._hits.hit(Limit.LINKS, f"{MAX_LINKS} nodes are linked: others are sent away, and try again")
         if verdict in _REFUSALS:
             return await self._refuse(link, verdict)
         if verdict is Verdict.REPLACE:
@@ -193,6 +213,7 @@ class Links:
             peer.device_id,
             compares=peer.initiating,
             sides=sides,
+            held=self._held,
             nodes=(self._membership.claim.node_id, peer.node_id) if peer.hears_horizon else None,
         )
         self._live[peer.device_id] = (link, exchange)

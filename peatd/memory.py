@@ -34,6 +34,7 @@ class Shares:
         pending: of what is recorded and not on the disk yet.
         requests: that HTTP requests take together, while they are answered.
         client_messages: of Yjs clients' messages that are not whole yet.
+        peer_updates: of peers' updates that are not whole yet.
     """
 
     engine: int
@@ -43,6 +44,7 @@ class Shares:
     pending: int
     requests: int
     client_messages: int
+    peer_updates: int
 
 
 def share_out(memory_bytes: int, engine_workers: int) -> Shares:
@@ -57,5 +59,6 @@ def share_out(memory_bytes: int, engine_workers: int) -> Shares:
         waiting=max(min(free // 16 // engine_workers, 16 * MIB), MIB),
         pending=min(free // 16, 64 * MIB),
         requests=min(free // 8, 512 * MIB),
-        client_messages=min(free // 8, 128 * MIB),
+        client_messages=min(free // 16, 128 * MIB),
+        peer_updates=min(free // 16, 128 * MIB),
     )

@@ -113,7 +113,13 @@ def test_a_limit_is_said_once_a_minute_and_counted_always() -> None:
 @pytest.mark.parametrize("memory_bytes", [LEAST_BYTES, 256 * MIB, 512 * MIB, MOST_BYTES, 64 * MOST_BYTES])
 def test_the_shares_together_are_what_there_is(memory_bytes: int, workers: int) -> None:
     shares = share_out(memory_bytes, workers)
-    together = shares.pending + shares.requests + shares.client_messages + workers * (shares.engine + shares.waiting)
+    together = (
+        shares.pending
+        + shares.requests
+        + shares.client_messages
+        + shares.peer_updates
+        + workers * (shares.engine + shares.waiting)
+    )
     assert together + 96 * MIB <= max(min(memory_bytes, MOST_BYTES), LEAST_BYTES) + MIB * workers
     assert MIB // 2 < shares.document <= 64 * MIB
     assert min(shares.engine, shares.open_documents, shares.waiting, shares.pending) > MIB // 2

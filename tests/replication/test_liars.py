@@ -17,7 +17,7 @@ from peatd.errors import AckTimeout, DocumentEnded, WireError
 from peatd.exchange import PeerExchange
 from peatd.library import replicated
 from peatd.names import DocumentName
-from peatd.pieces import Assembly
+from peatd.pieces import AllHeld, Assembly
 from peatd.reach import EMPTY_STATE_VECTOR
 from peatd.speakers import Told
 from peatd.wire.messages import (
@@ -121,7 +121,7 @@ async def test_who_speaks_of_ever_more_documents_that_are_not_here_is_cut_off(
 
 def test_updates_that_begin_and_never_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces_module, "_ASSEMBLED_BYTES", 100 * pieces_module._BEGUN_BYTES)
-    assembly = Assembly()
+    assembly = Assembly(AllHeld())
     for n in range(100):
         assert assembly.add(Piece(f"x/{n}", 1, 1, 0, 10, 0, b"")) is None
     for _ in range(1000):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peatd.names import DeviceId, DocumentKey, DocumentName
-from peatd.pieces import PIECE_BYTES, Assembly
+from peatd.pieces import PIECE_BYTES, AllHeld, Assembly
 from peatd.reach import EMPTY_STATE_VECTOR, Reach
 from peatd.sync import PeerSync
 from peatd.table import RECENT_UPDATES, DocumentTable, Entry
@@ -314,7 +314,7 @@ def test_pieces_are_put_together_again(seed: bytes, factor: int) -> None:
     update = (seed or b"x") * factor * 500
     table = DocumentTable()
     entry = Writer(table).write()
-    bob, assembly = PeerSync(BOB, table), Assembly()
+    bob, assembly = PeerSync(BOB, table), Assembly(AllHeld())
     bob.heard_state(entry, empty_state())
     owed = bob.next_diff()
     assert owed is not None

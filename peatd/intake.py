@@ -79,6 +79,11 @@ class Intake:
             self._failed(key, error)
             self._refused.set()
             return
+        try:
+            self._replication.table.admit(key.name)
+        except Unavailable as error:
+            self._failed(key, error)
+            return
         self._unanswered += 1
         merged, failed = partial(self._merged, key, then), partial(self._not_merged, key)
         documents = self._replication.documents

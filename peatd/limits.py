@@ -26,6 +26,7 @@ class Limit(Enum):
     REQUEST_MEMORY = "request_memory"
     PEER_UPDATES = "peer_updates"
     LINKS = "links"
+    DOCUMENTS = "documents"
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"
     CLIENT_MESSAGES = "client_messages"

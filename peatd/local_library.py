@@ -179,7 +179,8 @@ class LocalLibrary:
             raise PreconditionFailed(f"{name} is at version {etag!r}" if etag else f"there is no document {name}")
 
     def _check_size(self, name: DocumentName) -> None:
-        """What no peer could take in is refused here, where its writer hears of it."""
+        """What no peer could take in is refused here, where its writer hears of it; so is what there is no room for."""
+        self._table.admit(name)
         size_bytes = self._replication.store.size_bytes(name)
         if size_bytes >= (limit := self._replication.documents.max_document_bytes):
             raise TooLarge(f"{name} takes {size_bytes} bytes: the limit is {limit}; use more documents, or delete it")

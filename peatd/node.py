@@ -127,6 +127,8 @@ class _Node:
             hits=hits,
         )
         self._replication = Replication(store, self._documents, tombstone_ttl=config.tombstone_ttl)
+        self._replication.table.most = shares.documents
+        self._replication.table.full = partial(hits.hit, Limit.DOCUMENTS)
         awareness = Awareness()
         self._requests = ByteBudget(shares.requests, Limit.REQUEST_MEMORY, hits)
         rooms = Rooms(self._replication, awareness)

@@ -1,5 +1,8 @@
 """What a peer says that it has of our documents, one by one, and what follows from it: the end of every comparison."""
 
+from contextlib import suppress
+
+from peatd.errors import Unavailable
 from peatd.names import DeviceId, DocumentKey
 from peatd.reach import EMPTY_DIGEST
 from peatd.replication import Replication
@@ -65,4 +68,9 @@ class Offers:
     def begun_if_empty(self, key: DocumentKey, digest: bytes) -> Entry | None:
         """A document that we lack begins here with its first content, so that no reader ever sees it half there; one
         that is empty at the peer has none, and begins at once."""
-        return self._replication.begin(key, self._device_id) if digest == EMPTY_DIGEST else None
+        if digest != EMPTY_DIGEST:
+            return None
+        with suppress(Unavailable):
+            self._replication.table.admit(key.name)
+            return self._replication.begin(key, self._device_id)
+        return None

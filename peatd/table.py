@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from peatd.digest import DigestTree
-from peatd.errors import DocumentEnded
+from peatd.errors import DocumentEnded, Unavailable
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.update import Content, Reach
 from peatd.wire.messages import Offered, State, Tombstone
@@ -25,6 +25,9 @@ ALL_RECENT_BYTES = 16 * 1024 * 1024
 
 LAST_INCARNATION = 2**53 - 1
 """What a message can tell: with one more our peers would take us for no peer of theirs."""
+
+MOST_DOCUMENTS = 2**20
+"""That are known, unless less was said."""
 
 _LOADED = 1
 """The version of what was loaded from the store: more than the 0 that a peer has confirmed before it said anything."""
@@ -96,11 +99,15 @@ class DocumentTable:
     Attributes:
         first_incarnation: of a document that this node knows nothing of.
         age: how many seconds ago, at least, a deleted entry was deleted.
+        most: entries beyond which `admit` lets no further name in.
+        full: is told of each that it does not.
     """
 
     def __init__(self) -> None:
         self.clock = _LOADED
         self.living = 0
+        self.most = MOST_DOCUMENTS
+        self.full: Callable[[str], object] = lambda _: None
         self.first_incarnation: Callable[[], int] = lambda: 1
         self.age: Callable[[Entry], int] = lambda entry: entry.aged
         self._entries: dict[DocumentName, Entry] = {}
@@ -140,6 +147,17 @@ class DocumentTable:
         if entry.incarnation >= LAST_INCARNATION:
             raise DocumentEnded(f"{name} was deleted for good, by a peer: use another name")
         return DocumentKey(name, entry.incarnation + 1)
+
+    def admit(self, name: DocumentName) -> None:
+        """Before something is made under this name. (What is on its way through the engine is not counted yet.)
+
+        Raises:
+            Unavailable: if nothing is known of it, and as many documents are known as there is room for.
+        """
+        if len(self._entries) >= self.most and name not in self._entries:
+            why = f"{self.most} documents are known here, with those deleted not long ago, and no more are taken"
+            self.full(why)
+            raise Unavailable(f"{why}; delete some and wait for --tombstone-ttl, or give the node more with --memory")
 
     def has_ended(self, key: DocumentKey) -> bool:
         """Whether this incarnation is over: deleted, or followed by another."""

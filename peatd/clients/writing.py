@@ -41,7 +41,8 @@ class Writing:
         store = self._replication.store
         try:
             key = self._replication.table.to_write(self._name)
-        except DocumentEnded as exc:
+            self._replication.table.admit(self._name)
+        except (DocumentEnded, Unavailable) as exc:
             failed(exc)
             return
         size_bytes = store.size_bytes(self._name) + self._submitted_bytes + len(update)

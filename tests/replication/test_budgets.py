@@ -8,6 +8,7 @@ from fakes.replicas import Replica, linked, until_equal
 from trio.testing import MockClock
 
 from peatd import links as links_module
+from peatd.errors import Unavailable
 from peatd.limits import Limit
 from peatd.names import DocumentName
 from peatd.pieces import AllHeld, Assembly
@@ -79,3 +80,26 @@ async def test_beyond_so_many_links_a_node_takes_no_more_and_says_so(
             assert [link.peer.node_id for link, _ in alice.links.live()] == ["bob"]
             assert carol.links.live() == []
         assert alice.links._hits.counts[Limit.LINKS] == 1
+
+
+async def test_beyond_so_many_documents_none_is_begun_and_what_peers_have_stays_owed(autojump_clock: MockClock) -> None:
+    chance = random.Random(5)
+    names = [DocumentName(f"notes/{n}") for n in range(5)]
+    async with Replica("alice", chance).running() as alice, Replica("bob", chance).running() as bob:
+        told: list[str] = []
+        alice.replication.table.most, alice.replication.table.full = 3, told.append
+        for name in names[:3]:
+            await alice.library.put(name, {"n": 1}, if_match=None)
+        async with linked(alice, bob):
+            await until_equal(alice, bob)
+            for name in names:
+                await bob.library.patch(name, {"bob": 1}, if_match=None)
+            await trio.sleep(60)
+            assert len(alice.replication.table) == 3
+            assert bob.links.owed_documents() == 2
+            with pytest.raises(Unavailable, match="no more are taken"):
+                await alice.library.put(DocumentName("notes/another"), {}, if_match=None)
+            await alice.library.patch(names[0], {"n": 2}, if_match=None)
+            assert told
+            alice.replication.table.most = 5
+            await until_equal(alice, bob)

@@ -18,6 +18,10 @@ from peatd.worker_process import WorkerProcess
 _BATCH_BYTES = 256 * 1024
 """Written at once: a system call costs as much as preparing ten small requests."""
 
+_TYPED_BYTES = 1024
+"""What somebody types has less, and is sent without waiting for more. More comes of many changes at once: what is
+together goes to the engine in one piece, and comes back so, and a crowd is told of it in one."""
+
 _START_DEADLINE = 30.0
 """Seconds for a process to come up: a hundred times what it takes on an idle machine."""
 
@@ -112,7 +116,8 @@ class Worker:
         if self._is_closed:
             raise Unavailable("the engine does not run")
         self._schedule.submit(job)
-        if self._idle is not None and self._schedule.waiting == 1 and not self._is_finishing:
+        is_only_one = self._schedule.waiting == 1 and job.size_bytes < _TYPED_BYTES
+        if self._idle is not None and is_only_one and not self._is_finishing:
             self._send_at_once(self._idle)
         else:
             self._ring()

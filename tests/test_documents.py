@@ -6,9 +6,11 @@ import trio
 from fakes.log import MemoryLog
 
 from peatd.documents import Documents, Patch, Put
+from peatd.engine.protocol import Frames
 from peatd.errors import InvalidEdit, MalformedUpdate, MissingUpdates, Unavailable
 from peatd.names import DocumentKey
 from peatd.update import Reach, check
+from peatd.worker_process import WorkerProcess
 
 NOTE = DocumentKey("notes/a", 1)
 OTHER = DocumentKey("notes/b", 1)
@@ -90,6 +92,45 @@ async def test_refusals(documents, log):
 async def test_not_running_is_unavailable(log):
     with pytest.raises(Unavailable):
         await Documents(log).read(NOTE, lambda json: json)
+
+
+async def test_what_is_typed_is_sent_to_an_idle_engine_at_once_and_all_else_in_one_piece(documents, log, monkeypatch):
+    sent, answered = [], []
+    send_at_once = WorkerProcess.send_at_once
+
+    def noted(process, data):
+        sent.append(len(list(Frames().receive(bytes(data)))))
+        return send_at_once(process, data)
+
+    async def all_answered(count):
+        while len(answered) < count:
+            await trio.lowlevel.checkpoint()
+
+    def submit(update):
+        documents.submit(OTHER, update, origin="test", then=answered.append, failed=answered.append)
+
+    typed = [pycrdt_update(client, "a") for client in (7, 8, 9)]
+    pasted = [pycrdt_update(client, "a" * 3000) for client in (10, 11)]
+    await documents.read(OTHER, lambda _: None)
+    monkeypatch.setattr(WorkerProcess, "send_at_once", noted)
+    for update in typed:
+        submit(update)
+    assert sent == [1], "before the loop has turned"
+    await all_answered(3)
+    assert sent[1] == 2
+    sent.clear()
+    for update in pasted:
+        submit(update)
+    assert sent == []
+    await all_answered(5)
+    assert sent[0] == 2
+    assert not any(isinstance(one, Exception) for one in answered)
+
+
+def pycrdt_update(client, text):
+    doc = pycrdt.Doc({"t": pycrdt.Text()}, client_id=client)
+    doc["t"] += text
+    return doc.get_update()
 
 
 async def test_submitted_updates_are_answered_in_order(documents, log):

@@ -21,6 +21,13 @@ _DEVICE_ID_LENGTH, _PUBLIC_KEY_LENGTH = 32, 64
 """Hex digits."""
 
 
+class _Relay(msgspec.Struct):
+    url: str
+    state: str
+    since_secs: float | None
+    error: str | None
+
+
 class _Node(msgspec.Struct):
     node_id: str
     device_id: str
@@ -32,6 +39,7 @@ class _Node(msgspec.Struct):
     documents: int
     digest: str
     secrets: list[str] = []  # msgspec makes a new one each time
+    relays: list[_Relay] = []
 
 
 class _Revocation(msgspec.Struct):
@@ -112,5 +120,12 @@ def _text(answer: Answer) -> str:
             ("documents", str(found.documents)),
             ("digest", found.digest),
             *((f"listens {what}", where or NOTHING) for what, where in found.addresses.items()),
+            *(("relay", _relay(relay)) for relay in found.relays),
         ]
     )
+
+
+def _relay(relay: _Relay) -> str:
+    since = "" if relay.since_secs is None else f" for {duration(relay.since_secs)}"
+    error = "" if relay.error is None else f": {relay.error}"
+    return f"{relay.url} {relay.state}{since}{error}"

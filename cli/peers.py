@@ -20,7 +20,7 @@ from cli.render import NOTHING, ago, duration, table
 from cli.screen import Screen
 from cli.watch import note_interruption
 
-_HEADINGS = ("ID", "DEVICE ID", "STATE", "SOURCE", "ADDRESS", "RTT", "LAST SYNC", "OWED", "LAST ERROR")
+_HEADINGS = ("ID", "DEVICE ID", "STATE", "SOURCE", "ADDRESS", "VIA", "RTT", "LAST SYNC", "OWED", "LAST ERROR")
 
 _OK = 200
 _REFRESH = 5.0
@@ -38,6 +38,7 @@ class _Peer(msgspec.Struct):
     last_sync_secs: float | None
     owed_documents: int
     error: str | None
+    via: str | None = None
 
 
 class _Peers(msgspec.Struct):
@@ -165,6 +166,7 @@ def _row(peer: _Peer) -> tuple[str, ...]:
         peer.state,
         peer.source or NOTHING,
         ", ".join(peer.addresses) or peer.relay_url or NOTHING,
+        peer.via or NOTHING,
         NOTHING if peer.rtt_ms is None else duration(peer.rtt_ms / 1000),
         ago(peer.last_sync_secs),
         str(peer.owed_documents),

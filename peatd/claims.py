@@ -27,12 +27,13 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who the other end of a link is. `initiating`: we dialled it."""
+    """Who the other end of a link is. `initiating`: we dialled it. `relayed`: by a relay."""
 
     node_id: NodeId
     device_id: DeviceId
     instance: bytes
     initiating: bool
+    relayed: bool = False
 
 
 def judge(new: Claim, present: list[Claim], own: Claim, follows: Callable[[Claim], bool]) -> Verdict:
@@ -60,6 +61,8 @@ def judge(new: Claim, present: list[Claim], own: Claim, follows: Callable[[Claim
 
 
 def _newer_stays(new: Claim, old: Claim, own_device: DeviceId) -> bool:
+    if new.relayed != old.relayed:
+        return old.relayed  # the direct one is better; should it be dead, whoever asks has that found out
     if new.initiating == old.initiating:
         return True  # its end has dialled again: it has given up the old one
     return new.initiating == (own_device < new.device_id)

@@ -20,6 +20,7 @@ from peatd.settings import table, values
 from peatd.settings.collections import ttls_of
 from peatd.settings.demo import Demo, demo_of
 from peatd.settings.flags import Flags, parse_flags
+from peatd.settings.relays import RelaySettings, relay_settings
 from peatd.settings.setting import Setting
 from peatd.settings.show import as_toml
 from peatd.settings.sources import BUILT_IN, COLLECTIONS, File, Sources, parse
@@ -31,7 +32,7 @@ DEFAULT_FILE = Path("/etc/peat/config.toml")
 _SECRET_VARIABLE = "PEAT_FORMATION_SECRET"
 _SERVICE_MANAGERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """What a service manager sets for this process alone: sd_notify(3), sd_watchdog_enabled(3)."""
-_FIELDS = {table.PEER.name: "peers", table.RELAY.name: "relays", table.CLIENT_ORIGIN.name: "client_origins"}
+_FIELDS = {table.PEER.name: "peers", table.CLIENT_ORIGIN.name: "client_origins"}
 """Fields of Config that are not called like their setting: they hold several."""
 
 
@@ -65,7 +66,7 @@ class Config:
     demo_page: values.DemoPage
     discovery: tuple[str, ...]
     peers: tuple[StaticPeer, ...]
-    relays: tuple[str, ...]
+    relays: RelaySettings
     namespace: str
     label_selector: str
     annotation_prefix: str
@@ -109,10 +110,14 @@ def load(
     _refuse_what_has_no_effect(config)
     _refuse_a_page_without_nodes(config)
     if flags.print_config:
-        shown = {setting.name: getattr(config, _FIELDS.get(setting.name, setting.name)) for setting in table.SETTINGS}
+        shown = {setting.name: _shown(config, setting.name) for setting in table.SETTINGS}
         sys.stdout.write(as_toml(shown, config.origins, config.collection_ttls, sources.file.origin(COLLECTIONS)))
         raise SystemExit(0)
     return config
+
+
+def _shown(config: Config, name: str) -> object:
+    return getattr(config.relays, name) if hasattr(config.relays, name) else getattr(config, _FIELDS.get(name, name))
 
 
 def forget_service_manager() -> None:
@@ -173,7 +178,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         demo_page=sources.take(table.DEMO_PAGE),
         discovery=_discovery(sources, peers, bind, has_kubernetes=in_cluster or bool(kubeconfig)),
         peers=peers,
-        relays=sources.take_all(table.RELAY),
+        relays=relay_settings(sources, environ),
         namespace=sources.take(table.NAMESPACE, lambda: _namespace(service_account_dir)),
         label_selector=sources.take(table.LABEL_SELECTOR),
         annotation_prefix=sources.take(table.ANNOTATION_PREFIX),
@@ -270,9 +275,6 @@ def _engine(sources: Sources) -> str:
 
 
 def _refuse_what_has_no_effect(config: Config) -> None:
-    if config.relays:
-        origin, flag = config.origins[table.RELAY.name], table.RELAY.flag
-        raise ConfigError(f"{origin}: this version has no {flag} yet: remove it")
     if config.client_origins and config.clients is None:
         origin, flag = config.origins[table.CLIENT_ORIGIN.name], table.CLIENTS.flag
         raise ConfigError(f"{origin}: there is no listener for clients: add {flag}, or remove it")

@@ -6,7 +6,7 @@ import structlog
 import trio
 
 from peatd.api.custody import own_key
-from peatd.api.views import RevocationView, SecretsView
+from peatd.api.custody_views import RevocationView, SecretsView
 from peatd.errors import ConfigError, RotationRefused, Unavailable
 from peatd.membership import Membership
 from peatd.names import DeviceId, Fingerprint

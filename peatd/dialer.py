@@ -2,7 +2,7 @@
 
 import ipaddress
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,11 +11,10 @@ import trio
 
 from peatd.backoff import Backoff
 from peatd.claims import Verdict
-from peatd.dial_order import dial_order
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpdated
 from peatd.errors import Declined, PeerError
 from peatd.links import Links
-from peatd.names import Address, DeviceId, NodeId
+from peatd.names import DeviceId, NodeId
 from peatd.peers import PeerTable, Sighting
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
@@ -63,7 +62,7 @@ class Dialer:
         self,
         peers: PeerTable,
         links: Links,
-        dial: Callable[[Sequence[Address]], Awaitable[Link]],
+        dial: Callable[[Sighting], Awaitable[Link]],
         sources_of: Callable[[NodeId], tuple[str, ...]],
     ) -> None:
         self._peers = peers
@@ -141,7 +140,7 @@ class Dialer:
             return None
         sighting.dialing = True
         try:
-            link = await self._dial(dial_order(sighting.info.addresses, sighting.last_good))
+            link = await self._dial(sighting)
         except Declined as declined:
             # Under that name discovery speaks of a node that is linked: it is one peer, and needs no other link.
             sighting.device_id, sighting.error, sighting.dialing = DeviceId(declined.device_id), None, False
@@ -156,7 +155,9 @@ class Dialer:
             return None
         # Of a twin not even for the moment that it is up: it would be shown as whom it takes itself for.
         sighting.device_id = None if self._links.judged(link.peer) is Verdict.TWIN else link.peer.device_id
-        sighting.error, sighting.last_good = None, link.address
+        sighting.error = None
+        if link.peer.via is None:
+            sighting.last_good = link.address
         self._peers.tell()
         if link.peer.node_id != pursuit.node_id != str(link.address):
             log.info("peer answers to another name", sighted=pursuit.node_id, peer=link.peer.node_id)

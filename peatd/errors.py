@@ -34,6 +34,7 @@ PeatError
 │   ├── CardForged            a member's card that it has not signed
 │   ├── RevocationForged      no formation secret that is accepted here has signed it
 │   ├── Unreachable           no connection: refused, no answer, no such name
+│   ├── RelayError            a relay does not answer, refuses, or is none
 │   └── HandshakeError        it is not of our formation, or did not prove it in time
 │       ├── CertificateRefused   it accepts another of our formation's secrets
 │       └── Declined          it is linked with us already, and we want no second link
@@ -193,6 +194,18 @@ class Unreachable(PeerError):
 
     Attributes:
         code: `refused`, `no-answer`, `dns` or `no-route`.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RelayError(PeerError):
+    """A relay does not answer, refuses, leads elsewhere, or is none.
+
+    Attributes:
+        code: what went wrong, for programs: a word of `relay/connecting.py`, or the relay's own.
     """
 
     def __init__(self, message: str, code: str) -> None:

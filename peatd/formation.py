@@ -10,6 +10,7 @@ Each accepted secret gives one key per purpose, 32 bytes of HKDF-SHA256 (RFC 586
     `membership proof`        HMAC key of the handshake's proof
     `client token`            HMAC key of the tokens that let Yjs clients in
     `revocation`              Ed25519 secret that signs the revocation of a node's key
+    `relay`                   Ed25519 secret that vouches for a node at a relay, which knows the public half
     `fingerprint`             in public, what the secret is called; its first 8 bytes
     `local discovery`         on a LAN, by what its nodes know each other; its first 8 bytes
 
@@ -37,6 +38,7 @@ _CERTIFICATE_AUTHORITY = b"certificate authority"
 _MEMBERSHIP_PROOF = b"membership proof"
 _CLIENT_TOKEN = b"client token"
 _REVOCATION = b"revocation"
+_RELAY = b"relay"
 _FINGERPRINT = b"fingerprint"
 _LOCAL_DISCOVERY = b"local discovery"
 
@@ -83,6 +85,10 @@ class Formation:
     def revocation_secret(self, index: int) -> bytes:
         """The Ed25519 secret that signs revocations for those who accept `secrets[index]`."""
         return self._derive(_REVOCATION, index)
+
+    def relay_secret(self, index: int) -> bytes:
+        """The Ed25519 secret that vouches at relays for whoever accepts `secrets[index]`."""
+        return self._derive(_RELAY, index)
 
     @property
     def fingerprints(self) -> tuple[Fingerprint, ...]:

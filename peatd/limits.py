@@ -30,6 +30,10 @@ class Limit(Enum):
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"
     CLIENT_MESSAGES = "client_messages"
+    RELAY_HANDSHAKES = "relay_handshakes"
+    RELAY_REGISTRATIONS = "relay_registrations"
+    RELAY_CIRCUITS = "relay_circuits"
+    RELAY_RATE = "relay_rate"
 
 
 class LimitHits:

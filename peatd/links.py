@@ -125,9 +125,12 @@ class Links:
 
     def declines(self, peer: LinkPeer) -> str | None:
         """Why we do not link with whom we have dialled: we are linked with that very process, under another name or by
-        another address. A second link would end the first."""
+        another address. A second link would end the first; it may, where it goes directly and the first by a relay."""
         held = self._live.get(peer.device_id)
-        return "we are linked already" if held is not None and held[0].peer.instance == peer.instance else None
+        if held is None or held[0].peer.instance != peer.instance:
+            return None
+        is_better = peer.via is None and held[0].peer.via is not None
+        return None if is_better else "we are linked already"
 
     def is_revoked(self, device_id: DeviceId | None) -> bool:
         """Whether whoever has this key is to be linked with no more."""
@@ -142,7 +145,8 @@ class Links:
 
     async def keep(self, link: Link) -> LinkEnd:
         """Runs a link that has just proved itself until it ends, or dismisses it."""
-        if self.judged(link.peer) is Verdict.TWIN:
+        verdict = self.judged(link.peer)
+        if verdict is Verdict.TWIN or (verdict is Verdict.DUPLICATE and link.peer.via is not None):
             await self._challenge(link.peer)
         if self._drain.closing.is_set():
             return await self._dismiss(link, SHUTDOWN, "the node is going away")
@@ -157,12 +161,12 @@ class Links:
         return await self._run(link)
 
     async def _challenge(self, newcomer: LinkPeer) -> None:
-        """Whoever holds the newcomer's key may have died without a word, and be the newcomer, started again: unless it
-        proves that it lives, its link ends."""
+        """Whoever holds the newcomer's key may have died without a word, and be the newcomer, started again; or have
+        lost its direct way to us, and come by a relay: unless it proves that it lives, its link ends."""
         held = self._live.get(newcomer.device_id)
         if held is None or await held[0].proves_alive(_PROOF_OF_LIFE):
             return
-        held[0].goaway(SILENCE, "it does not answer, and has been started again")
+        held[0].goaway(SILENCE, "it does not answer, and has come again")
         while self._live.get(newcomer.device_id) == held:
             await self.changed.wait()
 
@@ -221,7 +225,8 @@ class Links:
         self._running.add(link)
         self._peers.met(peer.node_id, peer.device_id, link.address, peer.accepts)
         self._announce()
-        log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address))
+        via = {} if peer.via is None else {"via": peer.via}
+        log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address), **via)
         end = LinkEnd(SHUTDOWN, "the node is going away", by_peer=False)
         try:
             with self._gossip.linked(gossip), exchange.subscribed():
@@ -265,4 +270,4 @@ def _reason(verdict: Verdict, peer: LinkPeer) -> str:
 
 
 def _claim(peer: LinkPeer) -> Claim:
-    return Claim(peer.node_id, peer.device_id, peer.instance, peer.initiating)
+    return Claim(peer.node_id, peer.device_id, peer.instance, peer.initiating, relayed=peer.via is not None)

@@ -21,6 +21,7 @@ from peatd.links import Links
 from peatd.measures import Durations, Histogram, Kind, Measure, counter, gauge
 from peatd.peers import PeerState
 from peatd.readiness import Report
+from peatd.relay.part import Relaying
 from peatd.replication import Replication
 
 _ORIGINS = ("peer", "client", "api", "log", "store")
@@ -45,6 +46,7 @@ class Metrics:
     hits: LimitHits
     forgetting: Forgetting
     members: Members
+    relaying: Relaying
 
     def of_parts(self) -> Iterator[Measure | Durations]:
         """Documents, store, engine, links, members, clients, discovery, readers of events, the loop, and limits."""
@@ -53,6 +55,7 @@ class Metrics:
         yield from self._of_engine()
         yield from self._of_links()
         yield from self._of_members()
+        yield from self.relaying.measures()
         yield from self._of_clients()
         yield from self._of_discovery()
         yield gauge("peat_event_readers", "Open streams of events.", self.events.reader_count)

@@ -54,6 +54,7 @@ from peatd.metrics import Metrics
 from peatd.names import Address, NodeId
 from peatd.peers import PeerTable
 from peatd.readiness import Readiness
+from peatd.relay.part import Relaying
 from peatd.replication import Replication
 from peatd.revocation_file import RevocationFile, load
 from peatd.runtime_files import remove, write_node_file
@@ -153,6 +154,7 @@ class _Node:
         self._secret_watch = SecretWatch(SecretSource(config), membership)
         self._revocation_file = RevocationFile(config.data_dir, membership.revocations)
         membership.watch(self._revocation_file.changed)
+        self._relaying = Relaying(config.relays, membership, hits, self._dial)
         library = LocalLibrary(self._replication, self._drain)
         self._watchdog = Watchdog()
         self._service_manager = ServiceManager(config.notify_socket, config.watchdog)
@@ -167,6 +169,7 @@ class _Node:
             hits,
             self._forgetting,
             self._gossip.members,
+            self._relaying,
         )
         self._status = NodeStatus(
             config,
@@ -180,6 +183,7 @@ class _Node:
             metrics,
             self._events,
             self._gossip,
+            self._relaying,
         )
         self._add_checks(readiness)
 
@@ -220,7 +224,7 @@ class _Node:
     async def _mesh(self, stopping: trio.Event, token: str) -> None:
         node_file, manager = self._config.data_dir / "node.json", self._service_manager
         async with trio.open_nursery() as mesh:
-            dialer = Dialer(self._peers, self._links, self._dial, self._discovery.sources_of)
+            dialer = Dialer(self._peers, self._links, self._relaying.link, self._discovery.sources_of)
             self._membership.watch_secrets(dialer.renew)
 
             async def welcome(link: Link) -> None:
@@ -234,6 +238,8 @@ class _Node:
             if self._config.clients is not None:
                 serving = partial(serve_clients, self._config.clients, self._reception, partial(self._door, token))
                 self._status.listening["clients"] = (await mesh.start(serving))[0]
+            relaying = partial(self._relaying.run, self._links, self._peers, welcome)
+            self._status.listening["relay"] = await mesh.start(relaying)
             mesh.start_soon(dialer.run, self._discovery.event_stream())
             await mesh.start(self._discovery.start)
             write_node_file(node_file, self._stated())

@@ -89,6 +89,7 @@ class Peer:
     Attributes:
         accepts: the formation secrets that it said it accepts.
         answered_by: who did answer there, of whom we have made no acquaintance: its key is revoked.
+        is_sighted: discovery knows it; else its only address is where its link came from.
     """
 
     node_id: NodeId
@@ -102,6 +103,7 @@ class Peer:
     error: str | None
     accepts: tuple[Fingerprint, ...] = ()
     answered_by: DeviceId | None = None
+    is_sighted: bool = True
 
 
 class PeerTable:
@@ -275,6 +277,7 @@ def _met_peer(acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:
         parting=parting,
         error=next(iter(errors), parting.error if parting else None),
         accepts=acquaintance.accepts,
+        is_sighted=bool(sightings),
     )
 
 

@@ -8,7 +8,7 @@ import peatd
 from peatd import metrics
 from peatd.api.events import peer_text
 from peatd.api.topology_views import TopologyLink, TopologyView
-from peatd.api.views import PeerView
+from peatd.api.views import DIRECT, PeerView, RelayView
 from peatd.config import Config
 from peatd.custody import Custody
 from peatd.discovery.ourselves import Ourselves
@@ -23,6 +23,7 @@ from peatd.names import Address, NodeId
 from peatd.peer_changes import Told
 from peatd.peers import Peer, PeerState, PeerTable
 from peatd.readiness import Readiness, Report
+from peatd.relay.part import Relaying
 from peatd.topology import far_links, member_views
 
 
@@ -30,7 +31,7 @@ class NodeStatus:
     """A view of the node's parts; it owns none of them.
 
     Attributes:
-        listening: where it listens, by `api`, `mesh`, `clients`; filled in while the node starts.
+        listening: where it listens, by `api`, `mesh`, `clients` and `relay`; filled in while the node starts.
     """
 
     version = peatd.__version__
@@ -48,13 +49,14 @@ class NodeStatus:
         metrics: Metrics,
         events: EventLog,
         gossip: Gossip,
+        relaying: Relaying,
     ) -> None:
         self.node_id: str = config.node_id
         self.formation = config.formation
         self.custody = custody
         self.documents = library
         self.events = events
-        self.listening: dict[str, Address | None] = {"api": None, "mesh": None, "clients": None}
+        self.listening: dict[str, Address | None] = {"api": None, "mesh": None, "clients": None, "relay": None}
         self._peers = peers
         self._links = links
         self._readiness = readiness
@@ -62,6 +64,7 @@ class NodeStatus:
         self._stuck = stuck
         self._metrics = metrics
         self._gossip = gossip
+        self._relaying = relaying
         self._started = trio.current_time()
         self._told = Told(peers)
         peers.watch(self._tell_of_peers)
@@ -85,6 +88,12 @@ class NodeStatus:
         membership = self.custody.membership
         hashes = membership.credentials.formation.discovery_hashes
         return Ourselves(NodeId(self.node_id), membership.device_id, bound, hashes)
+    def relays(self) -> Sequence[RelayView]:
+        now = trio.current_time()
+        return [
+            RelayView(standing.url.text, standing.state, _ago(standing.since, now), standing.error)
+            for standing in self._relaying.standings()
+        ]
 
     def uptime(self) -> float:
         return trio.current_time() - self._started
@@ -148,6 +157,7 @@ class NodeStatus:
             source=",".join(peer.sources),
             addresses=[str(address) for address in peer.addresses],
             relay_url=peer.relay_url,
+            via=None if link is None else link.peer.via or DIRECT,
             metadata=peer.metadata,
             last_seen_secs=_ago(known.last_heard if known else None, now),
             last_sync_secs=_ago(agreed.last_sync if agreed else None, now),

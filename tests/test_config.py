@@ -14,6 +14,7 @@ from peatd import surroundings
 from peatd.config import Config, load
 from peatd.errors import ConfigError
 from peatd.names import Address, StaticPeer
+from peatd.relay_url import RelayUrl
 from peatd.settings.flags import parse_flags
 from peatd.settings.setting import Setting
 from peatd.settings.table import SETTINGS
@@ -61,7 +62,7 @@ def test_a_lone_host_needs_no_settings(read: Load, home: Path) -> None:
     assert config.drain_delay == 0
     assert (config.formation, config.formation_secret, config.formation_secret_file) == ("peat", None, None)
     assert not config.demo_page.is_on
-    assert (config.clients, config.relays, config.key_file) == (None, (), None)
+    assert (config.clients, config.relays.relay, config.relays.relay_listen, config.key_file) == (None, (), None, None)
     assert (config.log_level, config.log_format, config.in_cluster) == ("info", "json", False)
 
 
@@ -109,9 +110,12 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         "label_selector": "a=b,c", "annotation_prefix": "x/", "poll_interval": "5.5", "service_account_dir": "/sa",
         "kubeconfig": str(kubeconfig), "engine": "y-py", "engine_workers": "2", "log_level": "debug",
         "log_format": "text", "clients": "h:4", "client_origin": "https://app.example.org", "drain_delay": "5.0",
-        "demo_page": "bob@h:5,[::1]:6", "memory": "512Mi", "tombstone_ttl": "12h",
+        "demo_page": "bob@h:5,[::1]:6", "memory": "512Mi", "tombstone_ttl": "12h", "relay": "tcp://h:7",
+        "relay_ca_file": "/ca", "relay_listen": "h:8", "relay_name": "r.example.org", "relay_tls_cert": "/c",
+        "relay_tls_key": "/ck", "relay_allow": "AB" * 32, "relay_registrations": "3", "relay_circuits": "4",
+        "relay_rate": "1Mi", "relay_total_rate": "2M",
     }  # fmt: skip
-    assert values.keys() | {"relay"} == {setting.name for setting in SETTINGS}
+    assert values.keys() == {setting.name for setting in SETTINGS}
     by_flag = read(*(part for name, text in values.items() for part in (f"--{name.replace('_', '-')}", text)))
     by_variable = read(**{s.variables[0]: values[s.name] for s in SETTINGS if s.name in values})
     by_file = read(toml="\n".join(f'{name} = "{text}"' for name, text in values.items()), PEAT_SERVICE_ACCOUNT_DIR="")
@@ -122,6 +126,13 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         assert config.discovery == ("static", "kubernetes")
         assert config.peers == (StaticPeer("bob", Address("h", 3)),)
         assert (config.namespace, config.label_selector, config.annotation_prefix) == ("ns", "a=b,c", "x/")
+        relays = config.relays
+        assert (relays.relay, relays.relay_ca_file) == ((RelayUrl.parse("tcp://h:7"),), Path("/ca"))
+        assert (relays.relay_listen, relays.relay_name) == (Address("h", 8), ("r.example.org",))
+        assert (relays.relay_tls_cert, relays.relay_tls_key) == (Path("/c"), Path("/ck"))
+        assert relays.relay_allow == ("ab" * 32,)
+        assert (relays.relay_registrations, relays.relay_circuits) == (3, 4)
+        assert (relays.relay_rate, relays.relay_total_rate) == (2**20, 2**21)
         assert (config.poll_interval, config.service_account_dir) == (5.5, Path("/sa"))
         assert config.drain_delay == 5
         assert (config.kubeconfig, config.engine, config.engine_workers) == ((kubeconfig,), "y-py", 2)
@@ -246,8 +257,24 @@ def refused(read: Load, *arguments: str, toml: str | None = None, **environ: str
         ("demo_page", "yes", "HOST:PORT"),
         ("demo_page", "h:1,h:0", "port 0"),
         ("demo_page", "h:1,", "HOST:PORT"),
-        ("relay", "https://relay.example.org", "no --relay yet"),
         ("relay", "relay.example.org", "write https://"),
+        ("relay", "ftp://relay.example.org", "write https://"),
+        ("relay", "https://", "write https://"),
+        ("relay", "https://h:0", "write https://"),
+        ("relay", "https://h:99999", "write https://"),
+        ("relay", "https://[::1", "write https://"),
+        ("relay", "https://h/x?y", "leave them out"),
+        ("relay", "tcp://h", "has a port and no path"),
+        ("relay", "tcp://h:1/x", "has a port and no path"),
+        ("relay", "https://a b", "write https://"),
+        ("relay_allow", "ab", "peat secret relay-key"),
+        ("relay_allow", "ab" * 32, "add --relay-listen"),
+        ("relay_name", "h:1:x", "without a port"),
+        ("relay_name", "h", "add --relay-listen"),
+        ("relay_tls_cert", "/c", "add --relay-listen"),
+        ("relay_circuits", "0", "1 to 1000000"),
+        ("relay_circuits", "7", "add --relay-listen"),
+        ("relay_rate", "fast", "write a size"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_origin_and_what_to_do(
@@ -315,6 +342,23 @@ def test_a_wrong_file_is_refused_where_it_is_wrong(read: Load, tmp_path: Path, t
     assert message.startswith(f"{tmp_path}/config.toml")
     assert told in message
     assert "hush" not in message
+
+
+def test_a_certificate_takes_its_key(read: Load) -> None:
+    listens = ("--relay-listen", "h:1")
+    assert "it takes --relay-tls-key" in refused(read, *listens, "--relay-tls-cert", "/c", toml="")
+    assert "it takes --relay-tls-cert" in refused(read, *listens, "--relay-tls-key", "/k", toml="")
+
+
+def test_a_password_in_a_relays_url_is_refused_and_not_repeated(read: Load) -> None:
+    message = refused(read, "--relay", "https://user:hush@h", toml="")
+    assert "leave them out" in message
+    assert "hush" not in message
+
+
+def test_relays_are_reached_by_the_proxy_that_the_environment_names(read: Load) -> None:
+    relays = read(https_proxy="http://proxy:3128", NO_PROXY="localhost, .example.org").relays
+    assert (relays.https_proxy, relays.no_proxy) == ("http://proxy:3128", ("localhost", ".example.org"))
 
 
 def test_a_file_that_is_named_must_be_there(read: Load, tmp_path: Path) -> None:
@@ -487,7 +531,8 @@ def test_print_config_is_a_file_that_says_the_same(read: Load, capsys: pytest.Ca
         assert exit_.value.code == 0
         return capsys.readouterr().out
 
-    arguments = ["--peer", "bob@h:1", "--peer", "[::1]:2", "--data-dir", '/tmp/"odd"\t\x7fdir', "--api", "h:1"]
+    arguments = ["--relay", "https://r", "--relay", "tcp://s:1"]
+    arguments += ["--peer", "bob@h:1", "--peer", "[::1]:2", "--data-dir", '/tmp/"odd"\t\x7fdir', "--api", "h:1"]
     first = printed(*arguments)
     assert 'api = "h:1"  # --api' in first
     assert 'node_id = "alice"  # HOSTNAME (environment)' in first

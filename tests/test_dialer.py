@@ -15,7 +15,7 @@ from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost
 from peatd.errors import Declined, PeerError, Unreachable
 from peatd.links import Links
 from peatd.names import Address, DeviceId, NodeId
-from peatd.peers import Parting, PeerState, PeerTable
+from peatd.peers import Parting, PeerState, PeerTable, Sighting
 from peatd.transport.dial import CONNECT_DEADLINE
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
@@ -62,7 +62,8 @@ class Scene:
         registry: Links = self.links  # type: ignore[assignment]  # the part of it that a dialer uses
         self.dialer = Dialer(self.peers, registry, self.dial, lambda _: ("static",))
 
-    async def dial(self, addresses: Sequence[Address]) -> Link:
+    async def dial(self, sighting: Sighting) -> Link:
+        addresses = sighting.info.addresses
         self.dialled.append((trio.current_time(), addresses))
         await trio.lowlevel.checkpoint()
         if not self.up and self.silence:

@@ -14,10 +14,10 @@ from quart_trio.wrappers import TrioResponse
 
 from peatd.api.access import ENTRANCE, PUBLIC, Entrance
 from peatd.api.answers import json_answer
+from peatd.api.custody_views import Custody, RevocationsView
 from peatd.api.decode import require_content_type
 from peatd.api.documents import read_body, read_query
 from peatd.api.refusal import Refusal, bad_request
-from peatd.api.views import Custody, RevocationsView
 from peatd.errors import ConfigError
 from peatd.formation import parse_formation_secret
 from peatd.names import DeviceId, Fingerprint

@@ -26,6 +26,7 @@ def add_node_routes(app: QuartTrio, mesh: Mesh) -> None:
                 documents=mesh.documents.count(),
                 digest=mesh.documents.digest(),
                 secrets=mesh.secrets,
+                relays=mesh.relays(),
             )
         )
 

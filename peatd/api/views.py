@@ -9,15 +9,17 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from peatd.api.custody_views import Custody
 from peatd.api.topology_views import TopologyView
 from peatd.events import EventLog
 from peatd.library import Library
 from peatd.measures import Durations, Measure
-from peatd.names import DeviceId
 from peatd.readiness import Report
-from peatd.rotation import Step
 
 PeerState = Literal["linked", "dialing", "backing-off", "lost"]
+
+DIRECT = "direct"
+"""How a link goes that goes by no relay."""
 
 
 class HealthView(msgspec.Struct, frozen=True):
@@ -40,10 +42,19 @@ class ReadyView(msgspec.Struct, frozen=True):
     checks: Sequence[CheckView]
 
 
+class RelayView(msgspec.Struct, frozen=True):
+    """How a node stands with a relay that it uses; `since_secs`: for how long so; `error`: why it is not registered."""
+
+    url: str
+    state: Literal["registered", "connecting", "backing-off"]
+    since_secs: float | None
+    error: str | None
+
+
 class NodeView(msgspec.Struct, frozen=True):
     """`public_key` in hex; `uptime_secs` whole, as upstream has it; `documents` counts them, and
     `digest` (hex) is the same on two nodes that have the same ones. `secrets`: fingerprints of the formation secrets
-    that are accepted, the one that is used first."""
+    that are accepted, the one that is used first. `relays`: those that it uses."""
 
     node_id: str
     device_id: str
@@ -55,10 +66,12 @@ class NodeView(msgspec.Struct, frozen=True):
     documents: int
     digest: str
     secrets: Sequence[str] = ()
+    relays: Sequence[RelayView] = ()
 
 
 class PeerView(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer. What is not known, or never happened, is null."""
+    """A peer. What is not known, or never happened, is null. `via` says how its link goes: `direct`, or the URL of the
+    relay."""
 
     id: str
     device_id: str | None
@@ -75,6 +88,7 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     secrets: Sequence[str] | None = None
     revoked: bool = False
+    via: str | None = None
 
 
 class PeersView(msgspec.Struct, frozen=True):
@@ -82,34 +96,6 @@ class PeersView(msgspec.Struct, frozen=True):
     count: int
 
 
-class SecretsView(msgspec.Struct, frozen=True):
-    """The formation secrets of this node, as fingerprints.
-
-    Attributes:
-        secrets: that are accepted; the first is used.
-        source: where they come from: a file's path or a variable's name.
-        fixed: why this node cannot write there, and what to do instead; null if it can.
-        failure: why what is there now is not used; null if it is.
-    """
-
-    formation: str
-    secrets: Sequence[str]
-    source: str
-    fixed: str | None
-    failure: str | None
-
-
-class RevocationView(msgspec.Struct, frozen=True):
-    """`revoked_at`: seconds since 1970, by the clock of `issuer`, the device id of the node that was told."""
-
-    device_id: str
-    revoked_at: int
-    issuer: str
-
-
-class RevocationsView(msgspec.Struct, frozen=True):
-    revocations: Sequence[RevocationView]
-    count: int
 
 
 class ListingView(msgspec.Struct, frozen=True):
@@ -204,30 +190,6 @@ class ErrorBody(msgspec.Struct, frozen=True):
     reached: str | UnsetType = UNSET
 
 
-class Custody(Protocol):
-    """What an operator may do about who belongs to the formation."""
-
-    def secrets(self) -> SecretsView: ...
-
-    async def take(self, step: Step, *, force: bool) -> None:
-        """Does a step of a rotation.
-
-        Raises:
-            RotationRefused, SecretFixed: if it cannot be done; nothing has changed.
-        """
-
-    def revoked(self) -> Sequence[RevocationView]: ...
-
-    async def revoke(self, device_id: DeviceId) -> tuple[RevocationView, bool]:
-        """Revokes a key; also whether it was not revoked yet. Returns once it is on the disk.
-
-        Raises:
-            Refusal: if it is this node's own.
-            RevocationsFull: if no more can be.
-            Unavailable: if the disk fails.
-        """
-
-
 class Mesh(Protocol):
     """What the API needs of a node. None of it blocks."""
 
@@ -264,7 +226,10 @@ class Mesh(Protocol):
     def uptime(self) -> float: ...
 
     def addresses(self) -> Mapping[str, str | None]:
-        """Where it listens: `api`, `mesh` and `clients`, as `IP:port`; None where off."""
+        """Where it listens: `api`, `mesh`, `clients` and `relay`, as `IP:port`; None where off."""
+
+    def relays(self) -> Sequence[RelayView]:
+        """How it stands with the relays that it uses."""
 
     def health(self) -> str | None:
         """What is stuck, in a sentence; None when nothing is."""

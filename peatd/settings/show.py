@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peatd.names import StaticPeer
 from peatd.settings import collections
-from peatd.settings.table import FORMATION_SECRET_FILE, GROUPS, PEER
+from peatd.settings.table import DISCOVERY, FORMATION_SECRET_FILE, GROUPS, PEER
 from peatd.settings.values import NONE
 
 
@@ -36,19 +36,21 @@ def as_toml(
 def _line(name: str, value: object, origin: str) -> str:
     if name == FORMATION_SECRET_FILE.name and value is None and origin.startswith("PEAT_FORMATION_SECRET "):
         return f"# formation_secret is set, not shown  # {origin}"
-    if value is None or (value == () and name != "discovery"):
+    if value is None or (value == () and name != DISCOVERY.name):
         return f"# {name} is not set"
-    return f"{name} = {_toml(value)}  # {origin}"
+    return f"{name} = {_toml(name, value)}  # {origin}"
 
 
-def _toml(value: object) -> str:
+def _toml(name: str, value: object) -> str:
     match value:
         case int() | float():
             return str(value)
         case tuple() if value and all(isinstance(item, Path) for item in value):
             return _quoted(":".join(str(item) for item in value))
-        case tuple():  # of discovery
+        case tuple() if name == DISCOVERY.name:
             return _quoted(",".join(value) or NONE)
+        case tuple():
+            return f"[{', '.join(_quoted(str(item)) for item in value)}]"
         case _:
             return _quoted(str(value))
 

@@ -15,7 +15,7 @@ from peatd.errors import ConfigError
 from peatd.names import Address, StaticPeer
 from peatd.settings.setting import Setting
 from peatd.settings.table import PEER, SETTINGS
-from peatd.settings.values import parse_node_id, parse_peer, parse_port, parse_url
+from peatd.settings.values import parse_node_id, parse_peer, parse_port, parse_relay_url
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ def parse(parser: Callable[[str], T], text: str, origin: str) -> T:
         return parser(text)
     except ValueError as exc:
         hint = ""
-        if text.startswith("tcp://"):
+        if text.startswith("tcp://") and parser is not parse_relay_url:
             # For a Service `peat-broker` every pod of the namespace gets PEAT_BROKER_PORT=tcp://….
             hint = "; Kubernetes sets such a variable for a Service of that name: set enableServiceLinks: false"
         raise ConfigError(f"{origin}: {exc}{hint}") from exc
@@ -196,6 +196,8 @@ def _peer(table: object, origin: str) -> StaticPeer:
     if "@" in texts["address"]:
         raise ConfigError(f"{origin}.address: {texts['address']!r} holds a name: write it as name = …")
     name = parse(parse_node_id, texts["name"], f"{origin}.name") if "name" in texts else None
-    relay_url = parse(parse_url, texts["relay_url"], f"{origin}.relay_url") if "relay_url" in texts else None
+    relay_url = None
+    if "relay_url" in texts:
+        relay_url = parse(parse_relay_url, texts["relay_url"], f"{origin}.relay_url").text
     address = parse(parse_peer, texts["address"], f"{origin}.address").address
     return StaticPeer(name, address, relay_url)

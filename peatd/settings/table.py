@@ -8,6 +8,7 @@ from pathlib import Path
 
 from peatd.memory import LEAST_BYTES, MIB
 from peatd.names import Address, NodeId, StaticPeer
+from peatd.settings import relay_table
 from peatd.settings.setting import Setting
 from peatd.settings.values import (
     DemoPage,
@@ -24,7 +25,6 @@ from peatd.settings.values import (
     parse_path,
     parse_paths,
     parse_peer,
-    parse_url,
     seconds,
     size,
     whole_number,
@@ -214,16 +214,6 @@ DEMO_PAGE: Setting[DemoPage] = Setting(
     default="off",
     reason="it is there to try things out, and everyone who reaches the API may load it",
 )
-RELAY: Setting[str] = Setting(
-    name="relay",
-    metavar="URL",
-    variables=("PEAT_RELAY_URLS", "PEAT_IROH_RELAY_URLS"),
-    parse=parse_url,
-    meaning="a relay for peers that cannot reach each other (not in this version)",
-    otherwise="none",
-    reason="no outside host is contacted unless it is configured",
-    repeatable=True,
-)
 ENGINE: Setting[str] = Setting(
     name="engine",
     metavar="NAME",
@@ -284,11 +274,12 @@ LOG_FORMAT: Setting[str] = Setting(
 GROUPS: tuple[tuple[str, tuple[Setting[object], ...]], ...] = (
     ("this node", (NODE_ID, DATA_DIR, FORMATION, FORMATION_SECRET_FILE, KEY_FILE, DRAIN_DELAY)),
     ("listeners", (BIND, API, CLIENTS, CLIENT_ORIGIN, DEMO_PAGE)),
-    ("peers", (DISCOVERY, PEER, RELAY)),
+    ("peers", (DISCOVERY, PEER, *relay_table.USING)),
     (
         "Kubernetes",
         (NAMESPACE, LABEL_SELECTOR, ANNOTATION_PREFIX, POLL_INTERVAL, SERVICE_ACCOUNT_DIR, KUBECONFIG),
     ),
+    ("being a relay", relay_table.BEING),
     ("documents", (ENGINE, ENGINE_WORKERS, MEMORY, TOMBSTONE_TTL)),
     ("logs", (LOG_LEVEL, LOG_FORMAT)),
 )

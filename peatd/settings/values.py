@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from peatd.names import Address, NodeId, StaticPeer
+from peatd.relay_url import RelayUrl
 
 AUTO = "auto"
 KUBERNETES = "kubernetes"
@@ -25,6 +26,7 @@ OFF = "off"
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ANNOTATION_PREFIX = re.compile(r"[A-Za-z0-9._/-]{1,253}")
+_RELAY_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]+")
 
 
@@ -135,20 +137,28 @@ def parse_peer(text: str) -> StaticPeer:
     return StaticPeer(parse_node_id(name) if at else None, parsed)
 
 
-def parse_url(text: str) -> str:
-    """The URL of a relay. User and password are refused: this URL is shown to whoever asks for the peers."""
-    if not _LINE.fullmatch(text) or " " in text:
-        raise ValueError(f"{_shown(text)} is not a URL: write https://HOST[:PORT]")
+def parse_relay_url(text: str) -> RelayUrl:
     try:
-        url = urlsplit(text)
-        is_url = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        return RelayUrl.parse(text)
+    except ValueError as exc:
+        # It may hold a password, and then is not repeated.
+        what = "the URL" if "@" in text else _shown(text)
+        raise ValueError(f"{what} {exc}") from exc
+
+
+def parse_host(text: str) -> str:
+    """A DNS name or an IP address, without a port."""
+    try:
+        return Address.parse(f"[{text}]:0" if ":" in text else f"{text}:0").host
     except ValueError:
-        is_url = False
-    if not is_url:
-        raise ValueError(f"{_shown(text)} is not a URL: write https://HOST[:PORT]")
-    if url.username is not None or url.password is not None:
-        raise ValueError("the URL holds a user or a password, which would be shown: leave them out")
-    return text
+        raise ValueError(f"{_shown(text)} is not a host: write a DNS name or an address, without a port") from None
+
+
+def parse_relay_key(text: str) -> str:
+    """32 bytes in hex, as lower-case."""
+    if not _RELAY_KEY.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is not a relay key: `peat secret relay-key` prints the formation's")
+    return text.lower()
 
 
 def parse_discovery(text: str) -> tuple[str, ...]:
@@ -198,7 +208,7 @@ def size(lowest_mib: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         found = _SIZE.fullmatch(text.strip().upper())
         size_bytes = int(found[1]) * _SIZE_UNITS[found[2]] if found else 0
-        if size_bytes < lowest_mib * 2**20:
+        if found is None or size_bytes < lowest_mib * 2**20:
             raise ValueError(f"{_shown(text)} will not do: write a size of {lowest_mib}Mi or more, as 512Mi or 1Gi")
         return size_bytes
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -84,17 +84,33 @@ async def _dial(
 async def _initiate(
     attempt: Attempt[Address], credentials: Credentials, hello: Hello, declines: establish.Declines
 ) -> Link:
-    address = attempt.target
-    stream = await _connect(address)
-    attempt.connected.set()
+    async def connect() -> trio.SocketStream:
+        stream = await _connect(attempt.target)
+        attempt.connected.set()
+        return stream
+
+    return await initiate_over(connect, credentials, hello, attempt.target, declines)
+
+
+async def initiate_over(
+    connect: Callable[[], Awaitable[trio.abc.Stream]],
+    credentials: Credentials,
+    hello: Hello,
+    address: Address,
+    declines: establish.Declines = lambda _: None,
+) -> Link:
+    """A link over a stream to that address, or over a second one where the first cannot do.
+
+    Raises:
+        HandshakeError: if no link comes of it; and what `connect` raises.
+    """
     try:
-        return await establish.initiate(stream, credentials, hello, address, declines=declines)
+        return await establish.initiate(await connect(), credentials, hello, address, declines=declines)
     except CertificateRefused as exc:
         if not exc.accepts:
             raise
         # A secret is being rotated, and the peer does not know our first one yet. It does know this one.
-        stream = await _connect(address)
-        secret = exc.accepts
+        stream, secret = await connect(), exc.accepts
         return await establish.initiate(stream, credentials, hello, address, secret_index=secret, declines=declines)
 
 

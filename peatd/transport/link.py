@@ -34,6 +34,7 @@ class LinkPeer:
             receiver's leaf.
         met_as: our own device id when the link was made.
         gossips: its release knows the messages about the mesh (wire/gossip.py).
+        via: the URL of the relay that the link goes by; None if it goes directly.
     """
 
     node_id: NodeId
@@ -48,6 +49,7 @@ class LinkPeer:
     proven_by: tuple[Fingerprint, ...] = ()
     met_as: DeviceId | None = None
     gossips: bool = False
+    via: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

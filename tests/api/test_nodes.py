@@ -17,6 +17,9 @@ async def test_the_node_tells_of_itself(node):
         "documents": 1,
         "digest": f"{1:032x}",
         "secrets": list(node.mesh.secrets),
+        "relays": [
+            {"url": "https://relay.example.org", "state": "registered", "since_secs": 12.0, "error": None},
+        ],
     }
 
 
@@ -40,6 +43,7 @@ async def test_peers_are_counted_and_can_be_found_by_either_id(node):
         "error": None,
         "secrets": None,
         "revoked": False,
+        "via": "direct",
     }
     for name in ("peat-mesh-1", "22" * 16):
         assert (await node.ask("GET", f"/peers/{name}")).json == peer

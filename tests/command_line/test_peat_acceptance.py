@@ -16,7 +16,7 @@ from fakes.mesh import FakeMesh
 from fakes.node_api import FakeNode, peer, serve
 from run_peat import PROGRAM, Ended, PeatProcess
 
-from peatd.api import topology_views, views
+from peatd.api import custody_views, topology_views, views
 from peatd.api.access import Locks
 from peatd.api.app import create_app
 from peatd.api.server import serve as serve_api
@@ -80,8 +80,8 @@ SHAPES = {
     "node": views.NodeView,
     "peers": views.PeersView,
     "topology": topology_views.TopologyView,
-    "secret status": views.SecretsView,
-    "node revoke --list": views.RevocationsView,
+    "secret status": custody_views.SecretsView,
+    "node revoke --list": custody_views.RevocationsView,
 }
 
 

@@ -45,6 +45,7 @@ def test_node_as_text(peat: Peat, node: FakeNode) -> None:
         "listens api      127.0.0.1:8081",
         "listens mesh     0.0.0.0:11204",
         "listens clients  -",
+        "relay            https://relay.example.org backing-off for 3 s: refused",
     ]
 
 
@@ -60,6 +61,7 @@ def test_peers_as_text(peat: Peat, node: FakeNode) -> None:
         last_sync_secs=None,
         owed_documents=12,
         error="connection refused",
+        via=None,
     )
     node.peers = [peer("peat-mesh-1", future="field"), stranded]
     heading, linked, backing_off = peat("peers").out.splitlines()
@@ -69,6 +71,7 @@ def test_peers_as_text(peat: Peat, node: FakeNode) -> None:
         "STATE",
         "SOURCE",
         "ADDRESS",
+        "VIA",
         "RTT",
         "LAST SYNC",
         "OWED",
@@ -80,6 +83,7 @@ def test_peers_as_text(peat: Peat, node: FakeNode) -> None:
         "linked",
         "kubernetes",
         "10.0.0.7:11204",
+        "direct",
         "420 us",
         "3 s ago",
         "0",
@@ -91,6 +95,7 @@ def test_peers_as_text(peat: Peat, node: FakeNode) -> None:
         "backing-off",
         "-",
         "10.0.0.9:11204, [fd00::9]:11204",
+        "-",
         "-",
         "never",
         "12",

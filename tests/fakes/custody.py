@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from peatd.api.custody import own_key
-from peatd.api.views import RevocationView, SecretsView
+from peatd.api.custody_views import RevocationView, SecretsView
 from peatd.errors import ConfigError, RotationRefused, SecretFixed
 from peatd.formation import Formation
 from peatd.names import DeviceId

@@ -9,7 +9,7 @@ import y_py
 from fakes.custody import FakeCustody
 
 from peatd.api.topology_views import MemberView, TopologyLink, TopologyView
-from peatd.api.views import PeerView
+from peatd.api.views import PeerView, RelayView
 from peatd.engine.json_view import root_view
 from peatd.engine.tree import Tree
 from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
@@ -207,6 +207,9 @@ class FakeMesh:
     def addresses(self) -> Mapping[str, str | None]:
         return {"api": "127.0.0.1:8081", "mesh": "0.0.0.0:11204", "clients": self.clients}
 
+    def relays(self) -> Sequence[RelayView]:
+        return [RelayView("https://relay.example.org", "registered", 12.0, None)]
+
     def health(self) -> str | None:
         return self.stuck
 
@@ -243,6 +246,7 @@ PEER = PeerView(
     source="kubernetes",
     addresses=["10.0.0.2:11204"],
     relay_url=None,
+    via="direct",
     metadata={"zone": "west"},
     last_seen_secs=1.5,
     last_sync_secs=None,

@@ -109,6 +109,7 @@ def peer(node_id: str, **changes: Any) -> dict[str, Any]:
         "error": None,
         "secrets": None,
         "revoked": False,
+        "via": "direct",
     } | changes
 
 
@@ -272,6 +273,7 @@ def _node(node: FakeNode) -> dict[str, Any]:
         "documents": len(node.documents),
         "digest": f"{len(node.documents):032x}",
         "secrets": list(node.custody.formation.fingerprints),
+        "relays": [{"url": "https://relay.example.org", "state": "backing-off", "since_secs": 3.0, "error": "refused"}],
     }
 
 

@@ -34,7 +34,7 @@ from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.membership import Membership
 from peatd.names import Address, DocumentName, NodeId
-from peatd.peers import PeerTable
+from peatd.peers import PeerTable, Sighting
 from peatd.replication import Replication
 from peatd.revocations import Revocations
 from peatd.store import Store
@@ -228,8 +228,8 @@ class Life:
         with suppress(trio.BrokenResourceError):  # the mesh of this life is down already
             self._found.send_nowait(event)
 
-    async def _dial(self, addresses: tuple[Address, ...]) -> Link:
-        return await self.machine.network.dial(self.machine.name, addresses[0])
+    async def _dial(self, sighting: Sighting) -> Link:
+        return await self.machine.network.dial(self.machine.name, sighting.info.addresses[0])
 
     # As its users see it ---------------------------------------------------------------------------------------
 

@@ -33,25 +33,38 @@ def new(
     render.say(json.dumps({name: value}) if options(ctx).as_json else value)
 
 
+_SeedFile = Annotated[
+    str | None,
+    typer.Option(
+        "--seed-file",
+        metavar="PATH",
+        help="The formation secret, as the daemon reads it; - is stdin. By default PEAT_FORMATION_SECRET_FILE, "
+        f"else the one in the data directory, else {DEFAULT_SEED_FILE}.",
+    ),
+]
+_Formation = Annotated[str, typer.Option(metavar="NAME", envvar="PEAT_FORMATION", help="The formation's name.")]
+
+
 @secret.command(cls=Verb)
-def fingerprint(
-    ctx: typer.Context,
-    seed_file: Annotated[
-        str | None,
-        typer.Option(
-            "--seed-file",
-            metavar="PATH",
-            help="The formation secret, as the daemon reads it; - is stdin. By default PEAT_FORMATION_SECRET_FILE, "
-            f"else the one in the data directory, else {DEFAULT_SEED_FILE}.",
-        ),
-    ] = None,
-    formation: Annotated[
-        str, typer.Option(metavar="NAME", envvar="PEAT_FORMATION", help="The formation's name.")
-    ] = "peat",
-) -> None:
+def fingerprint(ctx: typer.Context, seed_file: _SeedFile = None, formation: _Formation = "peat") -> None:
     """What the secrets in a file are called in public, the one that is used first. Tells nothing of the secrets."""
     from peatd.formation import Formation, parse_formation_secret
 
     text, origin = find_secret(seed_file, options(ctx), os.environ)
     found = Formation(formation, parse_formation_secret(text, origin)).fingerprints
     render.say(json.dumps({"secrets": found}) if options(ctx).as_json else "\n".join(found))
+
+
+@secret.command(cls=Verb, name="relay-key")
+def relay_key(ctx: typer.Context, seed_file: _SeedFile = None, formation: _Formation = "peat") -> None:
+    """By which key a relay knows the formation: for `peat-relay --relay-allow`. Tells nothing of the secrets.
+
+    One for each secret in the file, the one that is used first. While a secret is rotated, the relay is to know both.
+    """
+    from peatd.formation import Formation, parse_formation_secret
+    from peatd.identity import Keypair
+
+    text, origin = find_secret(seed_file, options(ctx), os.environ)
+    found = Formation(formation, parse_formation_secret(text, origin))
+    keys = [Keypair.from_secret(found.relay_secret(index)).public_key.hex() for index in range(len(found.secrets))]
+    render.say(json.dumps({"relay_keys": keys}) if options(ctx).as_json else "\n".join(keys))

@@ -20,6 +20,7 @@ from peatd.settings import table, values
 from peatd.settings.collections import ttls_of
 from peatd.settings.demo import Demo, demo_of
 from peatd.settings.flags import Flags, parse_flags
+from peatd.settings.relay_program import PEAT_RELAY, RelayProgram, relay_program
 from peatd.settings.relays import RelaySettings, relay_settings
 from peatd.settings.setting import Setting
 from peatd.settings.show import as_toml
@@ -135,6 +136,17 @@ def load_demo(arguments: Sequence[str] | None = None, environ: Mapping[str, str]
     """
     flags = parse_flags(sys.argv[1:] if arguments is None else arguments)
     return demo_of(flags, os.environ if environ is None else environ)
+
+
+def load_relay(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> RelayProgram:
+    """What `peat-relay` is to do.
+
+    Raises:
+        ConfigError: as `load`.
+        SystemExit: with 0, after printing for `--help` and `--version`.
+    """
+    flags = parse_flags(sys.argv[1:] if arguments is None else arguments, PEAT_RELAY)
+    return relay_program(flags, os.environ if environ is None else environ, surroundings.log_format)
 
 
 def _file(flags: Flags, environ: Mapping[str, str], default_file: Path) -> File:

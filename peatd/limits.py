@@ -10,6 +10,8 @@ from enum import Enum
 
 import structlog
 
+from peatd.measures import Kind, Measure
+
 log = structlog.get_logger()
 
 SAY_INTERVAL = 60.0
@@ -47,6 +49,11 @@ class LimitHits:
         self.counts = dict.fromkeys(Limit, 0)
         self._clock = clock
         self._said: dict[Limit, tuple[float, int]] = {}
+
+    def measure(self) -> Measure:
+        counts = [((limit.value,), count) for limit, count in self.counts.items()]
+        meaning = "What was refused or had to wait for a limit's sake."
+        return Measure("peat_limit_hits_total", Kind.COUNTER, meaning, counts, ("limit",))
 
     def hit(self, limit: Limit, reason: str) -> None:
         """Counts one, and says so unless it did within the last minute.

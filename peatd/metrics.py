@@ -63,9 +63,7 @@ class Metrics:
             "peat_event_resets_total", "Readers of events that were told that the past is gone.", self.events.resets
         )
         yield Durations("peat_loop_lag_seconds", "How late the event loop came to a beat; one each second.", self.lags)
-        counts = [((limit.value,), count) for limit, count in self.hits.counts.items()]
-        meaning = "What was refused or had to wait for a limit's sake."
-        yield Measure("peat_limit_hits_total", Kind.COUNTER, meaning, counts, ("limit",))
+        yield self.hits.measure()
 
     def _of_documents(self) -> Iterator[Measure | Durations]:
         table, merged = self.replication.table, self.replication.merged

@@ -2,8 +2,7 @@
 never a document's name or content."""
 
 import time
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
 
 from quart import g, request
 from quart.wrappers import Response
@@ -12,6 +11,7 @@ from quart_trio.wrappers import TrioResponse
 
 from peatd.api.views import Mesh
 from peatd.errors import Unavailable
+from peatd.exposition import exposition
 from peatd.measures import Durations, Histogram, Kind, Measure
 from peatd.threads import run_in_thread
 
@@ -68,7 +68,7 @@ def add_metrics(app: QuartTrio, mesh: Mesh) -> None:
         accept = request.headers.get("Accept", "")
         # A thread: the first call imports the library, and counting a process's files reads a directory.
         try:
-            body, content_type = await run_in_thread(_exposition, measures, accept)
+            body, content_type = await run_in_thread(exposition, measures, accept)
         except (OSError, ImportError) as exc:
             raise Unavailable(f"the metrics cannot be made: {exc}") from exc
         return TrioResponse(body, content_type=content_type)
@@ -77,39 +77,3 @@ def add_metrics(app: QuartTrio, mesh: Mesh) -> None:
     app.after_request(count)
     for prefix in ("", "/api/v1"):
         app.add_url_rule(f"{prefix}/metrics", "metrics", metrics)
-
-
-def _exposition(measures: Sequence[Measure | Durations], accept: str) -> tuple[bytes, str]:
-    # Imported when it is first asked for: 3 MiB that a node which nobody scrapes does without.
-    from prometheus_client import PlatformCollector, ProcessCollector
-    from prometheus_client.core import (
-        CollectorRegistry,
-        CounterMetricFamily,
-        GaugeMetricFamily,
-        HistogramMetricFamily,
-        Metric,
-    )
-    from prometheus_client.exposition import choose_encoder
-    from prometheus_client.registry import Collector
-
-    class Node(Collector):
-        def collect(self) -> Iterator[Metric]:
-            for measure in measures:
-                if isinstance(measure, Durations):
-                    histogram = measure.histogram
-                    bounds = [*(str(bound) for bound in histogram.bounds), "+Inf"]
-                    buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
-                    yield HistogramMetricFamily(measure.name, measure.meaning, buckets, histogram.sum)
-                    continue
-                kind = CounterMetricFamily if measure.kind is Kind.COUNTER else GaugeMetricFamily
-                family = kind(measure.name, measure.meaning, labels=measure.labels)
-                for labels, value in measure.values:
-                    family.add_metric(labels, value)
-                yield family
-
-    registry = CollectorRegistry()
-    registry.register(Node())
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type

@@ -96,8 +96,6 @@ class PeersView(msgspec.Struct, frozen=True):
     count: int
 
 
-
-
 class ListingView(msgspec.Struct, frozen=True):
     name: str
     collection: str

@@ -8,7 +8,7 @@ from typing import NoReturn
 from peatd import __version__
 from peatd.errors import ConfigError
 from peatd.settings.setting import Setting
-from peatd.settings.table import GROUPS, SETTINGS
+from peatd.settings.table import GROUPS
 
 _DESCRIPTION = """\
 Runs one node of a mesh in the foreground: finds the other nodes of its formation, links with them and replicates
@@ -30,29 +30,53 @@ class Flags:
     no_browser: bool
 
 
-def parse_flags(arguments: Sequence[str]) -> Flags:
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a command line is of.
+
+    Attributes:
+        groups: its settings, with their titles.
+        is_node: it reads a file, too, and has the flags that only `peatd` has.
+    """
+
+    name: str
+    description: str
+    epilog: str
+    groups: Sequence[tuple[str, Sequence[Setting[object]]]]
+    is_node: bool = False
+
+
+PEATD = Program("peatd", _DESCRIPTION, _EPILOG, GROUPS, is_node=True)
+
+
+def parse_flags(arguments: Sequence[str], program: Program = PEATD) -> Flags:
     """Takes the command line apart; the values are still text.
 
     Raises:
         ConfigError: for an unknown flag, a missing value, or one flag given twice that counts once.
         SystemExit: after printing for `--help` and `--version`.
     """
-    parsed = vars(_parser().parse_args(arguments))
+    parsed = vars(_parser(program).parse_args(arguments))
     texts: dict[str, Sequence[str]] = {}
-    for setting in SETTINGS:
+    for setting in (setting for _, group in program.groups for setting in group):
         given: list[str] | None = parsed[setting.name]
         if given is None:
             continue
         if len(given) > 1 and not setting.repeatable:
             raise ConfigError(f"{setting.flag} is given {len(given)} times: keep one")
         texts[setting.name] = given
-    others = {name: parsed[name] for name in ("config", "print_config", "demo", "no_browser")}
-    return Flags(texts=texts, **others)
+    return Flags(
+        texts=texts,
+        config=parsed.get("config"),
+        print_config=parsed.get("print_config", False),
+        demo=parsed.get("demo", False),
+        no_browser=parsed.get("no_browser", False),
+    )
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message.removeprefix('argument ')}; see `peatd --help`")
+        raise ConfigError(f"{message.removeprefix('argument ')}; see `{self.prog} --help`")
 
 
 class _Format(argparse.RawDescriptionHelpFormatter):
@@ -65,22 +89,32 @@ class _Format(argparse.RawDescriptionHelpFormatter):
         return [line for part in text.split("\n") for line in super(_Format, self)._split_lines(part, width)]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: Program) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="peatd",
-        usage="peatd [options]",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
+        prog=program.name,
+        usage=f"{program.name} [options]",
+        description=program.description,
+        epilog=program.epilog,
         formatter_class=_Format,
         # An abbreviation that works today would mean something else, or nothing, in the next release.
         allow_abbrev=False,
         add_help=False,
     )
-    for title, settings in GROUPS:
+    for title, settings in program.groups:
         group = parser.add_argument_group(title)
         for setting in settings:
             # Repetitions are collected, so that the second of one that counts once can be refused.
             group.add_argument(setting.flag, metavar=setting.metavar, action="append", help=_help(setting))
+    if program.is_node:
+        _add_node_flags(parser)
+    group = parser.add_argument_group("more")
+    version = f"{program.name} {__version__}"
+    group.add_argument("--version", action="version", version=version, help="print the version")
+    group.add_argument("--help", "-h", action="help", help="print this")
+    return parser
+
+
+def _add_node_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("to see it work")
     group.add_argument(
         "--demo",
@@ -89,16 +123,13 @@ def _parser() -> argparse.ArgumentParser:
         "[what they keep is removed at the end, or stays in --data-dir]",
     )
     group.add_argument("--no-browser", action="store_true", help="with --demo: do not open the page, only say where")
-    group = parser.add_argument_group("more")
+    group = parser.add_argument_group("settings")
     group.add_argument(
         "--config",
         metavar="FILE",
         help="settings in TOML\n[PEAT_CONFIG; default: /etc/peat/config.toml if there]",
     )
     group.add_argument("--print-config", action="store_true", help="print every setting with its origin, and exit")
-    group.add_argument("--version", action="version", version=f"peatd {__version__}", help="print the version")
-    group.add_argument("--help", "-h", action="help", help="print this")
-    return parser
 
 
 def _help(setting: Setting[object]) -> str:

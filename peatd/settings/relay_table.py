@@ -120,6 +120,16 @@ RELAY_TOTAL_RATE: Setting[int] = Setting(
     reason="the machine's line is the limit, unless it is shared",
 )
 
+STATUS: Setting[Address] = Setting(
+    name="status",
+    metavar="ADDR:PORT",
+    variables=("PEAT_RELAY_STATUS",),
+    parse=parse_address,
+    meaning="where /livez, /readyz and /metrics are answered, by HTTP; port 0 takes a free one",
+    otherwise="off",
+    reason="a port that nobody asked for stays closed",
+)
+
 USING: tuple[Setting[object], ...] = (RELAY, RELAY_CA_FILE)
 BEING: tuple[Setting[object], ...] = (
     RELAY_LISTEN,

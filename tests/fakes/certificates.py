@@ -42,9 +42,15 @@ class Authority:
 
     def server_context(self) -> ssl.SSLContext:
         """A server's TLS context with a certificate for 127.0.0.1 and localhost."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server_file("127.0.0.1"))
+        return context
+
+    def server_file(self, *addresses: str) -> Path:
+        """A certificate for localhost and these addresses, and its key, in one file."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a fake API server")])
-        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a server")])
+        names = [*(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses), x509.DNSName("localhost")]
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             _certificate(subject, self._name, key)
@@ -55,9 +61,7 @@ class Authority:
         pem = self._directory / "server.pem"
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         pem.write_bytes(private + certificate.public_bytes(Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem)
-        return context
+        return pem
 
 
 def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

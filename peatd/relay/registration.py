@@ -153,6 +153,7 @@ class _Registration:
                     with trio.move_on_after(SILENCE):
                         await _answer(control)
                 case Incoming() if self._handshakes < MAX_HANDSHAKES:
+                    self._handshakes += 1
                     links.start_soon(self._take, message.token)
                 case Incoming():
                     pass  # the relay tells who has dialled that nobody answers
@@ -162,8 +163,8 @@ class _Registration:
                     raise RelayError(f"{self._url}: a {type(message).__name__} where a relay has none", "not-a-relay")
 
     async def _take(self, token: str) -> None:
+        """`_handshakes` counts it already: many may come at once."""
         link = None
-        self._handshakes += 1
         try:
             stream = await self._asker().accept(self._url, token)
             link = await receive(stream, *self._present(), self._url.address)

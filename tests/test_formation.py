@@ -24,6 +24,7 @@ def test_derived_keys_never_change(vector: dict[str, str]) -> None:
     assert formation.proof_key(0).hex() == vector["proof_key"]
     assert formation.client_token_key(0).hex() == vector["client_token_key"]
     assert formation.revocation_secret(0).hex() == vector["revocation_secret"]
+    assert formation.relay_secret(0).hex() == vector["relay_secret"]
     assert formation.fingerprints == (vector["fingerprint"],)
     assert formation.discovery_hashes == (vector["discovery_hash"],)
     assert formation.client_token_keys()[0] == formation.client_token_key(0)
@@ -35,9 +36,14 @@ def test_every_purpose_secret_and_name_has_its_own_key() -> None:
         derive(index)
         for formation in formations
         for index in (0, 1)
-        for derive in (formation.ca_secrets.__getitem__, formation.proof_key, formation.client_token_key)
+        for derive in (
+            formation.ca_secrets.__getitem__,
+            formation.proof_key,
+            formation.client_token_key,
+            formation.relay_secret,
+        )
     ]
-    assert len(set(keys)) == len(keys) == 12
+    assert len(set(keys)) == len(keys) == 16
 
 
 @given(context=st.text(max_size=40))

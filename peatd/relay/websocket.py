@@ -18,6 +18,8 @@ _MESSAGE_BYTES = 64 * 1024
 _READ_BYTES = 128 * 1024
 _CLOSE_DEADLINE = 0.5
 _NORMAL = 1000
+_ENDS = (_NORMAL, 1001, 1005)
+"""Codes of an end in order (RFC 6455 §7.4.1): done, going away, none."""
 
 
 class WebSocketStream(trio.abc.HalfCloseableStream):
@@ -98,8 +100,10 @@ class WebSocketStream(trio.abc.HalfCloseableStream):
                     raise trio.BrokenResourceError("the WebSocket broke: a message of text")
                 case Ping():
                     await self._send(event.response())
-                case CloseConnection():
+                case CloseConnection(code=code) if code in _ENDS:
                     self._has_ended = True
+                case CloseConnection():  # the other side's, or wsproto's own word for what it could not read
+                    raise trio.BrokenResourceError(f"the WebSocket broke: {event.code} {event.reason or ''}".rstrip())
                 case _:
                     pass
 

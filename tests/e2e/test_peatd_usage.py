@@ -58,6 +58,9 @@ def test_printed_settings_are_a_file_of_settings(directory: Path) -> None:
         (["--bind", "x"], {}, "--bind: 'x' is not an address: write HOST:PORT, or [IPV6]:PORT"),
         ([], {"PEAT_API_BIND": "x"}, "PEAT_API_BIND (environment): 'x' is not an address"),
         ([], {"PEAT_CONFIG": "/nowhere.toml"}, "PEAT_CONFIG (environment): '/nowhere.toml' is not there"),
+        (["--relay", "relay.example.org"], {}, "--relay: 'relay.example.org' is not a relay's URL: write https://"),
+        ([], {"PEAT_RELAY_URLS": "tcp://h:1,tcp://h"}, "PEAT_RELAY_URLS (environment): 'tcp://h' is not a relay's URL"),
+        (["--relay-ca-file", "/nowhere"], {}, "/nowhere: no certificates can be read there"),
         ([], {"KUBERNETES_SERVICE_HOST": "127.0.0.1"}, "--formation-secret-file is not set"),
         ([], {"PEAT_FORMATION_SECRET": "short"}, "PEAT_FORMATION_SECRET (environment), line 1: "),
     ],
@@ -68,6 +71,40 @@ def test_a_mistake_is_one_line_on_stderr_and_exit_2(
     run = peatd(directory, "--data-dir", str(directory / "data"), *arguments, **environ)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith(f"peatd: {message}")
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--relay-listen is not set: say where the relay listens"),
+        (["--relay-listen", "127.0.0.1:0"], "--relay-allow is not set: nobody would be let in"),
+        (["--relay-listen", "127.0.0.1:0", "--relay-allow", "x"], "--relay-allow: 'x' is not a relay key"),
+        (["--relay", "tcp://h:1"], "unrecognized arguments: --relay tcp://h:1; see `peat-relay --help`"),
+        (
+            [
+                "--relay-listen",
+                "[::1]:0",
+                "--relay-allow",
+                "ab" * 32,
+                "--relay-tls-cert",
+                "/no",
+                "--relay-tls-key",
+                "/no",
+            ],
+            "/no and /no are no certificate and its key: No such file or directory",
+        ),
+    ],
+)
+def test_peat_relay_is_told_of_its_mistakes_likewise(directory: Path, arguments: list[str], message: str) -> None:
+    program = shutil.which("peat-relay")
+    assert program is not None
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "PEAT_RELAY_URLS": "tcp://not-for-it:1"}
+    run = subprocess.run(
+        [program, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"peat-relay: {message}")
     assert run.stderr.count("\n") == 1
 
 

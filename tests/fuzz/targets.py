@@ -39,14 +39,19 @@ from peatd.errors import (
     MalformedNotice,
     MalformedSlice,
     MalformedUpdate,
+    RelayError,
     TokenRefused,
     WireError,
 )
 from peatd.events import EventLog, Wanted
 from peatd.formation import parse_formation_secret
+from peatd.identity import Keypair
 from peatd.names import Address, DeviceId, DocumentName, NodeId, parse_document_name
 from peatd.papers.leaf import read_leaf
 from peatd.reach import Reach, decode_state_vector
+from peatd.relay import protocol as relay
+from peatd.relay.gate import Gate
+from peatd.relay_url import RelayUrl
 from peatd.rewrite import harmless, without_deleted
 from peatd.store.records import parse_row
 from peatd.update import check, examine
@@ -251,6 +256,36 @@ def _example_token() -> bytes:
     return mint(KEY, subject="alice", documents=["notes/*"], may_write=True, expires=2**31).encode()
 
 
+def _relay_request() -> relay.Request:
+    return relay.Signer(Keypair.from_secret(KEY), (Keypair.from_secret(KEY),)).request("dial", "a" * 32, "h:1", KEY)
+
+
+def _relay(junk: bytes) -> None:
+    """Whatever a stranger asks of a relay, it is refused or none; in pieces it is what it is as a whole."""
+    heard = []
+    for parts in ([junk], [junk[start : start + 1] for start in range(len(junk))]):
+        frames, messages_heard = relay.Frames(), []
+        try:
+            for part in parts:
+                frames.receive(part)
+                while (message := frames.next()) is not None:
+                    messages_heard.append(message)
+        except WireError:
+            messages_heard.append(None)
+        heard.append(messages_heard)
+    assert heard[0] == heard[1]
+    gate = Gate(("h",), lambda: [Keypair.from_secret(KEY).public_key])
+    for message in heard[0]:
+        if isinstance(message, relay.Request):
+            with contextlib.suppress(RelayError):
+                gate.check(message, KEY, "10.0.0.1")
+
+
+def _relay_url(junk: bytes) -> None:
+    url = RelayUrl.parse(junk.decode("latin-1"))
+    assert RelayUrl.parse(str(url)) == url
+
+
 _HELLO = messages.Hello(1, "alice", "peat", bytes(16), 2**20, "1")
 _MESSAGES: Sequence[messages.Message] = (
     _HELLO,
@@ -307,6 +342,8 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "token": Target(_token, (TokenRefused,), [_example_token()]),
         "last-event-id": Target(_last_event_id, (), [b"00000000-1"]),
         "engine-reply": Target(_replies, (Garbled,), [frame(Done()), frame(Opened(b""))]),
+        "relay": Target(_relay, (WireError,), [relay.frame(relay.Challenge(bytes(32))), relay.frame(_relay_request())]),
+        "relay-url": Target(_relay_url, (ValueError,), [b"https://h:1/x", b"tcp://[::1]:5"]),
         "name": Target(_names, (), [b"a/b", b"[::1]:5", string.ascii_letters.encode()]),
     }
 )

@@ -11,6 +11,7 @@ import base64
 import socket
 import ssl
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -43,28 +44,38 @@ class Outward:
     """How this node reaches relays.
 
     Attributes:
-        context: verifies the relay's certificate.
+        ca_file: authorities that vouch for relays; None for those of the system.
         proxy: for `https`; None where there is none. `http://[USER:PASSWORD@]HOST:PORT`.
         unproxied: hosts, and domains behind a dot, that are reached without it.
     """
 
-    context: ssl.SSLContext
+    ca_file: Path | None = None
     proxy: str | None = None
     unproxied: tuple[str, ...] = ()
 
-    @classmethod
-    def of(cls, ca_file: Path | None, proxy: str | None, unproxied: tuple[str, ...]) -> "Outward":
-        """
+    @cached_property
+    def context(self) -> ssl.SSLContext:
+        """Verifies a relay's certificate. Made when it is first asked for: the system's authorities take megabytes.
+
         Raises:
             ConfigError: if the file holds no certificates.
         """
         try:
-            context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+            context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
         except (OSError, ssl.SSLError) as exc:
-            raise ConfigError(f"{ca_file}: no certificates can be read there ({exc}); see --relay-ca-file") from exc
+            why = exc.strerror or exc
+            raise ConfigError(f"{self.ca_file}: no certificates can be read there: {why}; see --relay-ca-file") from exc
         context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         context.set_alpn_protocols(["http/1.1"])
-        return cls(context, proxy, unproxied)
+        return context
+
+    def check(self) -> None:
+        """
+        Raises:
+            ConfigError: if the file holds no certificates.
+        """
+        if self.ca_file is not None:
+            assert self.context
 
     def proxy_for(self, host: str) -> str | None:
         for entry in self.unproxied:

@@ -33,7 +33,8 @@ class Relaying:
 
     def __init__(self, settings: RelaySettings, membership: Membership, hits: LimitHits, direct: Direct) -> None:
         self._membership = membership
-        self._outward = Outward.of(settings.relay_ca_file, settings.https_proxy, settings.no_proxy)
+        self._outward = Outward(settings.relay_ca_file, settings.https_proxy, settings.no_proxy)
+        self._outward.check()
         self._asker: Asker | None = None
         self._ways = Ways(settings.relay, self._ask, membership.present, direct)
         self._registrations: Registrations | None = None

@@ -60,7 +60,6 @@ def test_printed_settings_are_a_file_of_settings(directory: Path) -> None:
         ([], {"PEAT_CONFIG": "/nowhere.toml"}, "PEAT_CONFIG (environment): '/nowhere.toml' is not there"),
         (["--relay", "relay.example.org"], {}, "--relay: 'relay.example.org' is not a relay's URL: write https://"),
         ([], {"PEAT_RELAY_URLS": "tcp://h:1,tcp://h"}, "PEAT_RELAY_URLS (environment): 'tcp://h' is not a relay's URL"),
-        (["--relay-ca-file", "/nowhere"], {}, "/nowhere: no certificates can be read there"),
         ([], {"KUBERNETES_SERVICE_HOST": "127.0.0.1"}, "--formation-secret-file is not set"),
         ([], {"PEAT_FORMATION_SECRET": "short"}, "PEAT_FORMATION_SECRET (environment), line 1: "),
     ],

@@ -33,7 +33,7 @@ def device_of(node_id: str, secret: bytes = SECRET) -> DeviceId:
 def asker(node_id: str, *, secret: bytes = SECRET, outward: Outward | None = None) -> Asker:
     """Asks in the name of a node of a formation."""
     signer = Signer(Keypair.from_seed(secret, node_id), (relay_key(secret),))
-    return Asker(signer, outward or Outward.of(None, None, ()))
+    return Asker(signer, outward or Outward())
 
 
 class RunningRelay:

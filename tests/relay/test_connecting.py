@@ -16,12 +16,12 @@ from peatd.relay_url import RelayUrl
 
 
 def outward(authority: Authority, proxy: str | None = None, *unproxied: str) -> Outward:
-    return Outward.of(authority.ca_file, proxy, unproxied)
+    return Outward(authority.ca_file, proxy, unproxied)
 
 
 async def refused(url: str, by: Outward | None = None) -> RelayError:
     with pytest.raises(RelayError) as caught:
-        await connect(RelayUrl.parse(url), by or Outward.of(None, None, ()))
+        await connect(RelayUrl.parse(url), by or Outward())
     assert str(caught.value).startswith(url)
     return caught.value
 
@@ -143,4 +143,4 @@ def test_a_file_without_certificates_is_refused_at_the_start(tmp_path: Path) -> 
     empty.touch()
     for file in (empty, tmp_path / "nowhere"):
         with pytest.raises(ConfigError, match="--relay-ca-file"):
-            Outward.of(file, None, ())
+            Outward(file).check()

@@ -82,7 +82,7 @@ async def received(stream: trio.abc.Stream) -> bytes:
 @pytest.mark.parametrize("scheme", ["tcp", "http", "https"])
 async def test_two_streams_are_joined_and_end_one_by_one(tmp_path: Path, scheme: str) -> None:
     authority = Authority(tmp_path)
-    outward = Outward.of(authority.ca_file, None, ())
+    outward = Outward(authority.ca_file)
     async with relay_running(authority=authority) as relay, circuit(relay.url(scheme), outward) as (alice, bob):
         for one, other in ((alice, bob), (bob, alice)):
             assert isinstance(one, trio.abc.HalfCloseableStream)

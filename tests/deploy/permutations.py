@@ -32,7 +32,7 @@ VALUES: dict[str, Json] = {
     "peers": {"peers": _PEERS},
     "config": {"config": _CONFIG},
     "no config": {"config": "\n# nothing\n"},
-    "relays": {"relayUrls": ["https://relay.example", "https://relay.example:8443"]},
+    "relays": {"relayUrls": ["https://relay.example", "https://relay.example:8443", "tcp://relay.example:70"]},
     "IPv6": {"listenAddress": "::"},
     "ports": {"mesh": {"port": 7201}, "api": {"port": 7301}},
     "service annotations": {"mesh": {"serviceAnnotations": {"a": "b"}}, "api": {"serviceAnnotations": {"c": "d"}}},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-UNIT = ROOT / "deploy" / "systemd" / "peatd.service"
+UNITS = [ROOT / "deploy" / "systemd" / f"{program}.service" for program in ("peatd", "peat-relay")]
 
 WORST_EXPOSURE = 1.5
 """"OK" is below 4.0; what is left at 1.1 is the network, which is what it is for."""
@@ -23,15 +23,16 @@ def analyze(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """The unit where its program is: for systemd a unit whose program is not there is wrong."""
-    program = tmp_path / "peatd"
+@pytest.fixture(params=UNITS, ids=[unit.stem for unit in UNITS])
+def installed(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A unit where its program is: for systemd a unit whose program is not there is wrong."""
+    found: Path = request.param
+    program = tmp_path / found.stem
     program.touch(0o755)
-    text = UNIT.read_text(encoding="utf-8")
-    assert text.count("/opt/peat/bin/peatd") == 1
-    unit = tmp_path / UNIT.name
-    unit.write_text(text.replace("/opt/peat/bin/peatd", str(program)), encoding="utf-8")
+    text = found.read_text(encoding="utf-8")
+    assert text.count(f"/opt/peat/bin/{found.stem}\n") == 1
+    unit = tmp_path / found.name
+    unit.write_text(text.replace(f"/opt/peat/bin/{found.stem}", str(program)), encoding="utf-8")
     return unit
 
 
@@ -41,11 +42,11 @@ def test_systemd_finds_no_fault(installed: Path) -> None:
 
 def test_systemd_finds_the_fault_of_a_broken_one(installed: Path) -> None:
     """That the test above can fail: `verify` ends with 0 when it only ignores a line."""
-    installed.write_text(installed.read_text().replace("WatchdogSec=60", "WatchdogSec=often"))
+    installed.write_text(installed.read_text().replace("RestartSec=2", "RestartSec=often"))
     assert "Failed to parse sec value" in analyze("verify", "--man=no", str(installed))
 
 
 def test_it_may_do_little(installed: Path) -> None:
     said = analyze("security", "--offline=yes", f"--threshold={WORST_EXPOSURE * 10:.0f}", str(installed))
-    (exposure,) = re.findall(r"Overall exposure level for peatd\.service: (\d+\.\d+)", said)
+    (exposure,) = re.findall(r"Overall exposure level for peat\S+\.service: (\d+\.\d+)", said)
     assert float(exposure) <= WORST_EXPOSURE

@@ -17,6 +17,10 @@ from deploy.kubelet import Cluster, Pod
 from deploy.objects import Objects
 from e2e.nodes import until, up
 
+from peatd.errors import RelayError
+from peatd.identity import Keypair
+from peatd.relay.gate import Gate
+from peatd.relay.protocol import Signer
 from peatd.store.faults import fault
 
 GUIDE = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
@@ -78,9 +82,20 @@ def test_pods_that_do_not_start(cluster: Cluster, ports: Json) -> None:
     assert "there is no Kubernetes cluster to ask: no service account" in said
 
 
-def test_settings_of_other_versions(cluster: Cluster, ports: Json) -> None:
-    (pod,) = pods(cluster, merged(ports, {"relayUrls": ["https://relay.example"]}))
-    assert "this version has no --relay yet: remove it" in crashed(pod)
+def test_relays_that_do_not_serve(cluster: Cluster, ports: Json) -> None:
+    (pod,) = pods(cluster, merged(ports, {"relayUrls": ["tcp://127.0.0.1:9"]}))
+    pod.start().wait_ready()
+    until(lambda: "not registered at a relay" in pod.log(), "the log tells of it")
+    told = subprocess.run(["peat", "node"], env=dict(pod.environ), capture_output=True, text=True, check=True).stdout
+    assert "no connection to 127.0.0.1:9: connection refused" in told
+    key = Keypair.from_secret(b"\x01" * 32)
+    request = Signer(key, (key,)).request("dial", "ab" * 16, "other.example:443", b"n" * 32)
+    gate = Gate(("relay.example",), list)
+    with pytest.raises(RelayError, match="this relay does not go by other"):
+        gate.check(request, b"n" * 32, "10.0.0.1")
+    gate = Gate(("other.example",), list)
+    with pytest.raises(RelayError, match="this relay does not serve the node's formation"):
+        gate.check(request, b"n" * 32, "10.0.0.1")
 
 
 def test_an_engine_that_is_not_in_the_image(cluster: Cluster, ports: Json) -> None:

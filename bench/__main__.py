@@ -11,7 +11,7 @@ import traceback
 
 from bench.table import Row, rendered
 
-MEASUREMENTS = ("start", "memory", "latency", "throughput", "bulk", "discovery", "clients", "history", "flood")
+MEASUREMENTS = ("start", "memory", "latency", "throughput", "bulk", "discovery", "relay", "clients", "history", "flood")
 
 
 def main() -> int:

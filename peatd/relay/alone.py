@@ -24,7 +24,7 @@ async def run_relay(program: RelayProgram, stopping: trio.Event) -> None:
         ConfigError: in exception groups, when it cannot start as configured.
     """
     hits = LimitHits()
-    role = RelayRole(program.relay, lambda: (), hits)
+    role = RelayRole(program.relay, hits)
     async with trio.open_nursery() as nursery:
         listening = {"relay": str(await nursery.start(role.run))}
         if program.status is not None:

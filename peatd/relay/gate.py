@@ -4,6 +4,7 @@ Rules, in this order:
 1. The relay goes by the name that is signed: so nobody who is asked can ask elsewhere in another's name.
 2. The node has signed it, over our nonce.
 3. A formation that is served here has vouched for it, over the same.
+4. Its key is not revoked, where the relay is a node and knows of that.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -33,11 +34,18 @@ class Gate:
     Args:
         names: what it goes by beside its addresses: hosts.
         allowed: relay keys of the formations that it serves, now.
+        is_revoked: whether a node is to be let in no more.
     """
 
-    def __init__(self, names: Iterable[str], allowed: Callable[[], Collection[bytes]]) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        allowed: Callable[[], Collection[bytes]],
+        is_revoked: Callable[[DeviceId], bool] = lambda _device_id: False,
+    ) -> None:
         self._names = frozenset(name.lower().rstrip(".") for name in names)
         self._allowed = allowed
+        self._is_revoked = is_revoked
 
     def check(self, request: Request, nonce: bytes, local_host: str) -> Caller:
         """
@@ -56,7 +64,10 @@ class Gate:
         formations = frozenset(v.key for v in served if has_signed(v.key, signed, v.signature))
         if not formations:
             raise RelayError("this relay does not serve the node's formation: see --relay-allow there", FORBIDDEN)
-        return Caller(device_id(request.public_key), formations)
+        caller = Caller(device_id(request.public_key), formations)
+        if self._is_revoked(caller.device_id):
+            raise RelayError("the node's key was revoked", FORBIDDEN)
+        return caller
 
     def _check_name(self, name: str, local_host: str) -> None:
         try:

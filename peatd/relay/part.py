@@ -39,7 +39,9 @@ class Relaying:
         self._ways = Ways(settings.relay, self._ask, membership.present, direct)
         self._registrations: Registrations | None = None
         self._urls = settings.relay
-        self._role = None if settings.relay_listen is None else RelayRole(settings, self._allowed, hits)
+        self._role = None
+        if settings.relay_listen is not None:
+            self._role = RelayRole(settings, hits, self._allowed, lambda device: device in membership.revocations)
 
     async def link(self, sighting: Sighting) -> Link:
         """A link with whom discovery knows so, whichever way.

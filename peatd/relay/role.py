@@ -10,7 +10,7 @@ import trio
 from peatd.errors import ConfigError
 from peatd.limits import LimitHits
 from peatd.measures import Kind, Measure, counter, gauge
-from peatd.names import Address
+from peatd.names import Address, DeviceId
 from peatd.relay.gate import Gate
 from peatd.relay.reception import Reception, serve_relay
 from peatd.relay.switchboard import RelayLimits, Switchboard
@@ -24,12 +24,19 @@ class RelayRole:
 
     Args:
         allowed: relay keys of the formations that it serves beside those of the settings, now.
+        is_revoked: whether a node is to be let in no more.
 
     Raises:
         ConfigError: if its certificate cannot be read.
     """
 
-    def __init__(self, settings: RelaySettings, allowed: Callable[[], Collection[bytes]], hits: LimitHits) -> None:
+    def __init__(
+        self,
+        settings: RelaySettings,
+        hits: LimitHits,
+        allowed: Callable[[], Collection[bytes]] = tuple,
+        is_revoked: Callable[[DeviceId], bool] = lambda _device_id: False,
+    ) -> None:
         listed = frozenset(bytes.fromhex(key) for key in settings.relay_allow)
         limits = RelayLimits(
             settings.relay_registrations, settings.relay_circuits, settings.relay_rate, settings.relay_total_rate
@@ -39,7 +46,7 @@ class RelayRole:
         certificate = None
         if settings.relay_tls_cert is not None and settings.relay_tls_key is not None:
             certificate = Certificate(settings.relay_tls_cert, settings.relay_tls_key)
-        gate = Gate(settings.relay_name, lambda: listed.union(allowed()))
+        gate = Gate(settings.relay_name, lambda: listed.union(allowed()), is_revoked)
         self._reception = Reception(gate, self._switchboard, hits, None if certificate is None else certificate.context)
 
     async def run(self, *, task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED) -> None:

@@ -81,3 +81,10 @@ def test_a_voucher_is_for_one_node() -> None:
 def test_a_key_that_is_no_point_of_the_curve_is_refused() -> None:
     for key in (bytes(32), b"\xff" * 32, b"\x01" + bytes(31)):
         assert refused(replace(request(), public_key=key)) == FORBIDDEN
+
+
+def test_a_node_whose_key_is_revoked_is_refused() -> None:
+    closed = Gate(("relay.example.org",), lambda: [OURS.public_key], lambda device: device == ALICE.device_id)
+    with pytest.raises(RelayError, match="revoked"):
+        closed.check(request(), NONCE, "")
+    closed.check(request("dial", "relay.example.org:443", MALLORY), NONCE, "")

@@ -154,7 +154,7 @@ class _Node:
         self._secret_watch = SecretWatch(SecretSource(config), membership)
         self._revocation_file = RevocationFile(config.data_dir, membership.revocations)
         membership.watch(self._revocation_file.changed)
-        self._relaying = Relaying(config.relays, membership, hits, self._dial)
+        self._relaying = Relaying(config.relays, membership, hits, self._links, self._dial)
         library = LocalLibrary(self._replication, self._drain)
         self._watchdog = Watchdog()
         self._service_manager = ServiceManager(config.notify_socket, config.watchdog)
@@ -238,7 +238,7 @@ class _Node:
             if self._config.clients is not None:
                 serving = partial(serve_clients, self._config.clients, self._reception, partial(self._door, token))
                 self._status.listening["clients"] = (await mesh.start(serving))[0]
-            relaying = partial(self._relaying.run, self._links, self._peers, welcome)
+            relaying = partial(self._relaying.run, self._peers, welcome)
             self._status.listening["relay"] = await mesh.start(relaying)
             mesh.start_soon(dialer.run, self._discovery.event_stream())
             await mesh.start(self._discovery.start)

@@ -88,6 +88,7 @@ class NodeStatus:
         membership = self.custody.membership
         hashes = membership.credentials.formation.discovery_hashes
         return Ourselves(NodeId(self.node_id), membership.device_id, bound, hashes)
+
     def relays(self) -> Sequence[RelayView]:
         now = trio.current_time()
         return [

@@ -10,6 +10,7 @@ from fakes.links import memory_links, peer
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peatd.claims import Verdict
+from peatd.dial_order import dial_order
 from peatd.dialer import Dialer
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost, PeerUpdated
 from peatd.errors import Declined, PeerError, Unreachable
@@ -63,7 +64,7 @@ class Scene:
         self.dialer = Dialer(self.peers, registry, self.dial, lambda _: ("static",))
 
     async def dial(self, sighting: Sighting) -> Link:
-        addresses = sighting.info.addresses
+        addresses = dial_order(sighting.info.addresses, sighting.last_good)  # as whoever knows the ways does
         self.dialled.append((trio.current_time(), addresses))
         await trio.lowlevel.checkpoint()
         if not self.up and self.silence:

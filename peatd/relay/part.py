@@ -31,12 +31,15 @@ class Relaying:
         ConfigError: if a certificate of the settings cannot be read.
     """
 
-    def __init__(self, settings: RelaySettings, membership: Membership, hits: LimitHits, direct: Direct) -> None:
+    def __init__(
+        self, settings: RelaySettings, membership: Membership, hits: LimitHits, links: Links, direct: Direct
+    ) -> None:
         self._membership = membership
+        self._links = links
         self._outward = Outward(settings.relay_ca_file, settings.https_proxy, settings.no_proxy)
         self._outward.check()
         self._asker: Asker | None = None
-        self._ways = Ways(settings.relay, self._ask, membership.present, direct)
+        self._ways = Ways(settings.relay, self._ask, membership.present, direct, links.declines)
         self._registrations: Registrations | None = None
         self._urls = settings.relay
         self._role = None
@@ -53,7 +56,6 @@ class Relaying:
 
     async def run(
         self,
-        links: Links,
         peers: PeerTable,
         on_link: Callable[[Link], Awaitable[None]],
         *,
@@ -71,7 +73,7 @@ class Relaying:
             self._registrations = Registrations(self._urls, self._ask, self._membership.present, on_link)
             self._membership.watch_secrets(self._renew)
             nursery.start_soon(self._registrations.run)
-            nursery.start_soon(go_direct, self._ways, links, peers)
+            nursery.start_soon(go_direct, self._ways, self._links, peers)
             task_status.started(bound)
 
     def standings(self) -> Sequence[RelayStanding]:

@@ -15,7 +15,8 @@ from functools import partial
 import structlog
 import trio
 
-from peatd.errors import HandshakeError, PeerError, RelayError
+from peatd.dial_order import dial_order
+from peatd.errors import Declined, HandshakeError, PeerError, RelayError
 from peatd.identity import Keypair
 from peatd.links import Links
 from peatd.names import Address, DeviceId
@@ -26,7 +27,8 @@ from peatd.relay.race import Attempt, race
 from peatd.relay_url import RelayUrl
 from peatd.transport.converse import dismiss
 from peatd.transport.dial import initiate_over
-from peatd.transport.link import Link
+from peatd.transport.establish import Declines
+from peatd.transport.link import Link, LinkPeer
 from peatd.transport.tls import Credentials
 from peatd.wire.messages import Hello
 
@@ -63,6 +65,7 @@ class Ways:
         asker: asks in the node's name, as it is now.
         present: what is shown to whoever we meet.
         direct: dials addresses.
+        declines: why we want no link with whom we have reached.
     """
 
     def __init__(
@@ -71,22 +74,24 @@ class Ways:
         asker: Callable[[], Asker],
         present: Callable[[], tuple[Credentials, Hello]],
         direct: Direct,
+        declines: Declines = lambda _: None,
     ) -> None:
         self._urls = tuple(urls)
         self._asker = asker
         self._present = present
         self._direct = direct
+        self._declines = declines
         self._failed: dict[RelayUrl, float] = {}
 
     async def link(self, sighting: Sighting) -> Link:
         """A link with whom discovery knows so.
 
         Raises:
-            PeerError: why there is no way.
+            PeerError: why there is no way. A `Declined` if we are linked with whom it leads to.
         """
         relays, failures = self._relays(sighting.info.relay_url)
         expected = self._expected(sighting)
-        direct: Attempt[Link | _Circuit] = Attempt(partial(self._direct, sighting.info.addresses), HEAD_START)
+        direct = Attempt(partial(self._try_directly, sighting), HEAD_START)
         attempts = [direct, *(self._attempt(url, expected) for url in relays)]
         while attempts:
             raced = await race(attempts, _discard)
@@ -96,14 +101,24 @@ class Ways:
                 break
             if isinstance(found, Link):
                 return found
+            if isinstance(found, Declined):
+                raise found
             try:
                 return await self._initiate(found)
+            except Declined:
+                raise
             except PeerError as exc:
                 failures.append(exc)
                 self._failed[found.url] = trio.current_time()
             relays.remove(found.url)
             attempts = [self._attempt(url, expected) for url in relays]
         raise _joined(failures)
+
+    async def _try_directly(self, sighting: Sighting) -> "_Found":
+        try:
+            return await self._direct(dial_order(sighting.info.addresses, sighting.last_good))
+        except Declined as declined:
+            return declined  # we are linked with whom we have found: no relay needs to be asked
 
     async def directly(self, addresses: Sequence[Address], device_id: DeviceId) -> Link | None:
         """A direct link with whom these addresses are said to lead to; None if they do not, now."""
@@ -136,10 +151,10 @@ class Ways:
         known = [sighting.device_id] if sighting.device_id is not None else []
         return list(dict.fromkeys((*known, *(keypair.device_id for keypair in derived))))
 
-    def _attempt(self, url: RelayUrl, expected: Sequence[DeviceId]) -> Attempt[Link | _Circuit]:
+    def _attempt(self, url: RelayUrl, expected: Sequence[DeviceId]) -> "Attempt[_Found]":
         return Attempt(partial(self._circuit, url, expected), STAGGER)
 
-    async def _circuit(self, url: RelayUrl, expected: Sequence[DeviceId]) -> _Circuit:
+    async def _circuit(self, url: RelayUrl, expected: Sequence[DeviceId]) -> "_Found":
         try:
             for device_id in expected[:-1]:
                 try:
@@ -163,8 +178,13 @@ class Ways:
             """A second one where the peer accepts another of our secrets than the first."""
             return first.pop() if first else (await self._open(circuit.url, circuit.device_id)).stream
 
+        def declines(peer: LinkPeer) -> str | None:
+            return self._declines(replace(peer, via=circuit.url.text))
+
         try:
-            link = await initiate_over(stream, *self._present(), circuit.url.address)
+            link = await initiate_over(stream, *self._present(), circuit.url.address, declines)
+        except Declined:
+            raise
         except HandshakeError as exc:
             raise HandshakeError(f"{circuit.url}: {exc}", exc.code) from exc
         if link.peer.device_id != circuit.device_id:
@@ -175,8 +195,12 @@ class Ways:
         return link
 
 
-async def _discard(late: Link | _Circuit) -> None:
-    await trio.aclose_forcefully(late.stream)
+_Found = Link | _Circuit | Declined
+
+
+async def _discard(late: _Found) -> None:
+    if not isinstance(late, Declined):
+        await trio.aclose_forcefully(late.stream)
 
 
 def _joined(failures: Sequence[PeerError]) -> PeerError:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 import trio
-from fakes.links import OTHER_SECRET, SECRET, credentials, hello
+import trio.testing
+from fakes.links import OTHER_SECRET, SECRET, credentials, hello, peer
 from fakes.relays import RunningRelay, answering, asker, device_of, relay_running, until
 
 from peatd.discovery.events import PeerInfo
-from peatd.errors import PeerError, Unreachable
+from peatd.errors import Declined, PeerError, Unreachable
 from peatd.names import Address, NodeId
 from peatd.peers import Sighting
 from peatd.relay import registration, ways
@@ -19,7 +20,7 @@ from peatd.relay.protocol import OPENING, REGISTER, Accepted, Challenge, Frames,
 from peatd.relay.registration import BACKING_OFF, REGISTERED, Registrations
 from peatd.relay.ways import Ways
 from peatd.relay_url import RelayUrl
-from peatd.transport import Credentials, Link
+from peatd.transport import Credentials, Link, LinkPeer
 from peatd.wire.messages import Hello
 
 AT_BOB = Address("192.0.2.1", 11204)
@@ -111,14 +112,38 @@ async def test_without_a_relay_the_reason_is_that_of_the_direct_dial() -> None:
 async def test_no_relay_is_asked_while_there_is_a_direct_way() -> None:
     async def direct(_addresses: Sequence[Address]) -> Link:
         ours, _ = trio.testing.memory_stream_pair()
-        from fakes.links import peer
-
         return Link(ours, peer("bob", initiating=True), AT_BOB)
 
     async with relay_running() as relay:
         async with linked(await alice(relay.url(), direct=direct).link(bob())) as link:
             assert link.peer.via is None
         assert relay.reception.requests["dial"] == 0
+
+
+async def test_who_is_found_directly_to_be_linked_already_is_not_asked_for_at_a_relay() -> None:
+    async def finds_carol(_addresses: Sequence[Address]) -> Link:
+        await trio.lowlevel.checkpoint()
+        raise Declined("carol: we are linked already", "declined", device_of("carol"))
+
+    async with relay_running() as relay, registered("bob", relay.url()):
+        with pytest.raises(Declined):
+            await alice(relay.url(), direct=finds_carol).link(bob())
+        assert relay.reception.requests["dial"] == 0
+
+
+async def test_who_is_found_by_a_relay_to_be_linked_already_never_sees_a_link() -> None:
+    async with relay_running() as relay, registered("bob", relay.url()) as there:
+        url = relay.url()
+        told: list[str | None] = []
+
+        def declines(peer: LinkPeer) -> str | None:
+            told.append(peer.via)
+            return "we are linked already"
+
+        it = Ways((url,), lambda: asker("alice"), present("alice"), no_way, declines)
+        with pytest.raises(Declined):
+            await it.link(bob())
+        assert (told, there.links) == ([url.text], [])
 
 
 async def test_a_direct_dial_that_hangs_does_not_keep_the_relay_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ The codes of `RelayError`:
 """
 
 import base64
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from peatd.names import Address
 from peatd.relay.protocol import OPENING, SUBPROTOCOL
 from peatd.relay.websocket import Carrier, WebSocketStream
 from peatd.relay_url import HTTPS, TCP, RelayUrl
+from peatd.threads import needing_threads
 from peatd.transport.tls_stream import TlsStream
 
 CONNECT_DEADLINE = 10.0
@@ -126,14 +128,16 @@ def _explained(url: RelayUrl, exc: trio.BrokenResourceError) -> RelayError:
 
 async def _tcp(url: RelayUrl, address: Address) -> trio.SocketStream:
     try:
-        return await trio.open_tcp_stream(address.host, address.port)
+        with needing_threads():
+            return await trio.open_tcp_stream(address.host, address.port)
     except socket.gaierror as exc:
         raise RelayError(f"{url}: the name {address.host} does not resolve", UNREACHABLE) from exc
     except OSError as exc:
         cause = exc.__cause__ or exc
         first = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
-        reason = first.strerror if isinstance(first, OSError) and first.strerror else first
-        raise RelayError(f"{url}: no connection to {address}: {str(reason).lower()}", UNREACHABLE) from exc
+        # trio's own text names the address once more.
+        reason = os.strerror(first.errno).lower() if isinstance(first, OSError) and first.errno else str(first)
+        raise RelayError(f"{url}: no connection to {address}: {reason}", UNREACHABLE) from exc
 
 
 async def _through_proxy(url: RelayUrl, proxy: str) -> trio.SocketStream:

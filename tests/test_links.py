@@ -20,3 +20,13 @@ async def test_a_second_process_of_the_same_key_is_met_and_judged(autojump_clock
     async with mesh("alice", "bob") as (alice, _):
         await wait_all_tasks_blocked()
         assert alice.links.declines(replace(peer("bob", initiating=True), instance=bytes(16))) is None
+
+
+async def test_but_a_direct_link_where_the_first_goes_by_a_relay(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob") as (alice, _):
+        await wait_all_tasks_blocked()
+        ((link, _exchange),) = alice.links.live()
+        link.peer = replace(link.peer, via="tcp://relay:1")
+        again = peer("bob", initiating=True)
+        assert alice.links.declines(again) is None
+        assert alice.links.declines(replace(again, via="tcp://relay:2")) == "we are linked already"

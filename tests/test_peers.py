@@ -1,6 +1,7 @@
 """Who is known, who is linked, and which of two links stays."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -147,6 +148,14 @@ def test_of_two_simultaneous_links_both_ends_keep_the_one_that_the_lower_device_
 def test_a_peer_that_dials_again_has_given_up_its_old_link() -> None:
     old = new = claim("bb", initiating=False)
     assert judge(new, [old], claim("aa"), of_the_secret) is Verdict.REPLACE
+
+
+def test_a_direct_link_stays_before_one_by_a_relay_whoever_has_dialled() -> None:
+    for one, other in itertools.product((True, False), repeat=2):
+        direct, relayed = claim("bb", initiating=one), replace(claim("bb", initiating=other), relayed=True)
+        for ours in ("aa", "cc"):
+            assert judge(direct, [relayed], claim(ours, node="me"), of_the_secret) is Verdict.REPLACE
+            assert judge(relayed, [direct], claim(ours, node="me"), of_the_secret) is Verdict.DUPLICATE
 
 
 def test_ourselves_and_our_twin() -> None:

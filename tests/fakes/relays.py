@@ -80,6 +80,6 @@ async def answering(answer: Callable[[trio.SocketStream], Awaitable[None]]) -> A
 
 async def until(is_so: Callable[[], object]) -> None:
     """Waits for what other tasks do on real sockets."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not is_so():
             await trio.lowlevel.checkpoint()

@@ -47,12 +47,12 @@ async def alone(nursery: trio.Nursery) -> AsyncIterator[Alone]:
 
     with capture_logs() as logged:
         nursery.start_soon(run)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not (up := [line for line in logged if line["event"] == "relay up"]):
                 await trio.lowlevel.checkpoint()
         yield Alone(up[0]["relay"], up[0]["status"])
         stopping.set()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await done.wait()
 
 

@@ -114,14 +114,14 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def sim(session: nox.Session) -> None:
-    """Whole nodes in one process, over a network and disks that a seed decides: 120 seeds, and a tenth of them with the
+    """Whole nodes in one process, over a network and disks that a seed decides: 99 seeds, and a tenth of them with the
     other Python; bugs that are planted are found. `-- --seeds 2000` for more, `-- --seed N` replays one."""
     arguments = list(session.posargs)
     environ = {"PYTHONPATH": "tests"}
     run = _environment(session)
     if "--seed" not in arguments:
         run("pytest", "tests/sim")
-    run("python", "-m", "sim", *(arguments or ("--seeds", "120")), env=environ)
+    run("python", "-m", "sim", *(arguments or ("--seeds", "99")), env=environ)
     other = _interpreter(next(version for version in VERSIONS if version != RUNNING))
     if not arguments and other is not None:
         _environment(session, other)("python", "-m", "sim", "--seeds", "12", env=environ)

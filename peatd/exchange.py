@@ -20,13 +20,14 @@ from peatd.pace import pause_after
 from peatd.pieces import AllHeld, Assembly
 from peatd.replication import Merged, Replication, Subscriber
 from peatd.standing import Standing
+from peatd.summaries import Summaries
 from peatd.sync import PeerSync
 from peatd.transport.link import Side
+from peatd.wire.horizon import Horizon
 from peatd.wire.messages import (
     Compare,
     Durable,
     Equal,
-    Horizon,
     Message,
     Offer,
     Piece,
@@ -58,6 +59,7 @@ class PeerExchange:
         held: what unfinished updates of all peers take together.
         nodes: ours and the peer's; None where the peer's release knows nothing of horizons, and would end the link over
             one.
+        reads_summaries: its release knows of summaries, likewise.
 
     Attributes:
         last_sync: trio time of the last sign that the peer and we agree on something; None before the first.
@@ -73,6 +75,7 @@ class PeerExchange:
         sides: Sequence[Side] = (),
         nodes: tuple[NodeId, NodeId] | None = None,
         held: AllHeld | None = None,
+        reads_summaries: bool = False,
     ) -> None:
         self.last_sync: float | None = None
         self.error: str | None = None
@@ -80,10 +83,11 @@ class PeerExchange:
         self._table = replication.table
         self._device_id = device_id
         self._compares = compares
-        self._sides = sides
         self.sync = PeerSync(device_id, replication.table)
         self._standing = None if nodes is None else Standing(replication, *nodes, self.sync)
         self._offers = Offers(replication, device_id, self.sync, self._standing)
+        self._summaries = Summaries(replication, self.sync, self._offers, is_heard=reads_summaries)
+        self._sides = (*sides, self._summaries)
         self._assembly = Assembly(held or AllHeld())
         self._intake = Intake(replication, device_id, self._failed)
         self._wake_writer = trio.Event()
@@ -116,6 +120,7 @@ class PeerExchange:
             nursery.start_soon(self._diffs.run)
             nursery.start_soon(self._confirm)
             nursery.start_soon(self._compare)
+            nursery.start_soon(self._summaries.run)
             if self._standing is not None:
                 nursery.start_soon(self._standing.run, self._wake)
 
@@ -214,6 +219,9 @@ class PeerExchange:
         await self._intake.merge(key, message.updates, partial(self._merged, reached, message.round))
 
     def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
+        entry = self._table.alive(DocumentKey(named(reached.name), reached.incarnation))
+        if merged is not None and entry is not None and entry.brought_by != self._device_id:
+            self.sync.lazy.was_redundant(entry.brought_by, may_rest=self._summaries.is_heard)
         if merged is not None and counted == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
 

@@ -32,7 +32,7 @@ from typing import NewType
 import msgspec
 
 from peatd.names import NodeId
-from peatd.wire.messages import MAX_KNOWN_NODES, Known
+from peatd.wire.horizon import MAX_KNOWN_NODES, Known
 
 Mark = NewType("Mark", bytes)
 """By which a node is known. It follows from its node id: a key changes with the formation secret, and a node that was

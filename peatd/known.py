@@ -31,6 +31,11 @@ class Known:
     round: int = 0
 
     @property
+    def needs_changes(self) -> bool:
+        """Whether single changes will do; else it will be owed a diff."""
+        return not (self.asked or self.failed or self.vector is not None)
+
+    @property
     def is_in_step(self) -> bool:
         return not (self.asked or self.underway or self.failed or self.vector is not None)
 

@@ -219,6 +219,7 @@ class Links:
             sides=sides,
             held=self._held,
             nodes=(self._membership.claim.node_id, peer.node_id) if peer.hears_horizon else None,
+            reads_summaries=peer.reads_summaries,
         )
         self._live[peer.device_id] = (link, exchange)
         self._ended.links += 1

@@ -60,6 +60,7 @@ def hello_of(node_id: NodeId, formation: str) -> Hello:
         awareness=True,
         horizon=True,
         gossip=True,
+        summaries=True,
     )
 
 

@@ -1,7 +1,7 @@
 """Large updates cut into pieces that fit a message, and put together again. Sans-IO."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from peatd.errors import WireError
@@ -150,13 +150,13 @@ class Assembly:
             self._hold(-len(whole) - _BEGUN_BYTES)
 
 
-def fill(changes: list[Change], budget: int, receiver: DeviceId, version: int) -> tuple[list[bytes], int]:
-    """As many updates as fit, without those that the receiver brought; and the version that they lead to."""
+def fill(changes: list[Change], budget: int, without: Collection[DeviceId], version: int) -> tuple[list[bytes], int]:
+    """As many updates as fit, without those that these peers brought; and the version that they lead to."""
     updates: list[bytes] = []
     for change in changes:
         if budget <= 0:
             return updates, change.version - 1
-        if change.origin != receiver:
+        if change.origin not in without:
             updates.append(change.update)
             budget -= len(change.update) + _OVERHEAD_BYTES
     return updates, version

@@ -10,7 +10,7 @@ from peatd.names import NodeId
 from peatd.replication import Replication
 from peatd.sync import PeerSync
 from peatd.table import Entry
-from peatd.wire.messages import Horizon, Known
+from peatd.wire.horizon import Horizon, Known
 
 log = structlog.get_logger()
 

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 from peatd.known import Known, OwedDiff
+from peatd.lazy import Lazy
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.pieces import PIECE_BYTES, Outgoing, fill, size_bytes
 from peatd.reach import EMPTY_STATE_VECTOR
@@ -42,6 +43,7 @@ class PeerSync:
         self._owed_diffs: dict[DocumentName, None] = {}
         self._streams: deque[tuple[Known, Outgoing]] = deque()
         self.ready_bytes = 0  # of diffs that are made and not taken yet
+        self.lazy = Lazy()
         self.rounds: Counter[DocumentName] = Counter()
         """How often something of the peer's could not be merged; what it sent before our next state counts no more."""
         self._chased: dict[DocumentName, int] = {}
@@ -73,6 +75,7 @@ class PeerSync:
         self._live.pop(key.name, None)
         self._owed_diffs.pop(key.name, None)
         self._states.pop(key, None)
+        self.lazy.untold.pop(key.name, None)
 
     # What the peer said ----------------------------------------------------------------------------------------
 
@@ -226,15 +229,14 @@ class PeerSync:
     def needs_changes_after(self, entry: Entry) -> int:
         """Changes of the entry up to this version are of no more use to this peer."""
         known = self._known.get(entry.name)
-        if known is None or known.asked or known.failed or known.vector is not None:
-            return entry.version  # it will be owed a diff
-        return known.sent
+        return known.sent if known is not None and known.needs_changes else entry.version
 
     def _is_owed(self, name: DocumentName, known: Known) -> bool:
         entry = self._table.get(name)
         if entry is None or entry.incarnation != known.incarnation:
             return False
-        return not known.is_in_step or known.durable < known.due or name in self._live
+        is_unsent = name in self._live or name in self.lazy.untold
+        return is_unsent or not known.is_in_step or known.durable < known.due
 
     def _take_states(self) -> Iterator[Message]:
         for _ in range(min(len(self._states), _STATES_PER_BATCH)):
@@ -250,12 +252,13 @@ class PeerSync:
         if changes is None:
             self.ask(entry)
             return None
-        updates, through = fill(changes, budget, self.device_id, entry.version)
+        updates, through = fill(changes, budget, {self.device_id, *self.lazy.ways}, entry.version)
         before, known.sent = known.sent, through
         if through < entry.version:
             self._live[name] = None
-        if not updates and before >= entry.begun:
-            return None  # it brought all of this itself
+        is_lazy = self.lazy.leaves(name, changes)
+        if not updates and (is_lazy or before >= entry.begun):
+            return None  # it brought all of this itself, or others will
         known.due = through
         return Updates(name, entry.incarnation, through, known.round, updates)
 

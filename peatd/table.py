@@ -62,6 +62,8 @@ class Entry:
     """The number of the store's record of its beginning, or of its end; 0 where there is none."""
     changed: int = 0
     """The number of the store's record of its latest change, its beginning included."""
+    brought_by: DeviceId | None = None
+    """Who brought its latest change."""
     aged: int = 0
     """Of a deleted one: how long ago that was, at least, when we heard of it, in seconds."""
     recent: deque[Change] | tuple[()] = ()  # most entries have none, and an empty deque takes more than all the rest
@@ -189,7 +191,7 @@ class DocumentTable:
         """Takes in news of a living document."""
         entry.reach.absorb(content)
         self.clock += 1
-        entry.version = self.clock
+        entry.version, entry.brought_by = self.clock, origin
         change = Change(self.clock, update, origin)
         self._undigested.add(entry.name)
         self._keep(entry, change)

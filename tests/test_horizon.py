@@ -4,7 +4,7 @@ from itertools import count
 
 from peatd.horizon import MAX_FLOOR, Horizon, Mark, mark_of
 from peatd.names import NodeId
-from peatd.wire.messages import MAX_KNOWN_NODES, Known
+from peatd.wire.horizon import MAX_KNOWN_NODES, Known
 
 ALICE, BOB, CAROL = (mark_of(NodeId(name)) for name in ("alice", "bob", "carol"))
 

@@ -19,8 +19,8 @@ import msgspec
 from peatd.errors import CardForged, InvalidName, WireError
 from peatd.identity import Keypair, device_id, has_signed
 from peatd.names import Address, DeviceId, NodeId
-from peatd.wire.gossip import LAST_COUNT, MAX_TIES, Accusation, Count, Held, SignedCard
-from peatd.wire.members import Digest
+from peatd.wire.gossip import LAST_COUNT, MAX_TIES, Accusation, Held, SignedCard
+from peatd.wire.members import Count, Digest
 
 Version = tuple[int, int]
 """(incarnation, counter)."""

@@ -165,6 +165,7 @@ async def _establish(
         proven_by=proven.by,
         met_as=proven.met_as,
         gossips=theirs.gossip,
+        reads_summaries=theirs.summaries,
     )
     if declines is not None:
         await _decline(tls, peer, declines(peer))

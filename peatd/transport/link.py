@@ -33,6 +33,7 @@ class LinkPeer:
         proven_by: the secrets on which the link stands: the one that both proved, and the one whose CA signed the
             receiver's leaf.
         met_as: our own device id when the link was made.
+        reads_summaries: its release knows `Having` and `Graft`.
         gossips: its release knows the messages about the mesh (wire/gossip.py).
         via: the URL of the relay that the link goes by; None if it goes directly.
     """
@@ -50,6 +51,7 @@ class LinkPeer:
     met_as: DeviceId | None = None
     gossips: bool = False
     via: str | None = None
+    reads_summaries: bool = False
 
 
 @dataclass(frozen=True, slots=True)

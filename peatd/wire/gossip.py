@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from peatd.wire.members import Digest, Shape
+from peatd.wire.members import Count, Digest, Shape
 
 MAX_TIES = 256
 """Links that one member tells of: a mesh that is not full has tens at each node."""
@@ -17,9 +17,7 @@ MAX_ACCUSATIONS = 64
 """In one message, likewise."""
 MAX_CARD_BYTES = 12 * 1024
 
-_COUNT_END = 2**53
-Count = Annotated[int, msgspec.Meta(ge=0, lt=_COUNT_END)]
-LAST_COUNT = _COUNT_END - 1
+LAST_COUNT = 2**53 - 1
 Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 
 

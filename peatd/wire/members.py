@@ -4,6 +4,8 @@ from typing import Annotated
 
 import msgspec
 
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
 Digest = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 
 Fingerprints = Annotated[list[Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]], msgspec.Meta(max_length=64)]

@@ -13,7 +13,8 @@ import msgspec
 from peatd.errors import InvalidName, WireError
 from peatd.names import DocumentName, parse_document_name
 from peatd.wire.gossip import Accused, Members, MembersDigest, MembersHeld, Probe, Probed
-from peatd.wire.members import Accepts, Digest, Fingerprints, Revoked, RevokedDigest, Shape
+from peatd.wire.horizon import Horizon
+from peatd.wire.members import Accepts, Count, Digest, Fingerprints, Revoked, RevokedDigest, Shape
 
 PROTOCOL = 1
 """What HELLO says of these rules and messages. Another number is another protocol."""
@@ -28,7 +29,6 @@ MAX_PRESENCE_CLOCK = 2**40
 """Of an awareness state: a client can tell 2^35, and nodes add what it takes to be above what was known. Far below what
 a message and a stock client can hold: one peer's lie must not make others speak nonsense."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Name = Annotated[str, msgspec.Meta(max_length=511)]
 
 ClientId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
@@ -37,8 +37,8 @@ ClientId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Former = Annotated[list[ClientId], msgspec.Meta(max_length=10_000)]
 """Yjs clients of a document's lives that are over."""
 
-MAX_KNOWN_NODES = 1024
-"""Of which a node tells: 45 KB. A mesh has tens; of pods that come and go under new names, the latest."""
+MAX_HAVING = 1024
+"""Documents in one summary: half a frame with the longest names."""
 _MAX_LISTED = 65_536
 """Entries of one list: far beyond what one frame of real ones holds, so that a frame of empty ones stays small in
 memory too."""
@@ -57,6 +57,7 @@ class Hello(Shape, frozen=True, tag=1):
         secrets: those that it accepts, the one that it uses first. Whoever names any knows `Accepts`, `Revoked` and
             `RevokedDigest`; who does not would end the link over one.
         gossip: it knows the messages of gossip.py, likewise.
+        summaries: it knows `Having` and `Graft`, likewise.
     """
 
     protocol: Count
@@ -69,6 +70,7 @@ class Hello(Shape, frozen=True, tag=1):
     horizon: bool = False
     secrets: Fingerprints = msgspec.field(default_factory=list)
     gossip: bool = False
+    summaries: bool = False
 
 
 class Ping(Shape, frozen=True, tag=2):
@@ -116,6 +118,17 @@ class Offer(Shape, frozen=True, tag=11):
 
     prefix: Annotated[str, msgspec.Meta(max_length=64)]
     documents: Annotated[list[Offered], msgspec.Meta(max_length=4096)]
+
+
+class Having(Shape, frozen=True, tag=46):
+    """Documents as the sender has them, some of whose changes it did not push: others will have. Nothing is said of
+    documents that are not named."""
+
+    documents: Annotated[list[Offered], msgspec.Meta(max_length=MAX_HAVING)]
+
+
+class Graft(Shape, frozen=True, tag=47):
+    """The sender lacked something of which it was only told: it wants to be pushed everything again."""
 
 
 class State(Shape, frozen=True, tag=12):
@@ -204,30 +217,6 @@ class Presence(Shape, frozen=True, tag=18):
     clients: Annotated[list[Present], msgspec.Meta(max_length=_MAX_LISTED)]
 
 
-class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Up to which number (`seq`, in an epoch of its own) the sender knows a node's documents: see horizon.py."""
-
-    node: Digest
-    epoch: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
-    seq: Count
-
-
-class Horizon(Shape, frozen=True, tag=30):
-    """What the sender knows of all nodes' documents, and what is to be known of its own.
-
-    Attributes:
-        epoch, seq: its own numbers: the latest that is on its disk.
-        living: exclusive-or of the names and incarnations of all its living documents, hashed.
-        floor: no incarnation that it has forgotten was higher.
-    """
-
-    epoch: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
-    seq: Count
-    living: Digest
-    floor: Count
-    known: Annotated[list[Known], msgspec.Meta(max_length=MAX_KNOWN_NODES)]
-
-
 Message = (
     Hello
     | Ping
@@ -252,6 +241,8 @@ Message = (
     | Accused
     | Probe
     | Probed
+    | Having
+    | Graft
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -44,6 +44,7 @@ def peer(node_id: str, *, initiating: bool) -> LinkPeer:
         *(NodeId(node_id), keypair.device_id, keypair.public_key, instance_of(node_id), __version__, initiating),
         hears_horizon=True,
         gossips=True,
+        reads_summaries=True,
         accepts=secrets,
         proven_by=secrets,
     )

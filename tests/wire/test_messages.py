@@ -19,6 +19,7 @@ from peatd.wire.gossip import (
     Probed,
     SignedCard,
 )
+from peatd.wire.horizon import Horizon, Known
 from peatd.wire.members import MAX_REVOKED, Accepts, Revoked, RevokedDigest, RevokedKey
 from peatd.wire.messages import (
     MAX_FRAME_BYTES,
@@ -27,9 +28,9 @@ from peatd.wire.messages import (
     Durable,
     Equal,
     Goaway,
+    Graft,
+    Having,
     Hello,
-    Horizon,
-    Known,
     Message,
     Offer,
     Offered,
@@ -53,7 +54,7 @@ DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
 FROZEN: list[tuple[Message, str]] = [
     (
         Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
-        f"9b0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290c2",
+        f"9c0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290c2c2",
     ),
     (Ping(7), "920207"),
     (Pong(2**53 - 1), "9203cf001fffffffffffff"),
@@ -86,6 +87,8 @@ FROZEN: list[tuple[Message, str]] = [
     (Accused([Accusation(DIGEST, 1, DIGEST, b"s" * 64)]), f"922b9194{DIGEST_HEX}01{DIGEST_HEX}c440{'73' * 64}"),
     (Probe(DIGEST), f"922c{DIGEST_HEX}"),
     (Probed(DIGEST, True), f"932d{DIGEST_HEX}c3"),
+    (Having([Offered("notes/a", 2, False, DIGEST)]), f"922e9195a76e6f7465732f6102c2{DIGEST_HEX}00"),
+    (Graft(), "912f"),
 ]
 
 counts = st.integers(0, 2**53 - 1)
@@ -107,7 +110,7 @@ revoked = st.builds(
 ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Hello: st.builds(
         *(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()),
-        *(st.lists(fingerprints, max_size=3), st.booleans()),
+        *(st.lists(fingerprints, max_size=3), st.booleans(), st.booleans()),
     ),
     Presence: st.builds(Presence, names, st.lists(st.builds(Present, clients, clocks, blobs), max_size=5)),
     Ping: st.builds(Ping, counts),
@@ -133,6 +136,8 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     MembersDigest: st.builds(MembersDigest, digests),
     Accused: st.builds(Accused, st.lists(st.builds(Accusation, digests, counts, digests, signatures), max_size=3)),
     Probe: st.builds(Probe, digests),
+    Having: st.builds(Having, st.lists(st.builds(Offered, names, counts, st.booleans(), digests, counts), max_size=5)),
+    Graft: st.builds(Graft),
     Probed: st.builds(Probed, digests, st.booleans()),
     Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
 }

@@ -1,0 +1,111 @@
+"""Summaries over one link: of what was not pushed, in place of it. See lazy.py.
+
+Whoever is told of something that it lacks waits a little, for it may be on its way; and then asks for it, and to be
+pushed to again.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from peatd.names import DocumentKey, DocumentName
+from peatd.offers import Offers
+from peatd.replication import Replication
+from peatd.sync import PeerSync
+from peatd.wire.messages import MAX_HAVING, Graft, Having, Message, Offered, named
+
+_INTERVAL = 0.5
+"""Seconds, ±25 %, for which summaries gather; and until what they name is asked for, if it has not come meanwhile. Far
+more than a push takes, and little enough that nobody waits long for what a broken tree has not brought."""
+_LOOKS = 4
+"""At a document that goes on changing, until it is asked for whatever has come."""
+
+
+@dataclass(slots=True)
+class _Awaited:
+    offered: Offered
+    version: int
+    looks: int = _LOOKS
+
+
+class Summaries:
+    """One peer's side. `is_heard`: whether its release knows of summaries; one that does not is pushed everything."""
+
+    def __init__(self, replication: Replication, sync: PeerSync, offers: Offers, *, is_heard: bool) -> None:
+        self.is_heard = is_heard
+        self._table = replication.table
+        self._sync = sync
+        self._offers = offers
+        self._awaited: dict[DocumentName, _Awaited] = {}
+        self._owes_graft = self._is_due = False
+        self._wake: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def told(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While it lasts, there is something to take whenever `wake` was called."""
+        self._wake = wake
+        yield
+
+    async def run(self) -> None:
+        """Looks now and then, until cancelled."""
+        while True:
+            await trio.sleep(_INTERVAL * random.uniform(0.75, 1.25))
+            self.look()
+
+    def look(self) -> None:
+        """Asks for what has not come, and has summaries sent of what was not pushed."""
+        for name, awaited in list(self._awaited.items()):
+            if self._has(awaited.offered):
+                del self._awaited[name]
+                continue
+            entry = self._table.get(name)
+            is_still = (entry.version if entry is not None else 0) == awaited.version
+            awaited.version, awaited.looks = entry.version if entry is not None else 0, awaited.looks - 1
+            if is_still or not awaited.looks:
+                del self._awaited[name]
+                self._owes_graft = self._owes_graft or is_still
+                self._offers.offered(DocumentKey(name, awaited.offered.incarnation), awaited.offered)
+        self._is_due = bool(self._sync.lazy.untold)
+        if self._is_due or self._owes_graft or self._sync.is_owing:
+            self._wake()
+
+    def take(self) -> list[Message]:
+        """What to send next."""
+        taken: list[Message] = [Graft()] if self._owes_graft else []
+        self._owes_graft = False
+        if self._is_due:
+            self._is_due = False
+            untold = self._sync.lazy.untold
+            names = list(untold)[:MAX_HAVING]
+            for name in names:
+                del untold[name]
+            living = [name for name in names if (entry := self._table.get(name)) is not None and not entry.deleted]
+            taken.append(Having([self._table.offered(name) for name in living]))
+        return taken
+
+    def received(self, message: Message) -> None:
+        """What the peer tells."""
+        match message:
+            case Graft():
+                self._sync.lazy.graft()
+            case Having():
+                for offered in message.documents:
+                    self._offered(named(offered.name), offered)
+
+    def _offered(self, name: DocumentName, offered: Offered) -> None:
+        entry = self._table.get(name)
+        if self._has(offered):
+            self._sync.lazy.untold.pop(name, None)
+        elif len(self._awaited) < MAX_HAVING or name in self._awaited:
+            self._awaited[name] = _Awaited(offered, entry.version if entry is not None else 0)
+
+    def _has(self, offered: Offered) -> bool:
+        """Whether our copy is what it names; or is beyond that life."""
+        entry = self._table.get(named(offered.name))
+        if entry is None or (entry.incarnation, entry.deleted) < (offered.incarnation, offered.deleted):
+            return False
+        is_later = (entry.incarnation, entry.deleted) > (offered.incarnation, offered.deleted)
+        return is_later or entry.deleted or entry.reach.digest() == offered.digest

@@ -17,6 +17,8 @@ class Verdict(enum.Enum):
     SELF = "self"
     TWIN = "duplicate-node-id"
     """Another node goes by the same node id, or runs with the same key."""
+    ENOUGH = "enough-links"
+    """It has as many links as it may, and whoever comes has enough of them too: it is linked by way of others."""
     REVOKED = "revoked"
     """Its key is not to be let in any more."""
     FULL = "full"

@@ -22,6 +22,7 @@ from peatd.settings.demo import Demo, demo_of
 from peatd.settings.flags import Flags, parse_flags
 from peatd.settings.relay_program import PEAT_RELAY, RelayProgram, relay_program
 from peatd.settings.relays import RelaySettings, relay_settings
+from peatd.settings.mesh import MAX_LINKS
 from peatd.settings.setting import Setting
 from peatd.settings.show import as_toml
 from peatd.settings.sources import BUILT_IN, COLLECTIONS, File, Sources, parse
@@ -74,6 +75,7 @@ class Config:
     poll_interval: float
     service_account_dir: Path
     kubeconfig: tuple[Path, ...]
+    max_links: int
     engine: str
     engine_workers: int
     memory: int
@@ -197,6 +199,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         poll_interval=sources.take(table.POLL_INTERVAL),
         service_account_dir=service_account_dir,
         kubeconfig=kubeconfig,
+        max_links=sources.take(MAX_LINKS),
         engine=_engine(sources),
         engine_workers=sources.take(table.ENGINE_WORKERS),
         memory=sources.take(table.MEMORY, surroundings.memory),

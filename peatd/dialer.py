@@ -1,6 +1,7 @@
 """Keeps a link to everyone that discovery knows: dials, dials again, for ever."""
 
 import ipaddress
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ _LIVED = 10.0
 
 _FOR_ANOTHER_KEY = 900.0
 """Seconds until an address is tried again at which a revoked node answered."""
+
+_LOOK = (1.0, 3.0)
+"""Seconds until a look whether somebody is to be dialled now: who is present changes without a link of ours."""
 
 _FOR_AN_OPERATOR = (Verdict.TWIN.value, Verdict.REVOKED.value, Verdict.FULL.value)
 """Ends of links that trying again does not mend soon."""
@@ -130,9 +134,11 @@ class Dialer:
 
     async def _next_link(self, pursuit: _Pursuit) -> Link | None:
         """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
-        while self._peers.is_linked(pursuit.node_id):
-            await self._either(self._links.changed.wait, pursuit.nudge.wait)
-            pursuit.nudge = trio.Event()
+        while not self._is_due(pursuit.node_id):
+            is_spared = not self._peers.is_linked(pursuit.node_id)
+            with trio.move_on_after(random.uniform(*_LOOK) if is_spared else math.inf):
+                await self._either(self._links.changed.wait, pursuit.nudge.wait)
+                pursuit.nudge = trio.Event()
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
         if self._links.is_revoked(sighting.device_id):
@@ -140,7 +146,8 @@ class Dialer:
             return None
         sighting.dialing = True
         try:
-            link = await self._dial(sighting)
+            with self._links.view.dialing():
+                link = await self._dial(sighting)
         except Declined as declined:
             # Under that name discovery speaks of a node that is linked: it is one peer, and needs no other link.
             sighting.device_id, sighting.error, sighting.dialing = DeviceId(declined.device_id), None, False
@@ -162,6 +169,19 @@ class Dialer:
         if link.peer.node_id != pursuit.node_id != str(link.address):
             log.info("peer answers to another name", sighted=pursuit.node_id, peer=link.peer.node_id)
         return link
+
+    def _is_due(self, node_id: NodeId) -> bool:
+        """Whether it is to be dialled now: it is not linked, and the mesh is full or needs it."""
+        if self._peers.is_linked(node_id):
+            return False
+        sighting = self._peers.sighting(node_id)
+        assert sighting is not None
+        known, now = self._peers.sighted_count(), trio.current_time()
+        is_wanted = self._links.view.wants(node_id, sighting.device_id, known, now)
+        if sighting.is_spared == is_wanted:
+            sighting.is_spared = not is_wanted
+            self._peers.tell(node_id)
+        return is_wanted
 
     async def _wait_for_another_key(self, pursuit: _Pursuit, sighting: Sighting) -> None:
         """Whoever answers there is revoked: until something is known anew, there is nobody to dial. Behind a name there

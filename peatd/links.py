@@ -23,6 +23,7 @@ from peatd.replication import Replication
 from peatd.transport.admission import Repetitions
 from peatd.transport.converse import SHUTDOWN, SILENCE, converse, dismiss
 from peatd.transport.link import Link, LinkEnd, LinkPeer
+from peatd.view import Tied, View
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ _REFUSALS = {
     Verdict.SELF: "this is myself",
     Verdict.DUPLICATE: "we are linked already",
     Verdict.TWIN: "another node of this formation goes by this node id: give each its own --node-id",
+    Verdict.ENOUGH: "it has as many links as it keeps, and so have we: what happens there comes by way of others",
     Verdict.REVOKED: "the key {device_id} was revoked: its node is let in with another one only",
     Verdict.FULL: "as many nodes are linked as it takes",
     Verdict.ROTATED: "the formation secret was rotated: dial again",
@@ -74,6 +76,7 @@ class Links:
         drain: Drain,
         awareness: Awareness,
         gossip: Gossip,
+        view: View,
         *,
         hits: LimitHits | None = None,
         updates_bytes: int = UPDATES_BYTES,
@@ -90,6 +93,7 @@ class Links:
         self._replication = replication
         self._awareness = awareness
         self._gossip = gossip
+        self.view = view
         self._drain = drain
         self._hits = hits
         self._held = AllHeld(updates_bytes, partial(hits.hit, Limit.PEER_UPDATES))
@@ -158,7 +162,16 @@ class Links:
             return await self._refuse(link, verdict)
         if verdict is Verdict.REPLACE:
             self._replace(link.peer)
+        elif self.view.sends_away(bytes.fromhex(link.peer.device_id)):
+            return await self._refuse(link, Verdict.ENOUGH)
         return await self._run(link)
+
+    def _end_one_too_many(self, newest: Link) -> None:
+        others = [link for link, _ in self._live.values() if not link.leaving.is_set()]
+        ties = [Tied(bytes.fromhex(link.peer.device_id), link.rtt) for link in others if link is not newest]
+        device = self.view.to_end([*ties, Tied(bytes.fromhex(newest.peer.device_id), 0.0)])
+        if device is not None:
+            self._live[DeviceId(device.hex())][0].goaway(Verdict.ENOUGH.value, _reason(Verdict.ENOUGH, newest.peer))
 
     async def _challenge(self, newcomer: LinkPeer) -> None:
         """Whoever holds the newcomer's key may have died without a word, and be the newcomer, started again; or have
@@ -225,6 +238,7 @@ class Links:
         self._ended.links += 1
         self._running.add(link)
         self._peers.met(peer.node_id, peer.device_id, link.address, peer.accepts)
+        self._end_one_too_many(link)
         self._announce()
         via = {} if peer.via is None else {"via": peer.via}
         log.info("peer linked", peer=peer.node_id, device_id=peer.device_id, address=str(link.address), **via)

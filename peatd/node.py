@@ -67,6 +67,7 @@ from peatd.transport.dial import dial
 from peatd.transport.link import Link
 from peatd.transport.listener import listen
 from peatd.upkeep import Upkeep
+from peatd.view import View
 from peatd.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -147,9 +148,10 @@ class _Node:
         self._peers = PeerTable(NodeId(config.node_id), membership.device_id)
         membership.watch(self._rekeyed)  # first: the others look at the peers
         self._gossip = Gossip(membership, NodeId(config.node_id), self._drain)
-        missed = MissedMembers(self._gossip.members, self._peers.is_sighted)
+        view = View(self._gossip.members, config.max_links, self._gossip.linked_devices)
+        missed = MissedMembers(self._gossip.members, self._peers.is_sighted, view)
         self._discovery = HybridDiscovery(open_sources(config, lambda: self._status.ourselves(), missed))
-        of_links = (membership, self._peers, self._replication, self._drain, awareness, self._gossip)
+        of_links = (membership, self._peers, self._replication, self._drain, awareness, self._gossip, view)
         self._links = Links(*of_links, hits=hits, updates_bytes=shares.peer_updates)
         self._secret_watch = SecretWatch(SecretSource(config), membership)
         self._revocation_file = RevocationFile(config.data_dir, membership.revocations)

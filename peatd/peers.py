@@ -31,6 +31,8 @@ class PeerState(enum.Enum):
     LINKED = "linked"
     DIALING = "dialing"
     BACKING_OFF = "backing-off"
+    REACHABLE = "reachable"
+    """Not dialled: the mesh is larger than a node keeps links, and it is linked with others."""
     LOST = "lost"
 
 
@@ -42,6 +44,7 @@ class Sighting:
         sources: asked, not kept: that a second source knows the same of it is no event.
         device_id: who answered there last.
         last_good: where.
+        is_spared: it need not be dialled, being linked with others.
     """
 
     info: PeerInfo
@@ -49,6 +52,7 @@ class Sighting:
     device_id: DeviceId | None = None
     last_good: Address | None = None
     dialing: bool = True
+    is_spared: bool = False
     error: str | None = None
 
 
@@ -193,6 +197,9 @@ class PeerTable:
         self._acquaintances[device_id].parting = parting
         self.tell()
 
+    def sighted_count(self) -> int:
+        return len(self._sightings)
+
     def is_linked(self, node_id: NodeId) -> bool:
         """Whether whom discovery calls so is linked (or is ourselves: there is nobody to dial)."""
         sighting = self._sightings.get(node_id)
@@ -257,6 +264,8 @@ class PeerTable:
 def _dialing_state(sightings: list[Sighting]) -> PeerState:
     if not sightings:
         return PeerState.LOST
+    if any(s.is_spared for s in sightings):
+        return PeerState.REACHABLE
     return PeerState.DIALING if any(s.dialing for s in sightings) else PeerState.BACKING_OFF
 
 

@@ -110,7 +110,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         "label_selector": "a=b,c", "annotation_prefix": "x/", "poll_interval": "5.5", "service_account_dir": "/sa",
         "kubeconfig": str(kubeconfig), "engine": "y-py", "engine_workers": "2", "log_level": "debug",
         "log_format": "text", "clients": "h:4", "client_origin": "https://app.example.org", "drain_delay": "5.0",
-        "demo_page": "bob@h:5,[::1]:6", "memory": "512Mi", "tombstone_ttl": "12h", "relay": "tcp://h:7",
+        "demo_page": "bob@h:5,[::1]:6", "memory": "512Mi", "tombstone_ttl": "12h", "max_links": "8", "relay": "tcp://h:7",
         "relay_ca_file": "/ca", "relay_listen": "h:8", "relay_name": "r.example.org", "relay_tls_cert": "/c",
         "relay_tls_key": "/ck", "relay_allow": "AB" * 32, "relay_registrations": "3", "relay_circuits": "4",
         "relay_rate": "1Mi", "relay_total_rate": "2M",
@@ -140,7 +140,7 @@ def test_every_setting_can_be_set_in_every_way(read: Load, tmp_path: Path) -> No
         assert (config.log_level, config.log_format) == ("debug", "text")
         assert (config.clients, config.client_origins) == (Address("h", 4), ("https://app.example.org",))
         assert str(config.demo_page) == "bob@h:5,[::1]:6"
-        assert config.tombstone_ttl == 12 * 3600
+        assert (config.tombstone_ttl, config.max_links) == (12 * 3600, 8)
 
 
 @pytest.mark.parametrize(

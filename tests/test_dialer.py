@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 from fakes.links import memory_links, peer
+from gossip.conftest import One
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peatd.claims import Verdict
@@ -19,6 +20,7 @@ from peatd.names import Address, DeviceId, NodeId
 from peatd.peers import Parting, PeerState, PeerTable, Sighting
 from peatd.transport.dial import CONNECT_DEADLINE
 from peatd.transport.link import Link, LinkEnd, LinkPeer
+from peatd.view import View
 
 BOB = NodeId("bob")
 AT_BOB, ELSEWHERE = Address("10.0.0.2", 11204), Address("10.0.0.3", 11204)
@@ -34,6 +36,7 @@ class FakeLinks:
         self.end = LinkEnd("cut", "the connection was cut", by_peer=False)
         self.verdict = Verdict.KEEP
         self.revoked: set[DeviceId | None] = set()
+        self.view = View(One("alice").members, 16, list[bytes])
         self._peers = peers
 
     def judged(self, _peer: LinkPeer) -> Verdict:

@@ -16,7 +16,7 @@ from peatd.library import Library
 from peatd.measures import Durations, Measure
 from peatd.readiness import Report
 
-PeerState = Literal["linked", "dialing", "backing-off", "lost"]
+PeerState = Literal["linked", "dialing", "backing-off", "reachable", "lost"]
 
 DIRECT = "direct"
 """How a link goes that goes by no relay."""

@@ -10,8 +10,10 @@ import trio
 
 from peatd.discovery.events import DiscoveryEvent, DiscoveryStatus, PeerInfo
 from peatd.discovery.roster import Roster
+from peatd.gossip.book import Member
 from peatd.gossip.members import Members
 from peatd.names import DeviceId, NodeId
+from peatd.view import View
 
 _LOOK = 2.0
 """Seconds between looks who is missed."""
@@ -26,9 +28,10 @@ class MissedMembers:
 
     source = "members"
 
-    def __init__(self, members: Members, is_sighted: Callable[[NodeId, DeviceId], bool]) -> None:
+    def __init__(self, members: Members, is_sighted: Callable[[NodeId, DeviceId], bool], view: View) -> None:
         self._members = members
         self._is_sighted = is_sighted
+        self._view = view
         self._roster = Roster(self.source)
 
     def stop(self) -> None:
@@ -53,10 +56,17 @@ class MissedMembers:
                     self._look()
                     await trio.sleep(_LOOK)
 
+    def _wished(self) -> Sequence[Member]:
+        """With few links in a mesh that is not full, any member will do: where a node was told to go, there may be no
+        place."""
+        if not self._view.is_short:
+            return self._members.missed(trio.current_time())
+        return [member for _, member in self._members.others() if not member.card.left]
+
     def _look(self) -> None:
         known = {peer.node_id for peer in self._roster.peers()}
         missed: dict[NodeId, PeerInfo] = {}
-        for member in self._members.missed(trio.current_time()):
+        for member in self._wished():
             device = member.card.device_id
             addresses = self._members.book.addresses(bytes.fromhex(device))
             is_ours = member.node_id in known or not self._is_sighted(member.node_id, device)

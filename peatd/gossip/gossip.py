@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -81,6 +81,9 @@ class Gossip:
         finally:
             if self._sides.get(side.device) is side:
                 del self._sides[side.device]
+
+    def linked_devices(self) -> Collection[bytes]:
+        return self._sides.keys()
 
     def parted(self, side: PeerGossip, end: LinkEnd) -> None:
         """Its link has ended, and there is no other."""

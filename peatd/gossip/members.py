@@ -56,6 +56,7 @@ class Members:
     Attributes:
         refused: cards for which there was no place.
         own_device: this node's device id, as bytes.
+        present, present_names: who else is within reach, by device id and by node id.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Members:
         is_revoked: Callable[[DeviceId], bool],
     ) -> None:
         self.refused = 0
+        self.present: frozenset[bytes] = frozenset()
+        self.present_names: frozenset[NodeId] = frozenset()
         self._disputed: Version | None = None
         self.book = Book()
         self._formation = formation
@@ -207,6 +210,8 @@ class Members:
                 if not member.card.left:
                     gone.append(member.node_id)
         self._drop_predecessors()
+        present = {device: member.node_id for device, member in self.others() if member.absent_since is None}
+        self.present, self.present_names = frozenset(present), frozenset(present.values())
         return Review(gone, back)
 
     def _within_reach(self) -> set[bytes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from peatd.memory import LEAST_BYTES, MIB
 from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings import relay_table
+from peatd.settings.mesh import MAX_LINKS
 from peatd.settings.setting import Setting
 from peatd.settings.values import (
     DemoPage,
@@ -274,7 +275,7 @@ LOG_FORMAT: Setting[str] = Setting(
 GROUPS: tuple[tuple[str, tuple[Setting[object], ...]], ...] = (
     ("this node", (NODE_ID, DATA_DIR, FORMATION, FORMATION_SECRET_FILE, KEY_FILE, DRAIN_DELAY)),
     ("listeners", (BIND, API, CLIENTS, CLIENT_ORIGIN, DEMO_PAGE)),
-    ("peers", (DISCOVERY, PEER, *relay_table.USING)),
+    ("peers", (DISCOVERY, PEER, *relay_table.USING, MAX_LINKS)),
     (
         "Kubernetes",
         (NAMESPACE, LABEL_SELECTOR, ANNOTATION_PREFIX, POLL_INTERVAL, SERVICE_ACCOUNT_DIR, KUBECONFIG),

@@ -26,6 +26,7 @@ NOT_IN_THE_CHART = {
     "relay_circuits": "see relay_listen",
     "relay_rate": "see relay_listen",
     "relay_total_rate": "see relay_listen",
+    "max_links": "sixteen suit whoever has not measured it; extraEnv for whoever has",
     "kubeconfig": "a pod has its service account; extraEnv and extraVolumes for whoever watches another cluster",
 }
 

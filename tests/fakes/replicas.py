@@ -22,6 +22,7 @@ from peatd.peers import PeerTable
 from peatd.replication import TOMBSTONE_TTL, Replication
 from peatd.revocations import Revocations
 from peatd.upkeep import Upkeep
+from peatd.view import View
 
 
 class Replica:
@@ -35,6 +36,7 @@ class Replica:
         *,
         tombstone_ttl: float = TOMBSTONE_TTL,
         collections: Mapping[str, float] | None = None,
+        max_links: int = 16,
     ) -> None:
         self.name = name
         self.disk = disk or Disk()
@@ -50,7 +52,8 @@ class Replica:
         self.membership = Membership(credentials(name), hello(name), Revocations())
         self.awareness = Awareness()
         self.gossip = Gossip(self.membership, own.node_id, self.drain)
-        self.links = Links(self.membership, self.peers, self.replication, self.drain, self.awareness, self.gossip)
+        view = View(self.gossip.members, max_links, self.gossip.linked_devices)
+        self.links = Links(self.membership, self.peers, self.replication, self.drain, self.awareness, self.gossip, view)
         self.upkeep = Upkeep(self.replication)
         self.forgetting = Forgetting(self.replication, collections or {})
 

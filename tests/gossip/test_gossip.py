@@ -181,7 +181,7 @@ async def test_members_beyond_reach_are_a_source_of_peers(autojump_clock: MockCl
     async with mesh("alice", "bob") as (alice, bob), mesh("carol") as (carol,):
         async with linked(bob, carol):
             await trio.sleep(3)
-        source = MissedMembers(alice.gossip.members, lambda node_id, _: node_id == "bob")
+        source = MissedMembers(alice.gossip.members, lambda node_id, _: node_id == "bob", alice.links.view)
         events = source.event_stream()
         async with trio.open_nursery() as nursery:
             await nursery.start(source.start)

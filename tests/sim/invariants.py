@@ -101,8 +101,13 @@ def _unrest(lives: list[Life]) -> Iterator[str]:
     first = lives[0]
     for life in lives:
         name = life.machine.name
-        if (links := len(life.links.live())) != len(lives) - 1:
+        links, most = len(life.links.live()), life.machine.max_links
+        if links > most or (links < len(lives) - 1 and len(lives) - 1 <= most):
             yield f"{name} has {links} links"
+        if missed := [member.node_id for member in life.gossip.members.missed(trio.current_time())]:
+            yield f"{name} misses {missed}"
+        if (present := len(life.gossip.members.present)) != len(lives) - 1:
+            yield f"{name} knows of {present} others"
         if life.library.digest() != first.library.digest():
             yield f"{name} has other documents than {first.machine.name}: {_difference(life, first)}"
         if life.store.durable_seq != life.store.last_seq or life.store.status().pending_bytes:

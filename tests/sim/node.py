@@ -40,6 +40,7 @@ from peatd.revocations import Revocations
 from peatd.store import Store
 from peatd.transport.link import Link
 from peatd.upkeep import Upkeep
+from peatd.view import View
 
 LIBRARIES: dict[str, Callable[[], Library]] = {"y-py": YPy, "pycrdt": Pycrdt}
 _THREAD_DELAY = 0.003
@@ -70,6 +71,7 @@ class Machine:
         self.faulty_until = self.slow_until = -math.inf
         self.starting = trio.Lock()
         self.boot_crashes = plan.boot_crashes
+        self.max_links = plan.max_links
         self.chance = random.Random(f"{plan.seed} {name}")
         self.disk = Disk(root, name, self.chance)
         self.library = LIBRARIES[plan.libraries[name]]
@@ -191,7 +193,8 @@ class Life:
         said = msgspec.structs.replace(hello(self.machine.name), instance=self.instance)
         membership = Membership(credentials(self.machine.name), said, Revocations())
         self.gossip = Gossip(membership, own.node_id, self.drain)
-        self.links = Links(membership, self.peers, self.replication, self.drain, Awareness(), self.gossip)
+        view = View(self.gossip.members, self.machine.max_links, self.gossip.linked_devices)
+        self.links = Links(membership, self.peers, self.replication, self.drain, Awareness(), self.gossip, view)
         self.library = LocalLibrary(self.replication, self.drain)
 
     async def _listen(self, dialer: Dialer) -> None:

@@ -8,8 +8,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MESHES = ((100, 50), (10, 10), (1, 3))
+MESHES = ((100, 50), (20, 12), (10, 10), (1, 3))
 """Every so many seeds a mesh of so many nodes."""
+_FEW_LINKS = {12: 4}
+"""In meshes of that many nodes, the links that one keeps; otherwise what a node keeps if nobody says anything."""
 
 _SMALL, _LARGE = 60, 40_000
 """Characters of a written value: a keystroke, and what makes an update log outgrow its snapshot."""
@@ -140,12 +142,14 @@ class Plan:
         libraries: by node, the CRDT library that it runs on.
         longest_latency: seconds.
         boot_crashes: the share of starts in which a node loses its power.
+        max_links: that a node keeps.
     """
 
     seed: int
     libraries: dict[str, str]
     longest_latency: float
     boot_crashes: float
+    max_links: int
     rounds: tuple[Round, ...]
 
     @property
@@ -167,8 +171,9 @@ def make_plan(seed: int, size: int | None = None) -> Plan:
     rounds = 3 if size < 10 else 2 if size < 50 else 1
     maker = _Maker(chance, nodes)
     latency = chance.choice((0.001, 0.02, 0.2))
+    max_links = _FEW_LINKS.get(size, 16)
     boot_crashes = chance.choice((0.0, 0.0, 0.1, 0.3)) if size < 50 else 0.0
-    return Plan(seed, libraries, latency, boot_crashes, tuple(maker.round() for _ in range(rounds)))
+    return Plan(seed, libraries, latency, boot_crashes, max_links, tuple(maker.round() for _ in range(rounds)))
 
 
 class _Maker:

@@ -1,0 +1,108 @@
+"""With whom this node keeps links: with all, as long as they are few; else with some. Sans-IO.
+
+As in HyParView (Leitão, Pereira and Rodrigues, 2007) there is an active view, the links, and a passive one, everyone
+else who is known. Here that is the whole mesh: members tell each other of all members (gossip), and discovery lists
+all, so there is nothing to shuffle. Whom a node dials is chance, and of its links it keeps the quickest: so it
+has some to nodes that are near, and others to anywhere.
+
+Rules:
+1. A node dials until it has three quarters of the links that it may have. The rest is for those who dial it: newcomers
+   find an open door.
+2. A node that has all its links lets in whoever has few, and ends a link with one that has many. Who has enough is sent
+   away. So nobody is locked out.
+3. Who is beyond reach, or was never met, is dialled however many links there are, one at a time: another half of the
+   mesh may be there.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from peatd.gossip.members import Members
+from peatd.names import DeviceId, NodeId
+
+_NEAR_SHARE = 4
+"""One link in so many is kept for being quick; and with so many of its links a node is safely in the mesh."""
+_LOOKED_FOR = 2.0
+"""Seconds between two dials to those who may be in another half of the mesh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """One of our links: to whom, and how quick it is (seconds; None if not measured yet)."""
+
+    device: bytes
+    rtt: float | None
+
+
+class View:
+    """One node's.
+
+    Args:
+        links: the devices that are linked now.
+    """
+
+    def __init__(self, members: Members, max_links: int, links: Callable[[], Collection[bytes]]) -> None:
+        self._members = members
+        self._max_links = max_links
+        self._links = links
+        self._few = max_links // _NEAR_SHARE
+        self._dialing = 0
+        self._looked_at = float("-inf")
+
+    @property
+    def is_short(self) -> bool:
+        """Whether this node is hardly in a mesh that is not full: then any member will do."""
+        return len(self._links()) < self._few and len(self._members.present) > self._max_links
+
+    # Whom to dial ----------------------------------------------------------------------------------------------
+
+    def wants(self, node_id: NodeId, device_id: DeviceId | None, known: int, now: float) -> bool:
+        """Whether to dial whom discovery calls so.
+
+        Args:
+            device_id: who answered there last.
+            known: how many discovery knows.
+        """
+        others = len(self._members.present)
+        if max(known, others) <= self._max_links:
+            return True
+        if len(self._links()) + self._dialing < self._max_links - self._few:  # rule 1
+            return True
+        if self._is_present(node_id, device_id) or self._dialing or now - self._looked_at < _LOOKED_FOR:
+            return False
+        self._looked_at = now  # rule 3
+        return True
+
+    @contextmanager
+    def dialing(self) -> Iterator[None]:
+        """While it lasts, one more is being dialled."""
+        self._dialing += 1
+        try:
+            yield
+        finally:
+            self._dialing -= 1
+
+    def _is_present(self, node_id: NodeId, device_id: DeviceId | None) -> bool:
+        if device_id is None:
+            return node_id in self._members.present_names
+        device = bytes.fromhex(device_id)
+        return device in self._members.present or device in self._links()
+
+    # Whom to let in --------------------------------------------------------------------------------------------
+
+    def sends_away(self, newcomer: bytes) -> bool:
+        """Whether there is no place for it, and it can do without one."""
+        return len(self._links()) >= self._max_links and self._ties(newcomer) >= max(self._few, 1)
+
+    def to_end(self, links: Sequence[Tied]) -> bytes | None:
+        """Which of these links to end so that they are no more than there may be; None if they are not."""
+        if len(links) <= self._max_links:
+            return None
+        by_speed = sorted(links, key=lambda tied: (tied.rtt is None, tied.rtt or 0.0))
+        return max(by_speed[self._few :], key=lambda tied: self._ties(tied.device)).device
+
+    def _ties(self, device: bytes) -> int:
+        """How many links others know it to have."""
+        member = self._members.book.get(device)
+        return 0 if member is None or member.absent_since is not None else len(member.tied)

@@ -13,13 +13,14 @@ Rules:
    above it. Who joins is told the others with clocks above all before: it may have been here a moment ago, and dropped
    them when its connection was cut. Else stock clients would take the first state for an old one, and not show it until
    its client tells it anew: up to 15 s.
-4. A node tells its peers of its own clients only; what it hears from peers it does not pass on.
+4. A node tells its peers of its own clients; and of those of other nodes whatever is news to it, if the peer is not
+   linked with that node itself. A state belongs to the node that the client is at, whoever tells of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from peatd.names import DeviceId, DocumentName
-from peatd.speakers import Place, Speaker, State, Told, begun
+from peatd.speakers import NEVER_THERE, Feed, Gone, Place, Speaker, State, Told, begun
 
 EXPIRES_AFTER = 30.0
 """Seconds without a word from a client: y-protocols' `outdatedTimeout`."""
@@ -29,6 +30,8 @@ _REMEMBERED_FOR = 60.0
 """Seconds that the clock of a state that went is known (rule 3): longer than its echo is under way."""
 MAX_IDS = 32
 """That one connection speaks for: a browser's tabs may share one."""
+
+_EMPTY = Place()
 
 
 class Awareness:
@@ -83,7 +86,7 @@ class Awareness:
         return client not in self._place(name).states
 
     def _introduce(self, speaker: Speaker, place: Place, said: Told, now: float) -> None:
-        gone, _ = place.gone.get(said.client, (-1, 0.0))
+        gone = place.gone.get(said.client, NEVER_THERE).clock
         is_echo = said.clock <= gone and speaker.may_echo(said.client) and said.client not in speaker.claims
         if said.state and not is_echo and len(speaker.ids) < MAX_IDS:
             self._take_over(speaker, place, said, gone, now)
@@ -106,31 +109,56 @@ class Awareness:
 
     # Peers -----------------------------------------------------------------------------------------------------
 
-    def peer_told(self, device_id: DeviceId, name: DocumentName, told: Sequence[Told], now: float) -> None:
-        """What a peer says of its clients."""
+    def peer_told(
+        self, home: DeviceId, name: DocumentName, told: Sequence[Told], now: float, *, via: DeviceId | None = None
+    ) -> None:
+        """What a node says of its clients.
+
+        Args:
+            via: the peer that has passed it on; None if it is that node itself.
+        """
         place = self._place(name)
         for said in told:
-            known = place.states.get(said.client)
-            if known is None:
-                if said.state:  # no echo: a peer tells of its own clients, which are there
-                    gone, _ = place.gone.get(said.client, (-1, 0.0))
-                    place.states[said.client] = begun(said, device_id, gone, now)
-                    self._changed(name, said.client)
-            elif known.owner == device_id:
-                self._renew_of_peer(name, place, said, known, now)
-            elif self._succeeds(said, known):
-                place.states[said.client] = begun(said, device_id, known.clock, now)
-                self._changed(name, said.client)
+            if self._hear(home, name, place, said, now, is_passed_on=via is not None):
+                self._pass_on(name, said.client, home, via)
         self._tidy(name, place)
 
-    def _renew_of_peer(self, name: DocumentName, place: Place, said: Told, known: State, now: float) -> None:
+    def _hear(
+        self, home: DeviceId, name: DocumentName, place: Place, said: Told, now: float, *, is_passed_on: bool
+    ) -> bool:
+        """Whether it was news."""
+        known = place.states.get(said.client)
+        if known is None:
+            gone = place.gone.get(said.client, NEVER_THERE)
+            # A node's own word is no echo: its clients are there. What took a longer way may have been overtaken.
+            if not said.state or (is_passed_on and said.clock <= gone.said):
+                return False
+            place.states[said.client] = begun(said, home, gone.clock, now)
+        elif known.owner == home:
+            return self._renew_of_peer(name, place, said, known, now)
+        elif self._succeeds(said, known):
+            place.states[said.client] = begun(said, home, known.clock, now)
+        else:
+            return False
+        self._changed(name, said.client)
+        return True
+
+    def _renew_of_peer(self, name: DocumentName, place: Place, said: Told, known: State, now: float) -> bool:
         if not said.state:
             self._remove(name, place, said.client, now)
-        elif said.clock >= known.said:
-            is_news = said.clock > known.said
-            known.said, known.state, known.heard_at, known.doubted_at = said.clock, said.state, now, None
-            if is_news:
-                self._changed(name, said.client)
+            return True
+        if said.clock < known.said:
+            return False
+        is_news = said.clock > known.said
+        known.said, known.state, known.heard_at, known.doubted_at = said.clock, said.state, now, None
+        if is_news:
+            self._changed(name, said.client)
+        return is_news
+
+    def _pass_on(self, name: DocumentName, client: int, home: DeviceId, via: DeviceId | None) -> None:
+        for feed in self._feeds:
+            if feed.peer not in (home, via) and feed.is_to_hear_of(home):
+                feed.mark(name, client, home)
 
     def doubt(self, device_id: DeviceId, now: float) -> None:
         """A link to the peer ended, or begins: what it does not tell again soon is over."""
@@ -139,17 +167,20 @@ class Awareness:
                 if state.owner == device_id and state.doubted_at is None:
                     state.doubted_at = now
 
-    def feed(self, wake: Callable[[], None]) -> "Feed":
-        """What a new link has to tell: all clients of this node, and from now on their changes."""
-        feed = Feed(self, wake)
+    def feed(self, wake: Callable[[], None], peer: DeviceId, is_to_hear_of: Callable[[DeviceId], bool]) -> Feed:
+        """What a new link has to tell: all clients of this node, and from now on their changes; and those of the nodes
+        of which the peer is to hear by us."""
+        feed = Feed(self.to_tell, wake, peer, is_to_hear_of)
         self._feeds.add(feed)
         for name, place in self._places.items():
             for client, state in place.states.items():
                 if isinstance(state.owner, Speaker):
-                    feed.mark(name, client)
+                    feed.mark(name, client, None)
+                elif state.owner != peer and is_to_hear_of(state.owner):
+                    feed.mark(name, client, state.owner)
         return feed
 
-    def end(self, feed: "Feed") -> None:
+    def end(self, feed: Feed) -> None:
         self._feeds.discard(feed)
 
     # For all ---------------------------------------------------------------------------------------------------
@@ -180,8 +211,8 @@ class Awareness:
                 doubted = state.doubted_at is not None and now - state.doubted_at >= DOUBTED_FOR
                 if doubted or now - state.heard_at >= EXPIRES_AFTER:
                     self._remove(name, place, client, now)
-            for client, (_, since) in list(place.gone.items()):
-                if now - since >= _REMEMBERED_FOR:
+            for client, gone in list(place.gone.items()):
+                if now - gone.since >= _REMEMBERED_FOR:
                     del place.gone[client]
             self._tidy(name, place)
 
@@ -200,11 +231,20 @@ class Awareness:
         if state is not None:
             return Told(client, state.clock, state.state)
         gone = place.gone.get(client)
-        return Told(client, gone[0], b"") if gone is not None else None
+        return Told(client, gone.clock, b"") if gone is not None else None
+
+    def to_tell(self, name: DocumentName, client: int, home: DeviceId | None) -> Told | None:
+        """What a peer is told of a client that is, or was, at that node (None: here); None if it has moved."""
+        place = self._places.get(name, _EMPTY)
+        state = place.states.get(client)
+        if state is None or home is None:
+            is_here = state is None or isinstance(state.owner, Speaker)
+            return self._found(place, client) if is_here else None
+        return Told(client, state.said, state.state) if state.owner == home else None
 
     def _remove(self, name: DocumentName, place: Place, client: int, now: float) -> None:
         state = place.states.pop(client)
-        place.gone[client] = state.clock, now
+        place.gone[client] = Gone(state.clock, state.said, now)
         was_ours = isinstance(state.owner, Speaker)
         if isinstance(state.owner, Speaker):
             state.owner.ids.discard(client)
@@ -222,7 +262,7 @@ class Awareness:
             to_peers = state is not None and isinstance(state.owner, Speaker)
         if to_peers:  # rule 4
             for feed in self._feeds:
-                feed.mark(name, client)
+                feed.mark(name, client, None)
 
     def _place(self, name: DocumentName) -> Place:
         place = self._places.get(name)
@@ -233,30 +273,3 @@ class Awareness:
     def _tidy(self, name: DocumentName, place: Place) -> None:
         if not (place.states or place.gone or place.speakers):
             self._places.pop(name, None)
-
-
-class Feed:
-    """What one peer has still to be told: a set, so a slow peer gets the latest state only."""
-
-    def __init__(self, awareness: Awareness, wake: Callable[[], None]) -> None:
-        self._awareness = awareness
-        self._wake = wake
-        self._untold: dict[DocumentName, dict[int, None]] = {}
-
-    def mark(self, name: DocumentName, client: int) -> None:
-        self._untold.setdefault(name, {})[client] = None
-        self._wake()
-
-    def take(self, budget_bytes: int) -> Iterator[tuple[DocumentName, list[Told]]]:
-        """About as much as fits the budget, a document at a time."""
-        while self._untold and budget_bytes > 0:
-            name, clients = next(iter(self._untold.items()))
-            told: list[Told] = []
-            while clients and budget_bytes > 0:
-                client = next(iter(clients))
-                del clients[client]
-                told += self._awareness.told(name, {client: None})
-                budget_bytes -= 32 + (len(told[-1].state) if told else 0)
-            if not clients:
-                del self._untold[name]
-            yield name, told

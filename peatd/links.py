@@ -102,6 +102,11 @@ class Links:
         self._repetitions = Repetitions()
         self._live: dict[DeviceId, tuple[Link, PeerExchange]] = {}
         membership.watch(self.review)
+        gossip.watch_gone(self._doubt_clients)
+
+    def _doubt_clients(self, device_id: DeviceId) -> None:
+        if device_id not in self._live:
+            self._awareness.doubt(device_id, trio.current_time())
 
     def get(self, device_id: DeviceId) -> tuple[Link, PeerExchange] | None:
         return self._live.get(device_id)
@@ -222,7 +227,7 @@ class Links:
 
     async def _run(self, link: Link) -> LinkEnd:
         peer = link.peer
-        presence = PeerPresence(self._awareness, peer.device_id, is_heard=peer.hears_awareness)
+        presence = PeerPresence(self._awareness, peer.device_id, self._gossip, is_heard=peer.hears_awareness)
         gossip = self._gossip.side(link)
         sides = (presence, PeerMembership(self._membership, self._peers, peer), gossip)
         exchange = PeerExchange(

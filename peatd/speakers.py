@@ -1,6 +1,7 @@
 """What awareness is made of: states, and who speaks for them. Values; the rules are in `awareness.py`. Sans-IO."""
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -62,13 +63,66 @@ class State:
         return min(self.said + self.ahead, MAX_PRESENCE_CLOCK)
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A client that went at that time: its clock here, and as its owner told it."""
+
+    clock: int
+    said: int
+    since: float
+
+
+NEVER_THERE = Gone(-1, -1, 0.0)
+
+
 @dataclass(slots=True, eq=False)
 class Place:
-    """One document: who is there, and the clocks of who has gone, with the time."""
+    """One document: who is there, and who has gone."""
 
     states: dict[int, State] = field(default_factory=dict)
-    gone: dict[int, tuple[int, float]] = field(default_factory=dict)
+    gone: dict[int, Gone] = field(default_factory=dict)
     speakers: set[Speaker] = field(default_factory=set)
+
+
+class Feed:
+    """What one peer has still to be told: a set, so a slow peer gets the latest state only.
+
+    Args:
+        is_to_hear_of: whether the peer is told of clients at that node by us.
+    """
+
+    def __init__(
+        self,
+        to_tell: Callable[[DocumentName, int, DeviceId | None], Told | None],
+        wake: Callable[[], None],
+        peer: DeviceId,
+        is_to_hear_of: Callable[[DeviceId], bool],
+    ) -> None:
+        self.peer = peer
+        self.is_to_hear_of = is_to_hear_of
+        self._to_tell = to_tell
+        self._wake = wake
+        self._untold: dict[tuple[DocumentName, DeviceId | None], dict[int, None]] = {}
+
+    def mark(self, name: DocumentName, client: int, home: DeviceId | None) -> None:
+        self._untold.setdefault((name, home), {})[client] = None
+        self._wake()
+
+    def take(self, budget_bytes: int) -> Iterator[tuple[DocumentName, DeviceId | None, list[Told]]]:
+        """About as much as fits the budget: of clients at one node (None: here) and document at a time."""
+        while self._untold and budget_bytes > 0:
+            (name, home), clients = next(iter(self._untold.items()))
+            told: list[Told] = []
+            while clients and budget_bytes > 0:
+                client = next(iter(clients))
+                del clients[client]
+                if (state := self._to_tell(name, client, home)) is not None:
+                    told.append(state)
+                    budget_bytes -= 32 + len(state.state)
+            if not clients:
+                del self._untold[name, home]
+            if told:
+                yield name, home, told
 
 
 def is_json(state: bytes) -> bool:

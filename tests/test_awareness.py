@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from peatd.awareness import DOUBTED_FOR, EXPIRES_AFTER, MAX_IDS, Awareness, Feed
+from peatd.awareness import DOUBTED_FOR, EXPIRES_AFTER, MAX_IDS, Awareness
 from peatd.names import DeviceId, DocumentName
-from peatd.speakers import Told
+from peatd.speakers import Feed, Told
 
 NOTES = DocumentName("notes/a")
 BOB = DeviceId("bob")
@@ -35,11 +35,11 @@ def node() -> Node:
 
 
 def drained(feed: Feed) -> list[Told]:
-    return [told for _, batch in feed.take(2**20) for told in batch]
+    return [told for _, _, batch in feed.take(2**20) for told in batch]
 
 
 def feed_of(node: Node, wake: Callable[[], None] = lambda: None) -> Feed:
-    return node.awareness.feed(wake)
+    return node.awareness.feed(wake, BOB, lambda _: False)
 
 
 def test_the_latest_state_counts_and_an_old_one_does_not(node: Node) -> None:
@@ -214,3 +214,60 @@ def test_rule_3_who_joins_is_told_the_others_above_all_that_it_may_have_heard_be
     node.awareness.peer_told(BOB, NOTES, say(2, 8, b""), 2)
     node.awareness.peer_told(BOB, NOTES, say(2, 8), 3)
     assert node.awareness.told(NOTES, {2: None}) == [Told(2, 11, b"{}")]
+
+
+DAVE = DeviceId("dave")
+
+
+def passed_on(node: Node, feed: Feed) -> list[tuple[DeviceId | None, int, bytes]]:
+    return [(home, told.clock, told.state) for _, home, batch in feed.take(2**20) for told in batch]
+
+
+def test_rule_4_what_is_news_from_afar_is_passed_on_to_whom_it_does_not_reach(node: Node) -> None:
+    far = node.awareness.feed(lambda: None, CAROL, lambda home: home == BOB)
+    near = node.awareness.feed(lambda: None, DAVE, lambda _: False)
+    node.awareness.peer_told(BOB, NOTES, say(1, 5), 0)
+    assert passed_on(node, far) == [(BOB, 5, b"{}")]
+    node.awareness.peer_told(BOB, NOTES, say(1, 5), 1, via=DAVE)  # no news
+    assert passed_on(node, far) == []
+    node.awareness.peer_told(BOB, NOTES, say(1, 6), 1, via=CAROL)  # from there it comes
+    assert passed_on(node, far) == []
+    node.awareness.peer_told(BOB, NOTES, say(1, 6, b""), 2)
+    assert passed_on(node, far) == [(BOB, 6, b"")]
+    assert passed_on(node, near) == []
+
+
+def test_what_took_a_longer_way_does_not_bring_back_who_has_gone(node: Node) -> None:
+    node.awareness.peer_told(BOB, NOTES, say(1, 5), 0, via=CAROL)
+    node.awareness.peer_told(BOB, NOTES, say(1, 5, b""), 1, via=CAROL)
+    node.awareness.peer_told(BOB, NOTES, say(1, 5), 2, via=DAVE)
+    assert node.states() == {}
+    node.awareness.peer_told(BOB, NOTES, say(1, 6), 3, via=DAVE)
+    assert node.states() == {1: b"{}"}
+
+
+def test_what_passes_is_of_the_node_that_the_client_is_at(node: Node) -> None:
+    node.awareness.peer_told(BOB, NOTES, say(1, 5), 0, via=CAROL)
+    node.awareness.doubt(CAROL, 1)
+    node.awareness.expire(1 + DOUBTED_FOR)
+    assert node.states() == {1: b"{}"}
+    node.awareness.doubt(BOB, 10)
+    node.awareness.expire(10 + DOUBTED_FOR)
+    assert node.states() == {}
+
+
+def test_a_new_link_is_told_who_is_at_nodes_that_it_does_not_hear(node: Node) -> None:
+    here = node.awareness.enter(NOTES)
+    node.awareness.heard(here, say(1, 1), 0)
+    node.awareness.peer_told(BOB, NOTES, say(2, 7), 0)
+    feed = node.awareness.feed(lambda: None, CAROL, lambda home: home == BOB)
+    assert passed_on(node, feed) == [(None, 1, b"{}"), (BOB, 7, b"{}")]
+
+
+def test_who_has_moved_here_is_told_of_as_ours(node: Node) -> None:
+    feed = node.awareness.feed(lambda: None, CAROL, lambda _: True)
+    node.awareness.peer_told(BOB, NOTES, say(2, 7), 0)
+    node.awareness.doubt(BOB, 1)
+    here = node.awareness.enter(NOTES)
+    node.awareness.heard(here, say(2, 9), 1)
+    assert [home for home, _, _ in passed_on(node, feed)] == [None]

@@ -15,7 +15,7 @@ from peatd.gossip.doubts import ASKED, PATIENCE, Doubts
 from peatd.gossip.members import Members
 from peatd.gossip.peer_gossip import PeerGossip
 from peatd.membership import Membership
-from peatd.names import Address, NodeId
+from peatd.names import Address, DeviceId, NodeId
 from peatd.transport.converse import CUT, EOF, SILENCE
 from peatd.transport.link import Link, LinkEnd
 
@@ -59,6 +59,7 @@ class Gossip:
         self.members = Members(keypair, node_id, formation, int(time.time()), revocations.__contains__)
         self.doubts = Doubts(self.members, formation)
         self._port = 0
+        self._gone_watchers: list[Callable[[DeviceId], None]] = []
         self._drain = drain
         self._sides: dict[bytes, PeerGossip] = {}
         self._probes: dict[bytes, list[Callable[[bool], None]]] = {}
@@ -84,6 +85,22 @@ class Gossip:
 
     def linked_devices(self) -> Collection[bytes]:
         return self._sides.keys()
+
+    def is_linked_here(self, device_id: DeviceId) -> bool:
+        """Implements `presence.Mesh`, as the next two do. This node counts: nobody else speaks for its clients."""
+        device = bytes.fromhex(device_id)
+        return device in self._sides or device == self.members.own_device
+
+    def is_present(self, device_id: DeviceId) -> bool:
+        return bytes.fromhex(device_id) in self.members.present
+
+    def is_served_by(self, peer: DeviceId, device_id: DeviceId) -> bool:
+        member = self.members.book.get(bytes.fromhex(peer))
+        return member is not None and bytes.fromhex(device_id) not in member.tied
+
+    def watch_gone(self, watcher: Callable[[DeviceId], None]) -> None:
+        """From now on it is called with each member that is not within reach any more."""
+        self._gone_watchers.append(watcher)
 
     def parted(self, side: PeerGossip, end: LinkEnd) -> None:
         """Its link has ended, and there is no other."""
@@ -132,7 +149,11 @@ class Gossip:
             return
         self._look_at_links(now)
         self.doubts.due(self._membership.credentials.keypair, now)
+        before = self.members.present
         review = self.members.review(now)
+        for device in before - self.members.present:
+            for watcher in self._gone_watchers:
+                watcher(DeviceId(device.hex()))
         if review.gone:
             log.warning("members out of reach", members=len(review.gone), one_of_them=review.gone[0])
         if review.back:

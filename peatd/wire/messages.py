@@ -211,10 +211,15 @@ class Present(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Presence(Shape, frozen=True, tag=18):
-    """What clients of the sender show at a document, the latest of each. Never stored, never passed on."""
+    """What clients of one node show at a document, the latest of each. Never stored.
+
+    Attributes:
+        home: the device id of that node; empty if it is the sender.
+    """
 
     name: Name
     clients: Annotated[list[Present], msgspec.Meta(max_length=_MAX_LISTED)]
+    home: Annotated[bytes, msgspec.Meta(max_length=16)] = b""
 
 
 Message = (

@@ -67,7 +67,7 @@ FROZEN: list[tuple[Message, str]] = [
     (Tombstone("notes/a", 300, 7, [5], 60), "960fa76e6f7465732f61cd012c0791053c"),
     (
         Presence("notes/a", [Present(2**32 - 1, 3, b"{}"), Present(1, 2, b"")]),
-        "9312a76e6f7465732f619293ceffffffff03c4027b7d930102c400",
+        "9412a76e6f7465732f619293ceffffffff03c4027b7d930102c400c400",
     ),
     (Durable([Reached("notes/a", 1, 9)]), "92109193a76e6f7465732f610109"),
     (Equal(), "9111"),
@@ -112,7 +112,7 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
         *(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()),
         *(st.lists(fingerprints, max_size=3), st.booleans(), st.booleans()),
     ),
-    Presence: st.builds(Presence, names, st.lists(st.builds(Present, clients, clocks, blobs), max_size=5)),
+    Presence: st.builds(Presence, names, st.lists(st.builds(Present, clients, clocks, blobs), max_size=5), digests),
     Ping: st.builds(Ping, counts),
     Pong: st.builds(Pong, counts),
     Goaway: st.builds(Goaway, printable, printable),

@@ -221,7 +221,7 @@ class PeerExchange:
     def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
         entry = self._table.alive(DocumentKey(named(reached.name), reached.incarnation))
         if merged is not None and entry is not None and entry.brought_by != self._device_id:
-            self.sync.lazy.was_redundant(entry.brought_by, may_rest=self._summaries.is_heard)
+            self._summaries.was_redundant(entry)
         if merged is not None and counted == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
 

@@ -1,10 +1,9 @@
 """What is not pushed to a peer because it gets it from elsewhere, sooner. Sans-IO; one for each link.
 
-Plumtree (Leitão, Pereira and Rodrigues, "Epidemic broadcast trees", 2007), without its messages where both ends can
-see the same: a peer whose update brought us nothing has it from elsewhere too, and whatever else comes to us by the way
-that was faster will come to it without us. So what others bring is pushed along a tree, one for each peer that brings
-it, and along the other links goes a summary after a while. Should the peer lack what it names, it says so, and is
-pushed to again.
+Plumtree (Leitão, Pereira and Rodrigues, "Epidemic broadcast trees", 2007): where an update brings nothing, the two ends
+of the link have it from elsewhere sooner, and so they will have whatever else comes by those ways. So what others bring
+is pushed along a tree, one for each peer that brings it, and along the other links goes a summary after a while. Should
+the peer lack what it names, it says so, and is pushed to again.
 
 Rules:
 1. Lazy only delays: what was not pushed is `untold` until a summary has named it. (And behind summaries stands the
@@ -24,11 +23,13 @@ _MAX_WAYS = 256
 class Lazy:
     """Attributes:
     untold: documents with changes that were not pushed, and not named in a summary yet.
+    compared: documents of which the peer was told our state lately; what it sends for that is no push.
     redundant: updates of the peer that brought nothing.
     """
 
     def __init__(self) -> None:
         self.untold: dict[DocumentName, None] = {}
+        self.compared: set[DocumentName] = set()
         self.redundant = 0
         self._ways: set[DeviceId] = set()
 
@@ -37,14 +38,9 @@ class Lazy:
         """What these peers bring is not pushed."""
         return self._ways
 
-    def was_redundant(self, way: DeviceId | None, *, may_rest: bool) -> None:
-        """An update of the peer brought nothing: we had it by that way (None: made here).
-
-        Args:
-            may_rest: whether the peer's release reads summaries.
-        """
-        self.redundant += 1
-        if way is not None and may_rest and len(self._ways) < _MAX_WAYS:
+    def rest(self, way: DeviceId | None) -> None:
+        """The peer has sooner than by us what comes to us by that way (None: what is made here; rule 2)."""
+        if way is not None and len(self._ways) < _MAX_WAYS:
             self._ways.add(way)
 
     def leaves(self, name: DocumentName, changes: Iterable[Change]) -> bool:

@@ -141,6 +141,10 @@ class Metrics:
 
     def _of_links(self) -> Iterator[Measure]:
         traffic = self.links.traffic()
+        redundant = sum(exchange.sync.lazy.redundant for _, exchange in self.links.live())
+        yield gauge(
+            "peat_links_redundant_updates", "Updates that came over the present links and were no news.", redundant
+        )
         yield counter("peat_links_total", "Links that came up.", traffic.links)
         for what, size_bytes, messages in (
             ("sent", traffic.sent_bytes, traffic.sent_messages),
@@ -214,7 +218,15 @@ def of_peers(views: Sequence[PeerView]) -> Iterator[Measure]:
         known = [((view.id,), found) for view in views if (found := value(view)) is not None]
         return Measure(name, Kind.GAUGE, meaning, known, ("peer",))
 
-    yield per_peer("peat_peer_linked", "1 while the peer is linked.", lambda view: float(view.connected))
+    # Of whom the mesh, being larger than a node keeps links, is linked by way of others, no link is missing.
+    wanted = [view for view in views if view.state != PeerState.REACHABLE.value]
+    yield Measure(
+        "peat_peer_linked",
+        Kind.GAUGE,
+        "1 while the peer is linked; not of those that are linked by way of others.",
+        [((view.id,), float(view.connected)) for view in wanted],
+        ("peer",),
+    )
     yield per_peer("peat_peer_owed_documents", "Documents it is not known to have.", lambda view: view.owed_documents)
     yield per_peer(
         "peat_peer_rtt_seconds", "Round trip of the last ping.", lambda view: view.rtt_ms and view.rtt_ms / 1000

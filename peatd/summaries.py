@@ -15,7 +15,8 @@ from peatd.names import DocumentKey, DocumentName
 from peatd.offers import Offers
 from peatd.replication import Replication
 from peatd.sync import PeerSync
-from peatd.wire.messages import MAX_HAVING, Graft, Having, Message, Offered, named
+from peatd.table import Entry
+from peatd.wire.messages import MAX_HAVING, Graft, Having, Message, Offered, Prune, named
 
 _INTERVAL = 0.5
 """Seconds, ±25 %, for which summaries gather; and until what they name is asked for, if it has not come meanwhile. Far
@@ -40,6 +41,7 @@ class Summaries:
         self._sync = sync
         self._offers = offers
         self._awaited: dict[DocumentName, _Awaited] = {}
+        self._prunes: dict[DocumentName, None] = {}
         self._owes_graft = self._is_due = False
         self._wake: Callable[[], None] = lambda: None
 
@@ -68,6 +70,7 @@ class Summaries:
                 del self._awaited[name]
                 self._owes_graft = self._owes_graft or is_still
                 self._offers.offered(DocumentKey(name, awaited.offered.incarnation), awaited.offered)
+        self._sync.lazy.compared.clear()
         self._is_due = bool(self._sync.lazy.untold)
         if self._is_due or self._owes_graft or self._sync.is_owing:
             self._wake()
@@ -75,7 +78,9 @@ class Summaries:
     def take(self) -> list[Message]:
         """What to send next."""
         taken: list[Message] = [Graft()] if self._owes_graft else []
+        taken += [Prune(name) for name in self._prunes]
         self._owes_graft = False
+        self._prunes.clear()
         if self._is_due:
             self._is_due = False
             untold = self._sync.lazy.untold
@@ -91,9 +96,22 @@ class Summaries:
         match message:
             case Graft():
                 self._sync.lazy.graft()
+            case Prune():
+                entry = self._table.get(named(message.name))
+                self._sync.lazy.rest(entry.brought_by if entry is not None else None)
             case Having():
                 for offered in message.documents:
                     self._offered(named(offered.name), offered)
+
+    def was_redundant(self, entry: Entry) -> None:
+        """An update of the peer brought nothing."""
+        lazy = self._sync.lazy
+        if entry.name not in lazy.compared:
+            lazy.redundant += 1
+            if self.is_heard:
+                lazy.rest(entry.brought_by)
+                self._prunes[entry.name] = None
+                self._wake()
 
     def _offered(self, name: DocumentName, offered: Offered) -> None:
         entry = self._table.get(name)

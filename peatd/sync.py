@@ -241,6 +241,7 @@ class PeerSync:
     def _take_states(self) -> Iterator[Message]:
         for _ in range(min(len(self._states), _STATES_PER_BATCH)):
             key = next(iter(self._states))
+            self.lazy.compared.add(key.name)
             yield self._table.state(key, self.rounds[key.name], answer=self._states.pop(key))
 
     def _take_live(self, name: DocumentName, budget: int) -> Message | None:

@@ -33,7 +33,7 @@ class LinkPeer:
         proven_by: the secrets on which the link stands: the one that both proved, and the one whose CA signed the
             receiver's leaf.
         met_as: our own device id when the link was made.
-        reads_summaries: its release knows `Having` and `Graft`.
+        reads_summaries: its release knows `Having`, `Graft` and `Prune`.
         gossips: its release knows the messages about the mesh (wire/gossip.py).
         via: the URL of the relay that the link goes by; None if it goes directly.
     """

@@ -57,7 +57,7 @@ class Hello(Shape, frozen=True, tag=1):
         secrets: those that it accepts, the one that it uses first. Whoever names any knows `Accepts`, `Revoked` and
             `RevokedDigest`; who does not would end the link over one.
         gossip: it knows the messages of gossip.py, likewise.
-        summaries: it knows `Having` and `Graft`, likewise.
+        summaries: it knows `Having`, `Graft` and `Prune`, likewise.
     """
 
     protocol: Count
@@ -129,6 +129,12 @@ class Having(Shape, frozen=True, tag=46):
 
 class Graft(Shape, frozen=True, tag=47):
     """The sender lacked something of which it was only told: it wants to be pushed everything again."""
+
+
+class Prune(Shape, frozen=True, tag=48):
+    """An update of this document brought the sender nothing: it has it from elsewhere sooner."""
+
+    name: Name
 
 
 class State(Shape, frozen=True, tag=12):
@@ -248,6 +254,7 @@ Message = (
     | Probed
     | Having
     | Graft
+    | Prune
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -39,6 +39,7 @@ from peatd.wire.messages import (
     Pong,
     Presence,
     Present,
+    Prune,
     Reached,
     State,
     Tombstone,
@@ -89,6 +90,7 @@ FROZEN: list[tuple[Message, str]] = [
     (Probed(DIGEST, True), f"932d{DIGEST_HEX}c3"),
     (Having([Offered("notes/a", 2, False, DIGEST)]), f"922e9195a76e6f7465732f6102c2{DIGEST_HEX}00"),
     (Graft(), "912f"),
+    (Prune("notes/a"), "9230a76e6f7465732f61"),
 ]
 
 counts = st.integers(0, 2**53 - 1)
@@ -138,6 +140,7 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Probe: st.builds(Probe, digests),
     Having: st.builds(Having, st.lists(st.builds(Offered, names, counts, st.booleans(), digests, counts), max_size=5)),
     Graft: st.builds(Graft),
+    Prune: st.builds(Prune, names),
     Probed: st.builds(Probed, digests, st.booleans()),
     Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
 }

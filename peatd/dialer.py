@@ -176,8 +176,7 @@ class Dialer:
             return False
         sighting = self._peers.sighting(node_id)
         assert sighting is not None
-        known, now = self._peers.sighted_count(), trio.current_time()
-        is_wanted = self._links.view.wants(node_id, sighting.device_id, known, now)
+        is_wanted = self._links.view.wants(node_id, sighting.device_id, len(self._pursuits), trio.current_time())
         if sighting.is_spared == is_wanted:
             sighting.is_spared = not is_wanted
             self._peers.tell(node_id)

@@ -197,9 +197,6 @@ class PeerTable:
         self._acquaintances[device_id].parting = parting
         self.tell()
 
-    def sighted_count(self) -> int:
-        return len(self._sightings)
-
     def is_linked(self, node_id: NodeId) -> bool:
         """Whether whom discovery calls so is linked (or is ourselves: there is nobody to dial)."""
         sighting = self._sightings.get(node_id)

@@ -380,3 +380,20 @@ async def test_ourselves_are_not_dialled(autojump_clock: MockClock) -> None:
         await it.tell.send(PeerFound(PeerInfo(NodeId("alice"), (AT_BOB,))))
         await trio.sleep(60)
         assert it.dialled == []
+
+
+async def test_whom_a_large_mesh_reaches_by_way_of_others_is_not_dialled_until_it_is_missed(
+    autojump_clock: MockClock,
+) -> None:
+    async with scene() as it:
+        it.up = True
+        wanted = False
+        it.links.view.wants = lambda *_: wanted  # type: ignore[method-assign]
+        await it.found()
+        await trio.sleep(60)
+        assert it.dialled == []
+        assert [peer.state for peer in it.peers.all(trio.current_time())] == [PeerState.REACHABLE]
+        wanted = True
+        await trio.sleep(4)
+        assert len(it.dialled) == 1
+        assert [peer.state for peer in it.peers.all(trio.current_time())] != [PeerState.REACHABLE]

@@ -22,7 +22,6 @@ from peatd.settings.demo import Demo, demo_of
 from peatd.settings.flags import Flags, parse_flags
 from peatd.settings.relay_program import PEAT_RELAY, RelayProgram, relay_program
 from peatd.settings.relays import RelaySettings, relay_settings
-from peatd.settings.mesh import MAX_LINKS
 from peatd.settings.setting import Setting
 from peatd.settings.show import as_toml
 from peatd.settings.sources import BUILT_IN, COLLECTIONS, File, Sources, parse
@@ -199,7 +198,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         poll_interval=sources.take(table.POLL_INTERVAL),
         service_account_dir=service_account_dir,
         kubeconfig=kubeconfig,
-        max_links=sources.take(MAX_LINKS),
+        max_links=sources.take(table.MAX_LINKS),
         engine=_engine(sources),
         engine_workers=sources.take(table.ENGINE_WORKERS),
         memory=sources.take(table.MEMORY, surroundings.memory),

@@ -178,7 +178,7 @@ class Dialer:
         assert sighting is not None
         is_wanted = self._links.view.wants(node_id, sighting.device_id, len(self._pursuits), trio.current_time())
         if sighting.is_spared == is_wanted:
-            sighting.is_spared = not is_wanted
+            sighting.is_spared, sighting.dialing = not is_wanted, is_wanted
             self._peers.tell(node_id)
         return is_wanted
 

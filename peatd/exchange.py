@@ -59,7 +59,6 @@ class PeerExchange:
         held: what unfinished updates of all peers take together.
         nodes: ours and the peer's; None where the peer's release knows nothing of horizons, and would end the link over
             one.
-        reads_summaries: its release knows of summaries, likewise.
 
     Attributes:
         last_sync: trio time of the last sign that the peer and we agree on something; None before the first.
@@ -219,9 +218,8 @@ class PeerExchange:
         await self._intake.merge(key, message.updates, partial(self._merged, reached, message.round))
 
     def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
-        entry = self._table.alive(DocumentKey(named(reached.name), reached.incarnation))
-        if merged is not None and entry is not None and entry.brought_by != self._device_id:
-            self._summaries.was_redundant(entry)
+        if merged is not None:
+            self._summaries.merged(merged.key)
         if merged is not None and counted == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
 

@@ -258,8 +258,7 @@ class _Node:
             mesh.cancel_scope.cancel()
 
     def _door(self, token: str, host: str) -> Door:
-        keys = self._membership.client_token_keys
-        return Door(token, keys, self._config.client_origins, loopback=is_loopback(host))
+        return Door(token, self._membership.client_token_keys, self._config.client_origins, loopback=is_loopback(host))
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
         return await dial(addresses, *self._membership.present(), self._links.declines)

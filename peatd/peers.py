@@ -31,8 +31,7 @@ class PeerState(enum.Enum):
     LINKED = "linked"
     DIALING = "dialing"
     BACKING_OFF = "backing-off"
-    REACHABLE = "reachable"
-    """Not dialled: the mesh is larger than a node keeps links, and it is linked with others."""
+    REACHABLE = "reachable"  # not dialled: in a mesh that is not full, it is linked with others
     LOST = "lost"
 
 
@@ -44,7 +43,6 @@ class Sighting:
         sources: asked, not kept: that a second source knows the same of it is no event.
         device_id: who answered there last.
         last_good: where.
-        is_spared: it need not be dialled, being linked with others.
     """
 
     info: PeerInfo
@@ -261,9 +259,8 @@ class PeerTable:
 def _dialing_state(sightings: list[Sighting]) -> PeerState:
     if not sightings:
         return PeerState.LOST
-    if any(s.is_spared for s in sightings):
-        return PeerState.REACHABLE
-    return PeerState.DIALING if any(s.dialing for s in sightings) else PeerState.BACKING_OFF
+    quiet = PeerState.REACHABLE if any(s.is_spared for s in sightings) else PeerState.BACKING_OFF
+    return PeerState.DIALING if any(s.dialing for s in sightings) else quiet
 
 
 def _met_peer(acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:

@@ -15,7 +15,6 @@ from peatd.names import DocumentKey, DocumentName
 from peatd.offers import Offers
 from peatd.replication import Replication
 from peatd.sync import PeerSync
-from peatd.table import Entry
 from peatd.wire.messages import MAX_HAVING, Graft, Having, Message, Offered, Prune, named
 
 _INTERVAL = 0.5
@@ -103,10 +102,10 @@ class Summaries:
                 for offered in message.documents:
                     self._offered(named(offered.name), offered)
 
-    def was_redundant(self, entry: Entry) -> None:
-        """An update of the peer brought nothing."""
-        lazy = self._sync.lazy
-        if entry.name not in lazy.compared:
+    def merged(self, key: DocumentKey) -> None:
+        """An update of the peer was merged; if it brought nothing, the peer is told so."""
+        entry, lazy = self._table.alive(key), self._sync.lazy
+        if entry is not None and entry.brought_by != self._sync.device_id and key.name not in lazy.compared:
             lazy.redundant += 1
             if self.is_heard:
                 lazy.rest(entry.brought_by)

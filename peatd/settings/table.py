@@ -9,7 +9,7 @@ from pathlib import Path
 from peatd.memory import LEAST_BYTES, MIB
 from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings import relay_table
-from peatd.settings.mesh import MAX_LINKS
+from peatd.settings.mesh import MAX_LINKS as MAX_LINKS
 from peatd.settings.setting import Setting
 from peatd.settings.values import (
     DemoPage,

@@ -78,7 +78,7 @@ async def test_who_has_enough_links_is_sent_away_by_a_full_node(autojump_clock: 
         ours, theirs = memory_links("rich", "hub")
         nursery.start_soon(hub.links.keep, theirs)
         end = await others[4].links.keep(ours)
-        assert (end.code, end.by_peer) == ("full", True)
+        assert (end.code, end.by_peer) == ("enough-links", True)
         assert link_count(hub) == 4
         nursery.cancel_scope.cancel()
 

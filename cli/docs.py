@@ -51,6 +51,7 @@ class _Listing(msgspec.Struct):
     id: str
     incarnation: int
     size_bytes: int
+    held: bool = True
 
 
 class _Listings(msgspec.Struct):
@@ -186,7 +187,8 @@ def _document(answer: Answer) -> str:
 
 
 def _row(listing: _Listing) -> tuple[str, ...]:
-    return f"{listing.collection}/{listing.id}", render.size(listing.size_bytes), str(listing.incarnation)
+    size = render.size(listing.size_bytes) if listing.held else "elsewhere"
+    return f"{listing.collection}/{listing.id}", size, str(listing.incarnation)
 
 
 def _done(name: str, answer: Answer) -> str:

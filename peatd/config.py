@@ -17,7 +17,7 @@ from peatd.errors import ConfigError
 from peatd.hosts import is_loopback_name
 from peatd.names import Address, NodeId, StaticPeer
 from peatd.settings import table, values
-from peatd.settings.collections import ttls_of
+from peatd.settings.collections import Collections, collections_of
 from peatd.settings.demo import Demo, demo_of
 from peatd.settings.flags import Flags, parse_flags
 from peatd.settings.relay_program import PEAT_RELAY, RelayProgram, relay_program
@@ -44,7 +44,7 @@ class Config:
     Attributes:
         discovery: the sources to run; `auto` is resolved, `none` is empty.
         kubeconfig: the files that are there; empty where there is none.
-        collection_ttls: seconds that documents live after their last change, by collection.
+        collections: what holds for the documents of single collections.
         formation_secret: the text of PEAT_FORMATION_SECRET, as it came. Where it is None, `formation_secret_file`
             names the file; where that is None too, the data directory holds one, or will.
         in_cluster: we run in a Kubernetes pod.
@@ -79,7 +79,7 @@ class Config:
     engine_workers: int
     memory: int
     tombstone_ttl: float
-    collection_ttls: Mapping[str, float]
+    collections: Collections
     log_level: str
     log_format: str
     in_cluster: bool
@@ -113,7 +113,7 @@ def load(
     _refuse_a_page_without_nodes(config)
     if flags.print_config:
         shown = {setting.name: _shown(config, setting.name) for setting in table.SETTINGS}
-        sys.stdout.write(as_toml(shown, config.origins, config.collection_ttls, sources.file.origin(COLLECTIONS)))
+        sys.stdout.write(as_toml(shown, config.origins, config.collections, sources.file.origin(COLLECTIONS)))
         raise SystemExit(0)
     return config
 
@@ -203,7 +203,7 @@ def _resolve(sources: Sources, flags: Flags, environ: Mapping[str, str]) -> Conf
         engine_workers=sources.take(table.ENGINE_WORKERS),
         memory=sources.take(table.MEMORY, surroundings.memory),
         tombstone_ttl=sources.take(table.TOMBSTONE_TTL),
-        collection_ttls=ttls_of(sources.file),
+        collections=collections_of(sources.file),
         log_level=sources.take(table.LOG_LEVEL),
         log_format=sources.take(table.LOG_FORMAT, surroundings.log_format),
         in_cluster=in_cluster,

@@ -53,7 +53,7 @@ class DiffMaker:
     async def run(self) -> None:
         while True:
             self._work = trio.Event()
-            has_room = self._underway < _AT_ONCE and self._sync.ready_bytes < _READY_BYTES
+            has_room = self._underway < _AT_ONCE and self._sync.streams.ready_bytes < _READY_BYTES
             owed = self._sync.next_diff() if has_room else None
             if owed is None:
                 await self._work.wait()

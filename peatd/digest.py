@@ -40,6 +40,9 @@ class DigestTree:
     def __len__(self) -> int:
         return len(self._leaves)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._leaves
+
     def put(self, document: Offered) -> None:
         """States a document anew."""
         name = DocumentName(document.name)

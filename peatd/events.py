@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from peatd.entry import Entry
 from peatd.names import DeviceId, DocumentKey, DocumentName
-from peatd.table import Entry
 
 MAX_EVENTS = 4096
 """Kept at most: with names of the usual length 2 MB. A reader that comes back within the minute finds the past there
@@ -167,6 +167,9 @@ class EventLog:
 
     def ended(self, entry: Entry, origin: DeviceId | None) -> None:
         self._add(DocumentEvent(self._next(), Change.DELETED, entry.key, origin))
+
+    def copied(self, entry: Entry) -> None:
+        """Where its content is changes nothing of a document."""
 
     def peer_moved(self, move: Move, peer: str, text: bytes) -> None:
         self._add(PeerEvent(self._next(), move, peer, text))

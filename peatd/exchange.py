@@ -1,6 +1,5 @@
-"""The conversation with one peer over one link: what its messages do here, and what we send it. Deciding
-is `sync.py`'s, `digest.py`'s and `pieces.py`'s; merging is `replication.py`'s. Here they meet a link.
-"""
+"""The conversation with one peer over one link. Deciding is `sync.py`'s, `digest.py`'s and `pieces.py`'s, merging is
+`replication.py`'s; here they meet a link."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,13 @@ from peatd.confirmations import Unconfirmed
 from peatd.diffs import DiffMaker
 from peatd.errors import MissingUpdates, PeatError, WireError
 from peatd.intake import Intake
+from peatd.merged import Merged
 from peatd.names import DeviceId, DocumentKey, DocumentName, NodeId
 from peatd.offers import Offers
 from peatd.pace import pause_after
+from peatd.peer_copies import PeerCopies
 from peatd.pieces import AllHeld, Assembly
-from peatd.replication import Merged, Replication, Subscriber
+from peatd.replication import Replication, Subscriber
 from peatd.standing import Standing
 from peatd.summaries import Summaries
 from peatd.sync import PeerSync
@@ -47,7 +48,6 @@ below everything else."""
 _UNSAID = 10_000
 """Answers waiting for a peer. Comparing a million documents takes fewer; only one who never reads gets there."""
 
-
 _BURDEN = 100_000
 """Documents that are remembered for a peer's sake, beyond those that we have: 30 MB. It does not read, or it lies."""
 
@@ -57,8 +57,8 @@ class PeerExchange:
 
     Args:
         held: what unfinished updates of all peers take together.
-        nodes: ours and the peer's; None where the peer's release knows nothing of horizons, and would end the link over
-            one.
+        nodes: ours and the peer's; None where its release knows nothing of horizons, and would end the link over one.
+        restricted: what the peer's HELLO says of that; None where its release knows nothing of it.
 
     Attributes:
         last_sync: trio time of the last sign that the peer and we agree on something; None before the first.
@@ -75,6 +75,7 @@ class PeerExchange:
         nodes: tuple[NodeId, NodeId] | None = None,
         held: AllHeld | None = None,
         reads_summaries: bool = False,
+        restricted: frozenset[str] | None = frozenset(),
     ) -> None:
         self.last_sync: float | None = None
         self.error: str | None = None
@@ -84,9 +85,10 @@ class PeerExchange:
         self._compares = compares
         self.sync = PeerSync(device_id, replication.table)
         self._standing = None if nodes is None else Standing(replication, *nodes, self.sync)
-        self._offers = Offers(replication, device_id, self.sync, self._standing)
+        self.copies = PeerCopies(replication, self.sync, device_id, restricted)
+        self._offers = Offers(replication, device_id, self.sync, self._standing, self.copies)
         self._summaries = Summaries(replication, self.sync, self._offers, is_heard=reads_summaries)
-        self._sides = (*sides, self._summaries)
+        self._sides = (*sides, self.copies, self._summaries)
         self._assembly = Assembly(held or AllHeld())
         self._intake = Intake(replication, device_id, self._failed)
         self._wake_writer = trio.Event()
@@ -107,7 +109,7 @@ class PeerExchange:
         with ExitStack() as stack:
             if self._standing is not None:
                 self._standing.say()
-            stack.enter_context(self._replication.subscribed(Subscriber(self.sync, self._wake)))
+            stack.enter_context(self._replication.subscribed(Subscriber(self.sync, self._wake, self.copies)))
             for side in self._sides:
                 stack.enter_context(side.told(lambda: self._wake_writer.set()))
             stack.callback(self._assembly.clear)
@@ -116,10 +118,8 @@ class PeerExchange:
     async def run(self) -> None:
         """Makes the diffs that the peer is owed, confirms what is on our disk, and compares now and then."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._diffs.run)
-            nursery.start_soon(self._confirm)
-            nursery.start_soon(self._compare)
-            nursery.start_soon(self._summaries.run)
+            for task in (self._diffs.run, self._confirm, self._compare, self._summaries.run):
+                nursery.start_soon(task)
             if self._standing is not None:
                 nursery.start_soon(self._standing.run, self._wake)
 
@@ -163,8 +163,8 @@ class PeerExchange:
     async def _compare(self) -> None:
         compares = self._compares
         while True:
-            if compares:
-                self.sync.say(self._table.tree.compare())
+            for comparison in self.copies.compare() if compares else ():
+                self.sync.say(comparison)
             self.sync.chase()
             self._wake()
             compares = self._compares
@@ -193,7 +193,7 @@ class PeerExchange:
             case Tombstone():
                 self._tombstone(message)
             case Compare():
-                for answer in self._table.tree.answer(message, self._table.offered):
+                for answer in self.copies.answers(message):
                     self._answer(answer)
                     if isinstance(answer, Equal):
                         self._equal()
@@ -212,7 +212,7 @@ class PeerExchange:
 
     async def _updates(self, message: Updates) -> None:
         key = DocumentKey(named(message.name), message.incarnation)
-        if self._offers.answered_ended(key):
+        if self._offers.answered_ended(key) or self.copies.refuses(key):
             return
         reached = Reached(key.name, key.incarnation, message.version)
         await self._intake.merge(key, message.updates, partial(self._merged, reached, message.round))
@@ -222,6 +222,7 @@ class PeerExchange:
             self._summaries.merged(merged.key)
         if merged is not None and counted == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
+            self.copies.merged(merged.key, reached.version)
 
     def _failed(self, key: DocumentKey, error: PeatError) -> None:
         self.sync.rounds[key.name] += 1
@@ -238,27 +239,26 @@ class PeerExchange:
         if entry is not None and not state.version and self._offers.has_forgotten(entry):
             self.sync.tell(key)
             return
-        if self._offers.answered_ended(key):
+        if self._offers.answered_ended(key) or self.copies.answered(key, state):
             return
         entry = entry or self._offers.begun_if_empty(key, state.digest)
         if entry is not None and self.sync.heard_state(entry, state):
-            reached = Reached(key.name, key.incarnation, state.version)
-            self._confirm_later(self._replication.store.last_seq, reached)
+            self._confirm_later(self._replication.store.last_seq, Reached(key.name, key.incarnation, state.version))
             self._agree()
+            self.copies.agreed(entry)
         if self._replication.bury(key.name, state.former) or state.answer:
             self.sync.tell(key)
 
     def _tombstone(self, tombstone: Tombstone) -> None:
         key = DocumentKey(named(tombstone.name), tombstone.incarnation)
         self._replication.end(key, self._device_id, tombstone.age)
-        reached = Reached(key.name, key.incarnation, tombstone.version)
-        self._confirm_later(self._replication.store.last_seq, reached)
+        self._confirm_later(self._replication.store.last_seq, Reached(key.name, key.incarnation, tombstone.version))
         if self._replication.bury(key.name, tombstone.former):
             self.sync.tell(key)
 
     def _offer(self, offer: Offer) -> None:
         theirs = {named(offered.name): offered for offered in offer.documents}
-        for name in sorted(self._table.tree.below(offer.prefix) - theirs.keys()):
+        for name in sorted(self.copies.tree.below(offer.prefix) - theirs.keys()):
             entry = self._table.get(name)
             assert entry is not None
             self._offers.lacking(entry)

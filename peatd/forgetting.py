@@ -6,9 +6,9 @@ from itertools import islice
 import structlog
 import trio
 
+from peatd.entry import Copy, Entry
 from peatd.errors import Unavailable
 from peatd.replication import Replication
-from peatd.table import Entry
 
 log = structlog.get_logger()
 
@@ -87,7 +87,9 @@ class Forgetting:
 
     def _has_expired(self, entry: Entry) -> bool:
         ttl = self._collections.get(entry.name.partition("/")[0])
-        return ttl is not None and entry.changed > 0 and self._replication.own_time.age(entry.changed) >= ttl
+        if ttl is None or entry.copy is not Copy.WHOLE:  # of what is elsewhere it is not known when it changed
+            return False
+        return entry.changed > 0 and self._replication.own_time.age(entry.changed) >= ttl
 
     def _if_forgettable(self, entry: Entry) -> Iterator[Entry]:
         replication = self._replication

@@ -7,8 +7,9 @@ import trio
 
 from peatd.documents import NOTHING_NEW, News
 from peatd.errors import MalformedUpdate, PeatError, Unavailable
+from peatd.merged import Merged
 from peatd.names import DeviceId, DocumentKey
-from peatd.replication import Merged, Replication
+from peatd.replication import Replication
 from peatd.update import check
 
 _QUICKLY_CHECKED_BYTES = 4096
@@ -85,15 +86,20 @@ class Intake:
             self._failed(key, error)
             return
         self._unanswered += 1
-        merged, failed = partial(self._merged, key, then), partial(self._not_merged, key)
+        merged, failed = partial(self._merged, key, then, self._drops(key)), partial(self._not_merged, key)
         documents = self._replication.documents
         documents.submit(key, update, origin=self._origin, then=merged, failed=failed)
         await documents.room(key.name)
 
-    def _merged(self, key: DocumentKey, then: Then, news: News) -> None:
+    def _merged(self, key: DocumentKey, then: Then, drops: int, news: News) -> None:
         """Runs in the order of merging, with no `await` before the record (replication.py, rule 1)."""
         self._unanswered -= 1
-        then(self._replication.merge(key, news, self._device_id))
+        is_kept = drops == self._drops(key)  # else it was merged into a copy that was let go since
+        then(self._replication.merge(key, news, self._device_id) if is_kept else None)
+
+    def _drops(self, key: DocumentKey) -> int:
+        entry = self._replication.table.alive(key)
+        return 0 if entry is None else entry.drops
 
     def _not_merged(self, key: DocumentKey, error: PeatError) -> None:
         self._unanswered -= 1

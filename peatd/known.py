@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from peatd.names import DocumentKey
+from peatd.entry import Entry
+from peatd.names import DocumentKey, DocumentName
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +39,22 @@ class Known:
     @property
     def is_in_step(self) -> bool:
         return not (self.asked or self.underway or self.failed or self.vector is not None)
+
+
+class Share:
+    """What of ours is the peer's to have: everything, where `peer_copies.py` does not say otherwise."""
+
+    def is_owed(self, entry: Entry) -> bool:  # noqa: ARG002
+        """Whether it is to have the document's latest news."""
+        return True
+
+    def is_holding(self, entry: Entry) -> bool:  # noqa: ARG002
+        """Whether it is to have what is in this document. (Ends are everybody's.)"""
+        return True
+
+    def is_everywhere(self, name: DocumentName) -> bool:  # noqa: ARG002
+        """Whether both ends hold all of the document's collection."""
+        return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,8 +13,8 @@ Rules:
 
 from collections.abc import Collection, Iterable
 
+from peatd.entry import Change
 from peatd.names import DeviceId, DocumentName
-from peatd.table import Change
 
 _MAX_WAYS = 256
 """Peers that have brought something; a node has tens of links."""

@@ -77,11 +77,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class DocumentListing:
-    """A document in a list."""
+    """A document in a list. `is_held`: its content is here, and not only its name."""
 
     name: DocumentName
     incarnation: int
     size_bytes: int
+    is_held: bool = True
 
 
 @dataclass(frozen=True, slots=True)

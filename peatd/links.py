@@ -12,6 +12,7 @@ from peatd.claims import Claim, Verdict, judge
 from peatd.drain import Drain
 from peatd.exchange import PeerExchange
 from peatd.gossip.gossip import Gossip
+from peatd.interest import collection_of
 from peatd.limits import Limit, LimitHits
 from peatd.membership import Membership
 from peatd.names import DeviceId
@@ -238,6 +239,7 @@ class Links:
             held=self._held,
             nodes=(self._membership.claim.node_id, peer.node_id) if peer.hears_horizon else None,
             reads_summaries=peer.reads_summaries,
+            restricted=peer.restricted,
         )
         self._live[peer.device_id] = (link, exchange)
         self._ended.links += 1
@@ -272,12 +274,14 @@ class Links:
             last_sync=exchange.last_sync,
             debt=exchange.sync.debt(),
             clock=self._replication.table.clock,
+            restricted=link.peer.restricted or frozenset(),
             error=exchange.error or (None if end.code == SHUTDOWN else end.message),
         )
 
     def owed_since(self, parting: Parting) -> int:
         """How many documents a peer that is not linked is owed, as far as we know."""
-        changed = {entry.name for entry in self._replication.table if entry.version > parting.clock}
+        later = (entry for entry in self._replication.table if entry.version > parting.clock and not entry.is_name)
+        changed = {e.name for e in later if e.deleted or collection_of(e.name) not in parting.restricted}
         return len(parting.debt | changed)
 
     def _announce(self) -> None:

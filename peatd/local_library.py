@@ -1,6 +1,6 @@
 """The documents of this node as their readers and writers see them: implements `library.Library`."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ import trio
 
 from peatd.documents import Documents, Edit, JsonView, News, Patch, Put
 from peatd.drain import Drain
+from peatd.entry import Entry
 from peatd.errors import AckTimeout, NoSuchDocument, Overtaken, PreconditionFailed, TooLarge
 from peatd.library import (
     API,
@@ -22,21 +23,27 @@ from peatd.library import (
     Written,
     replicated,
 )
+from peatd.merged import Merged
 from peatd.names import DocumentKey, DocumentName
-from peatd.replication import Merged, Replication
-from peatd.table import Entry
+from peatd.replication import Replication
 from peatd.update import MAX_UPDATE_BYTES
+
+Fetch = Callable[[DocumentName], Awaitable[None]]
 
 
 class LocalLibrary:
     """Reads from and writes to this node's copies.
+
+    Args:
+        fetch: returns when all of the document is here; raises Unavailable.
 
     Invariants:
         1. The writes of one document are made one after another, so that a condition holds until its write is merged.
            (A peer's change may still come between: it is merged with, never lost.)
     """
 
-    def __init__(self, replication: Replication, drain: Drain) -> None:
+    def __init__(self, replication: Replication, drain: Drain, fetch: Fetch | None = None) -> None:
+        self._fetch = fetch or _is_here
         self._replication = replication
         self._table = replication.table
         self._documents: Documents = replication.documents
@@ -53,17 +60,21 @@ class LocalLibrary:
         prefix = "" if collection is None else f"{collection}/"
         living = (e for e in self._table if not e.deleted and e.name.startswith(prefix))
         chosen = sorted((e for e in living if after is None or e.name > after), key=lambda e: e.name)
-        size_bytes = self._replication.store.size_bytes
-        return [DocumentListing(e.name, e.incarnation, size_bytes(e.name)) for e in chosen[:limit]]
+        return [
+            DocumentListing(e.name, e.incarnation, self.size_bytes(e.name), is_held=not e.is_name)
+            for e in chosen[:limit]
+        ]
 
     def etag(self, key: DocumentKey) -> str | None:
         entry = self._table.alive(key)
         return None if entry is None else entry.etag
 
     def size_bytes(self, name: DocumentName) -> int:
-        return self._replication.store.size_bytes(name)
+        entry = self._table.get(name)
+        return 0 if entry is None or entry.is_name else self._replication.store.size_bytes(name)
 
     async def read(self, name: DocumentName) -> DocumentView:
+        await self._fetch(name)
         entry = self._living(name)
 
         def view(json: JsonView) -> DocumentView:
@@ -84,6 +95,8 @@ class LocalLibrary:
 
     async def delete(self, name: DocumentName, *, if_match: IfMatch | None) -> Written:
         async with self._writing(name):
+            if if_match is not None:
+                await self._fetch(name)
             entry = self._living(name)
             self._check(name, if_match)
             merged = self._replication.end(entry.key, None)
@@ -91,6 +104,7 @@ class LocalLibrary:
             return Written(created=False, incarnation=entry.incarnation, etag="", mark=merged)
 
     async def diff(self, name: DocumentName, state_vector: bytes) -> bytes:
+        await self._fetch(name)
         return await self._documents.diff(self._living(name).key, state_vector, lambda update: update)
 
     async def apply(self, name: DocumentName, update: bytes, *, origin: str = API) -> Written:
@@ -100,6 +114,7 @@ class LocalLibrary:
             )
         async with self._writing(name):
             while True:
+                await self._fetch(name)
                 key = self._table.to_write(name)
                 self._check_size(name)
                 merge = partial(self._merge, key)
@@ -137,6 +152,7 @@ class LocalLibrary:
     async def _edit(self, name: DocumentName, edit: Edit, if_match: IfMatch | None, origin: str) -> Written:
         async with self._writing(name):
             while True:
+                await self._fetch(name)
                 self._check(name, if_match)
                 key = self._table.to_write(name)
                 self._check_size(name)
@@ -189,3 +205,7 @@ class LocalLibrary:
         entry = self._table.alive(merged.key)
         etag = entry.etag if entry is not None else ""
         return Written(created=merged.begun, incarnation=merged.key.incarnation, etag=etag, mark=merged)
+
+
+async def _is_here(_name: DocumentName) -> None:
+    """Where every document is."""

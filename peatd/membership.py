@@ -10,7 +10,7 @@ Whoever keeps something that follows from these (links, the dialer, what peers w
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from secrets import token_bytes
 
@@ -52,7 +52,7 @@ async def credentials_of(
     return Credentials(keypair, formation, await mint(order_papers(keypair, formation)))
 
 
-def hello_of(node_id: NodeId, formation: str) -> Hello:
+def hello_of(node_id: NodeId, formation: str, restricted: Collection[str] = ()) -> Hello:
     """What a run of a node says first on its links, but for the secrets: this release knows all messages."""
     instance = token_bytes(16)
     return Hello(
@@ -61,6 +61,8 @@ def hello_of(node_id: NodeId, formation: str) -> Hello:
         horizon=True,
         gossip=True,
         summaries=True,
+        interest=True,
+        restricted=sorted(restricted),
     )
 
 

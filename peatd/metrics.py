@@ -69,6 +69,8 @@ class Metrics:
         table, merged = self.replication.table, self.replication.merged
         deleted = sum(1 for entry in table if entry.deleted)
         yield gauge("peat_documents", "Documents of this node.", len(table) - deleted)
+        names = sum(1 for entry in table if entry.is_name)
+        yield gauge("peat_documents_elsewhere", "Documents of which this node has only the name.", names)
         yield gauge("peat_tombstones", "Documents that were deleted, and are remembered as such.", deleted)
         forgetting = self.forgetting
         yield counter(

@@ -42,7 +42,9 @@ from peatd.formation import Formation, parse_formation_secret
 from peatd.formation_secret import SecretSource, ensure_formation_secret
 from peatd.gossip.gossip import Gossip
 from peatd.hangup import follow_hangups
+from peatd.holding import Holding
 from peatd.hosts import is_loopback
+from peatd.interest import Interest
 from peatd.keyfile import load_keypair
 from peatd.leaving import take_leave
 from peatd.limits import Limit, LimitHits
@@ -72,8 +74,7 @@ from peatd.watchdog import Watchdog
 
 log = structlog.get_logger()
 
-_STORE_STUCK = 30.0
-"""Seconds without progress of a store thread that has work. Slow disks take one or two; then it is stuck."""
+_STORE_STUCK = 30.0  # seconds without progress of a store thread that has work; slow disks take one or two
 
 
 async def run(config: Config, *, stopping: trio.Event, readiness: Readiness | None = None) -> None:
@@ -88,7 +89,7 @@ async def run(config: Config, *, stopping: trio.Event, readiness: Readiness | No
     formation = _formation(config)
     own_key = None if config.key_file is None else load_keypair(config.key_file)
     credentials = await credentials_of(formation, config.node_id, own_key)
-    hello = hello_of(config.node_id, config.formation)
+    hello = hello_of(config.node_id, config.formation, config.collections.copies)
     shares = share_out(config.memory, config.engine_workers)
     async with Store.open(config.data_dir, pending_bytes=shares.pending) as store:
         membership = Membership(credentials, hello, load(config.data_dir, formation), own_key=own_key)
@@ -128,7 +129,8 @@ class _Node:
             max_waiting_bytes=shares.waiting,
             hits=hits,
         )
-        self._replication = Replication(store, self._documents, tombstone_ttl=config.tombstone_ttl)
+        interest = Interest(config.collections.copies)
+        self._replication = Replication(store, self._documents, config.tombstone_ttl, interest)
         self._replication.table.most = shares.documents
         self._replication.table.full = partial(hits.hit, Limit.DOCUMENTS)
         awareness = Awareness()
@@ -142,12 +144,13 @@ class _Node:
             hits=hits,
         )
         self._upkeep = Upkeep(self._replication)
-        self._forgetting = Forgetting(self._replication, config.collection_ttls)
+        self._forgetting = Forgetting(self._replication, config.collections.ttls)
         self._events = EventLog(membership.hello.instance[:8].hex())
         self._replication.watch(self._events)
         self._peers = PeerTable(NodeId(config.node_id), membership.device_id)
         membership.watch(self._rekeyed)  # first: the others look at the peers
         self._gossip = Gossip(membership, NodeId(config.node_id), self._drain)
+        self._holding = Holding(self._replication, self._gossip.members)
         view = View(self._gossip.members, config.max_links, self._gossip.linked_devices)
         missed = MissedMembers(self._gossip.members, self._peers.is_sighted, view)
         self._discovery = HybridDiscovery(open_sources(config, lambda: self._status.ourselves(), missed))
@@ -157,7 +160,7 @@ class _Node:
         self._revocation_file = RevocationFile(config.data_dir, membership.revocations)
         membership.watch(self._revocation_file.changed)
         self._relaying = Relaying(config.relays, membership, hits, self._links, self._dial)
-        library = LocalLibrary(self._replication, self._drain)
+        library = LocalLibrary(self._replication, self._drain, self._holding.fetch)
         self._watchdog = Watchdog()
         self._service_manager = ServiceManager(config.notify_socket, config.watchdog)
         metrics = Metrics(
@@ -208,11 +211,10 @@ class _Node:
                     await serving.start(self._documents.run)
                     serving.start_soon(self._upkeep.run)
                     serving.start_soon(self._forgetting.run)
-                    locks = Locks(token, self._membership.client_token_keys)
-                    app = create_app(self._status, locks, config.demo_page)
-                    unix = config.data_dir / "api.sock"
+                    serving.start_soon(self._holding.run)
+                    app = create_app(self._status, Locks(token, self._membership.client_token_keys), config.demo_page)
                     serving_api = partial(serve, app, hits=self._hits, memory=self._requests)
-                    bound = await serving.start(partial(serving_api, tcp=config.api, unix=unix))
+                    bound = await serving.start(partial(serving_api, tcp=config.api, unix=config.data_dir / "api.sock"))
                     self._status.listening["api"] = bound.tcp[0]
                 if not starting.cancelled_caught:
                     await self._mesh(stopping, token)
@@ -258,7 +260,8 @@ class _Node:
             mesh.cancel_scope.cancel()
 
     def _door(self, token: str, host: str) -> Door:
-        return Door(token, self._membership.client_token_keys, self._config.client_origins, loopback=is_loopback(host))
+        keys, origins = self._membership.client_token_keys, self._config.client_origins
+        return Door(token, keys, origins, loopback=is_loopback(host))
 
     async def _dial(self, addresses: Sequence[Address]) -> Link:
         return await dial(addresses, *self._membership.present(), self._links.declines)
@@ -273,12 +276,8 @@ class _Node:
             log.warning("node.json not rewritten", reason=str(exc))
 
     def _stated(self) -> dict[str, object]:
-        return {
-            "node_id": self._config.node_id,
-            "device_id": self._membership.device_id,
-            **self._status.addresses(),
-            "pid": os.getpid(),
-        }
+        who = {"node_id": self._config.node_id, "device_id": self._membership.device_id}
+        return {**who, **self._status.addresses(), "pid": os.getpid()}
 
     def _add_checks(self, readiness: Readiness) -> None:
         readiness.add("identity", self._membership.revoked)

@@ -2,13 +2,14 @@
 
 from contextlib import suppress
 
+from peatd.entry import UNSAID, Copy, Entry
 from peatd.errors import Unavailable
 from peatd.names import DeviceId, DocumentKey
+from peatd.peer_copies import PeerCopies
 from peatd.reach import EMPTY_DIGEST
 from peatd.replication import Replication
 from peatd.standing import Standing
 from peatd.sync import PeerSync
-from peatd.table import Entry
 from peatd.wire.messages import Offered
 
 
@@ -20,8 +21,14 @@ class Offers:
     """
 
     def __init__(
-        self, replication: Replication, device_id: DeviceId, sync: PeerSync, standing: Standing | None
+        self,
+        replication: Replication,
+        device_id: DeviceId,
+        sync: PeerSync,
+        standing: Standing | None,
+        copies: PeerCopies,
     ) -> None:
+        self._copies = copies
         self._replication = replication
         self._table = replication.table
         self._device_id = device_id
@@ -30,10 +37,14 @@ class Offers:
 
     def lacking(self, entry: Entry) -> None:
         """The peer has nothing of this document, not even a tombstone."""
-        if not self.has_forgotten(entry):
-            self._sync.owe_all(entry)
-            if entry.reach.former:
-                self._sync.tell(entry.key)
+        if self.has_forgotten(entry):
+            return
+        if entry.copy is not Copy.WHOLE or not self._copies.is_holding(entry):
+            self._copies.copied(entry)
+            return
+        self._sync.owe_all(entry)
+        if entry.reach.former:
+            self._sync.tell(entry.key)
 
     def offered(self, key: DocumentKey, offered: Offered) -> None:
         entry = self._table.get(key.name)
@@ -47,8 +58,12 @@ class Offers:
         elif self.answered_ended(key):
             return
         elif entry is None or entry.incarnation < key.incarnation:
-            if self.begun_if_empty(key, offered.digest) is None:
+            if self._copies.is_by_name(offered):
+                self._copies.named(key)
+            elif self.begun_if_empty(key, offered.digest) is None:
                 self._sync.tell(key)
+        elif entry.is_name or offered.digest == UNSAID:
+            pass  # of what is not everywhere, names are equal
         elif entry.reach.digest() != offered.digest:
             self._sync.ask(entry)
 

@@ -1,7 +1,6 @@
 """The peers of this node: who is known, and who is linked. Sans-IO.
 
 Two things are kept apart, because they come and go apart:
-
 * a *sighting*: what discovery says, under the name that discovery has for it (`HOST:PORT` for an unnamed static peer);
 * an *acquaintance*: a node that has proved its device id to us over a link.
 
@@ -73,7 +72,7 @@ class Parting:
     Attributes:
         last_sync: when the peer and we last agreed on something; None if never.
         debt: documents that the peer was owed, by name.
-        clock: the document table's: what changes later is owed as well.
+        clock: the document table's: what changes later is owed as well, but of the collections that it `restricted`.
     """
 
     at: float
@@ -82,6 +81,7 @@ class Parting:
     debt: frozenset[DocumentName]
     clock: int
     error: str | None
+    restricted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

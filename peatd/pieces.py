@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from peatd.entry import Change
 from peatd.errors import WireError
 from peatd.names import DeviceId, DocumentName
-from peatd.table import Change
 from peatd.update import MAX_UNCUT_BYTES
 from peatd.wire.messages import Message, Piece, Updates
 

@@ -15,6 +15,7 @@ MAX_CLIENTS = 100_000
 """In a state vector. Our choice: ten times the busiest document that we measured, and 1 MB of bytes."""
 
 EMPTY_STATE_VECTOR = b"\x00"
+EMPTY_UPDATE = b"\x00\x00"
 
 _VERSION = 2
 _WITH_ROOTS = 1
@@ -115,6 +116,11 @@ class Reach:
                 return False
         return True
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing, not even deleted."""
+        return not (self._clocks or self._deleted)
+
     def clock(self, client: int) -> int:
         """Up to which (exclusive) its structs are here."""
         return self._clocks.get(client, 0)
@@ -139,6 +145,12 @@ class Reach:
         successor = Reach()
         successor.bury([*self.former, *self._clocks])
         return successor
+
+    def emptied(self) -> "Reach":
+        """The reach of the same life where its content is not."""
+        name_only = Reach()
+        name_only.former = self.former
+        return name_only
 
     def bury(self, clients: Iterable[int]) -> bool:
         """Remembers clients of earlier lives; whether there was one that it did not know."""

@@ -18,55 +18,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from secrets import token_bytes
-from typing import Protocol
 
 import trio
 
 from peatd.documents import Documents, News
+from peatd.entry import Copy, Entry
+from peatd.fetches import Fetches
 from peatd.horizon import Horizon
+from peatd.interest import Interest
+from peatd.merged import Merged, MergedCount
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.own_time import OwnTime
-from peatd.reach import Reach
+from peatd.reach import EMPTY_UPDATE, Reach
+from peatd.releases import Releases
+from peatd.reopening import opened
 from peatd.store import Store
 from peatd.sync import PeerSync
-from peatd.table import DocumentTable, Entry
+from peatd.table import DocumentTable
 from peatd.unborn import Unborn
 from peatd.unreplicated import Unreplicated
-from peatd.update import check
+from peatd.watcher import Copier, Watcher
 
-TOMBSTONE_TTL = 7 * 86_400.0
-"""Seconds. A node that was away for a week is rare, and told by the horizon what it missed."""
+TOMBSTONE_TTL = 7 * 86_400.0  # seconds; a node that was away for longer is told by the horizon what it missed
 
 _NEARLY = 0.9
-"""Of that time: two nodes know the age of one tombstone a little differently, and who has forgotten it need not learn
-it again for the rest."""
+"""Of that time: nodes know a tombstone's age a little differently, and who has forgotten it need not learn it again."""
 
 _HORIZON = "horizon"
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """A change that was taken in.
-
-    Attributes:
-        version: the document's, with it.
-        seq: of the store's record: durable once the store has synced it.
-        begun: the change began the document, or a new incarnation of it.
-    """
-
-    key: DocumentKey
-    version: int
-    seq: int
-    begun: bool
-
-
-@dataclass(slots=True)
-class MergedCount:
-    """What was new here since the start: changes of this node's own writers and of peers, and their size together."""
-
-    from_here: int = 0
-    from_peers: int = 0
-    size_bytes: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -75,25 +53,19 @@ class Subscriber:
 
     sync: PeerSync
     wake: Callable[[], None]
-
-
-class Watcher(Protocol):
-    """Someone here who follows documents. Told in the order of merging, and of nothing that was not recorded."""
-
-    def begun(self, entry: Entry, origin: DeviceId | None) -> None:
-        """A document, or a new incarnation of one, began, here or (`origin`) by a peer; it is still empty."""
-
-    def changed(self, entry: Entry, update: bytes, origin: DeviceId | None) -> None:
-        """The document has this news; `origin` brought it (None: it was made here)."""
-
-    def ended(self, entry: Entry, origin: DeviceId | None) -> None:
-        """The document was deleted, here or (`origin`) by a peer."""
+    copies: Copier
 
 
 class Replication:
     """All documents of this node, and who is to hear of their changes."""
 
-    def __init__(self, store: Store, documents: Documents, *, tombstone_ttl: float = TOMBSTONE_TTL) -> None:
+    def __init__(
+        self,
+        store: Store,
+        documents: Documents,
+        tombstone_ttl: float = TOMBSTONE_TTL,
+        interest: Interest | None = None,
+    ) -> None:
         self.store = store
         self.documents = documents
         self.tombstone_ttl = tombstone_ttl
@@ -104,23 +76,23 @@ class Replication:
             last_seq=store.last_seq,
             new_epoch=partial(token_bytes, 8),
         )
-        self.newest = 0
-        """The highest `born` of all documents."""
+        self.newest = 0  # the highest `born` of all documents
         self.table = DocumentTable()
         self.confirmations = trio.Event()
-        """Set, and replaced by another, whenever a peer has confirmed something, a peer came or went, or a document was
-        deleted."""
-        self.unsaved: set[DocumentName] = set()
-        """Documents that have changed, or ended, since their reach was last saved (upkeep.py)."""
+        """Set, and replaced, whenever a peer has confirmed something, came or went, or a document was deleted."""
+        self.unsaved: set[DocumentName] = set()  # changed, or ended, since their reach was last saved (upkeep.py)
         self.audience: dict[DocumentName, int] = {}
-        """How many clients of this node are at each document; kept by whoever lets them in."""
+        """How many clients of this node are at each document."""
         self.merged = MergedCount()
         self.unreplicated = Unreplicated()
-        self.missed = 0
-        """Documents that ended here because a peer that had them has forgotten them."""
-        self._subscribers: set[Subscriber] = set()
+        self.missed = 0  # documents that ended here because a peer that had them has forgotten them
+        self.subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
         self._unborn = Unborn()
+        self.interest = interest or Interest({}, b"")
+        self.releases, self.fetches = Releases(), Fetches()
+        self.want: Callable[[Entry], None] = lambda _: None  # has it come from elsewhere (holding.py)
+        self.table.restricted = self.interest.restricted
         self.table.first_incarnation = lambda: self.horizon.floor + 1
         self.table.age = lambda entry: entry.aged + self.own_time.age(entry.born)
         self._load()
@@ -134,6 +106,8 @@ class Replication:
         begun = entry is None
         if entry is None:
             entry = self.begin(key, origin)
+        elif entry.is_name:
+            return None  # nobody here has asked for it; whoever sent it keeps it
         for piece in (news, *news.rest):
             if not piece.content.is_empty:
                 self._changed(entry, piece, origin)
@@ -148,18 +122,48 @@ class Replication:
         for watcher in self._watchers:
             watcher.changed(entry, news.update, origin)
 
-    def begin(self, key: DocumentKey, origin: DeviceId | None) -> Entry:
-        """A new document, or a new incarnation of one; still empty."""
+    def begin(self, key: DocumentKey, origin: DeviceId | None, *, by_name: bool = False) -> Entry:
+        """A new document, or a new incarnation of one; still empty. `by_name`: its content is elsewhere."""
         self._close(key.name)
         seq = self.store.set_incarnation(key.name, key.incarnation, deleted=False)
         entry = self.table.begin(key)
         entry.born = entry.changed = self.newest = seq
         entry.reach.bury(self._unborn.take(key.name))
         self._save_former(entry)
+        if by_name:
+            self.empty(entry)
         self._owe(entry)
         for watcher in self._watchers:
             watcher.begun(entry, origin)
         return entry
+
+    def empty(self, entry: Entry) -> None:
+        """Only the name stays of a document whose content is elsewhere: on the disk, an empty snapshot."""
+        self.table.emptied(entry)
+        self.store.fold(entry.key, EMPTY_UPDATE, through=self.store.last_seq, reach=entry.reach.encode())
+        self.unsaved.discard(entry.name)
+
+    def let_go(self, entry: Entry) -> None:
+        """Drops the content of a document that enough others hold (releases.py)."""
+        self.documents.close(entry.key)
+        self.unreplicated.ended(entry.name)
+        self.empty(entry)
+        for subscriber in self.subscribers:
+            subscriber.sync.forget(entry.key)
+        self.copied(entry)
+
+    def arrived(self, entry: Entry) -> None:
+        """All of a document that was to come has come."""
+        entry.copy = Copy.WHOLE
+        self.fetches.end(entry.name)
+        self.copied(entry)
+
+    def copied(self, entry: Entry) -> None:
+        """Its content has come, or was let go: peers and watchers look again."""
+        for subscriber in self.subscribers:
+            subscriber.copies.copied(entry)
+        for watcher in self._watchers:
+            watcher.copied(entry)
 
     def end(self, key: DocumentKey, origin: DeviceId | None, aged: int = 0) -> Merged | None:
         """Deletes this incarnation and all before it. None if it is over already, or so long over that nobody needs to
@@ -177,7 +181,7 @@ class Replication:
         entry.reach.bury(self._unborn.take(key.name))
         self.unsaved.add(key.name)
         self._save_former(entry)
-        for subscriber in self._subscribers:
+        for subscriber in self.subscribers:
             subscriber.sync.ended(entry, origin)
             subscriber.wake()
         for watcher in self._watchers:
@@ -185,10 +189,10 @@ class Replication:
         return Merged(key, entry.version, seq, begun=False)
 
     def forget(self, entry: Entry) -> None:
-        """Lets go of a tombstone. `save_horizon` goes before: once it is gone, the horizon is all that tells of it."""
+        """Lets go of a tombstone, once `save_horizon` has kept what then tells of it."""
         self.store.forget(entry.key)
         self.table.forget(entry)
-        for subscriber in self._subscribers:
+        for subscriber in self.subscribers:
             subscriber.sync.forget(entry.key)
 
     def save_horizon(self) -> None:
@@ -196,7 +200,7 @@ class Replication:
 
     def is_end_everywhere(self, entry: Entry) -> bool:
         """Whether all linked peers have this tombstone on their disks. Who is not known to is asked."""
-        linked = {subscriber.sync.device_id for subscriber in self._subscribers}
+        linked = {subscriber.sync.device_id for subscriber in self.subscribers}
         return self.durable_on(entry.key, entry.version) == len(linked)
 
     def shrunk(self, key: DocumentKey, reach: bytes) -> None:
@@ -205,7 +209,7 @@ class Replication:
         if entry is not None and not opened.equals(entry.reach):
             self.table.replace_reach(entry, opened)
             self.unsaved.add(key.name)
-            for subscriber in self._subscribers:
+            for subscriber in self.subscribers:
                 subscriber.sync.ask(entry)
                 subscriber.wake()
 
@@ -226,29 +230,29 @@ class Replication:
     @contextmanager
     def subscribed(self, subscriber: Subscriber) -> Iterator[None]:
         """While it lasts, every change is owed to this subscriber too."""
-        self._subscribers.add(subscriber)
+        self.subscribers.add(subscriber)
         self.confirmed()
         try:
             yield
         finally:
-            self._subscribers.discard(subscriber)
+            self.subscribers.discard(subscriber)
             self.forget_changes(self.table.with_changes())
             self.confirmed()
 
     def forget_changes(self, entries: Iterable[Entry]) -> None:
         """Lets go of the changes that all links have been sent."""
         for entry in entries:
-            needed = (s.sync.needs_changes_after(entry) for s in self._subscribers)
+            needed = (s.sync.needs_changes_after(entry) for s in self.subscribers)
             self.table.forget_changes(entry, min(needed, default=entry.version))
 
     def durable_on(self, key: DocumentKey, version: int) -> int:
         """How many peers have said that they have this version on their disk. Whoever was not asked yet is asked."""
         entry = self.table.get(key.name)
-        for subscriber in self._subscribers:
-            if entry is not None and not subscriber.sync.knows(entry.key):
+        for subscriber in self.subscribers:
+            if entry is not None and not subscriber.sync.knows(entry.key) and subscriber.sync.share.is_holding(entry):
                 subscriber.sync.ask(entry)
                 subscriber.wake()
-        return len({s.sync.device_id for s in self._subscribers if s.sync.is_durable(key, version)})
+        return len({s.sync.device_id for s in self.subscribers if s.sync.is_durable(key, version)})
 
     def heard_durable(self, sync: PeerSync, key: DocumentKey, version: int) -> None:
         """This peer has it on its disk; `confirmed` is called once after all that it says at once."""
@@ -264,10 +268,10 @@ class Replication:
             self.store.checkpoint(entry.key, entry.reach.encode())
 
     def _owe(self, entry: Entry) -> None:
-        for subscriber in self._subscribers:
+        for subscriber in self.subscribers:
             subscriber.sync.changed(entry)
             subscriber.wake()
-        if not self._subscribers:
+        if not self.subscribers:
             self.table.forget_changes(entry, entry.version)
 
     def _count(self, entry: Entry, news: News, origin: DeviceId | None) -> None:
@@ -287,11 +291,9 @@ class Replication:
 
     def _load(self) -> None:
         for stored in self.store.documents():
-            reach = Reach.decode(stored.reach) if stored.reach else Reach()
-            for update in stored.tail:
-                content = check(update, subdocuments=True)
-                if not reach.lacks(content):  # else it builds on a row that was lost; the engine leaves it out too
-                    reach.absorb(content)
+            reach = opened(stored)
             entry = self.table.load(stored.name, stored.incarnation, deleted=stored.deleted, reach=reach)
+            if stored.size_bytes == len(EMPTY_UPDATE) and reach.is_empty and not stored.deleted:
+                entry.copy = Copy.NAME
             entry.born, entry.changed, entry.aged = stored.born, stored.changed, stored.aged
             self.newest = max(self.newest, stored.born)

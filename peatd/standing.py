@@ -5,11 +5,11 @@ from collections.abc import Callable
 import structlog
 import trio
 
+from peatd.entry import Entry
 from peatd.horizon import mark_of
 from peatd.names import NodeId
 from peatd.replication import Replication
 from peatd.sync import PeerSync
-from peatd.table import Entry
 from peatd.wire.horizon import Horizon, Known
 
 log = structlog.get_logger()

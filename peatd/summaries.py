@@ -105,6 +105,8 @@ class Summaries:
     def merged(self, key: DocumentKey) -> None:
         """An update of the peer was merged; if it brought nothing, the peer is told so."""
         entry, lazy = self._table.alive(key), self._sync.lazy
+        if not self._sync.share.is_everywhere(key.name):
+            return  # who holds it changes, and so do the ways to them
         if entry is not None and entry.brought_by != self._sync.device_id and key.name not in lazy.compared:
             lazy.redundant += 1
             if self.is_heard:

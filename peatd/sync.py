@@ -12,16 +12,17 @@ Rules:
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
-from peatd.known import Known, OwedDiff
+from peatd.entry import Entry
+from peatd.known import Known, OwedDiff, Share
 from peatd.lazy import Lazy
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.pieces import PIECE_BYTES, Outgoing, fill, size_bytes
 from peatd.reach import EMPTY_STATE_VECTOR
-from peatd.table import DocumentTable, Entry
+from peatd.streams import Streams
+from peatd.table import DocumentTable
 from peatd.wire.messages import Message, State, Updates
 
-_STATES_PER_BATCH = 256
-"""So that a first sync of very many documents does not become one huge batch."""
+_STATES_PER_BATCH = 256  # so that a first sync of very many documents does not become one huge batch
 
 
 class PeerSync:
@@ -41,17 +42,19 @@ class PeerSync:
         self._states: dict[DocumentKey, bool] = {}
         self._live: dict[DocumentName, None] = {}
         self._owed_diffs: dict[DocumentName, None] = {}
-        self._streams: deque[tuple[Known, Outgoing]] = deque()
-        self.ready_bytes = 0  # of diffs that are made and not taken yet
+        self.streams = Streams()
         self.lazy = Lazy()
         self.rounds: Counter[DocumentName] = Counter()
         """How often something of the peer's could not be merged; what it sent before our next state counts no more."""
         self._chased: dict[DocumentName, int] = {}
+        self.share = Share()
 
     # What happened here ----------------------------------------------------------------------------------------
 
     def changed(self, entry: Entry) -> None:
         """The document has news, or has begun."""
+        if not self.share.is_owed(entry):
+            return
         known = self._known_of(entry)
         if known is None:
             if entry.begun <= self._base:
@@ -143,7 +146,7 @@ class PeerSync:
     @property
     def is_owing(self) -> bool:
         """Whether there is anything to take, or a diff to make."""
-        return bool(self._said or self._live or self._states or self._streams or self._owed_diffs)
+        return bool(self._said or self._live or self._states or self.streams or self._owed_diffs)
 
     def tell(self, key: DocumentKey) -> None:
         """Tell it our state: it owes us the rest. Of a deleted document that is its tombstone."""
@@ -188,7 +191,7 @@ class PeerSync:
         if entry is not None:
             owed.known.sent = owed.known.due = entry.version
             outgoing = Outgoing(entry.name, entry.incarnation, entry.version, owed.known.round, deque(updates))
-            self._queue_stream(owed.known, outgoing)
+            self.streams.add(owed.known, outgoing)
 
     def diff_failed(self, owed: OwedDiff) -> None:
         """It could not be made: it stays owed, and the next change or comparison tries again."""
@@ -253,11 +256,12 @@ class PeerSync:
         if changes is None:
             self.ask(entry)
             return None
-        updates, through = fill(changes, budget, {self.device_id, *self.lazy.ways}, entry.version)
+        ways = self.lazy.ways if self.share.is_everywhere(name) else ()
+        updates, through = fill(changes, budget, {self.device_id, *ways}, entry.version)
         before, known.sent = known.sent, through
         if through < entry.version:
             self._live[name] = None
-        is_lazy = self.lazy.leaves(name, changes)
+        is_lazy = bool(ways) and self.lazy.leaves(name, changes)
         if not updates and (is_lazy or before >= entry.begun):
             return None  # it brought all of this itself, or others will
         known.due = through
@@ -266,24 +270,19 @@ class PeerSync:
     def _take_streams(self) -> Iterator[Message]:
         """About one piece's worth; documents take turns."""
         budget = PIECE_BYTES
-        while self._streams and budget > 0:
-            known, outgoing = self._streams.popleft()
-            self.ready_bytes -= outgoing.remaining_bytes
+        while self.streams and budget > 0:
+            known, outgoing = self.streams.next()
             entry = self._entry(outgoing.name, known)
             if entry is None:
                 continue
             message = outgoing.next_message()
             budget -= size_bytes(message)
             if outgoing.remaining_bytes:
-                self._queue_stream(known, outgoing)
+                self.streams.add(known, outgoing)
             else:
                 known.underway = False
                 self.changed(entry)
             yield message
-
-    def _queue_stream(self, known: Known, outgoing: Outgoing) -> None:
-        self._streams.append((known, outgoing))
-        self.ready_bytes += outgoing.remaining_bytes
 
     def _known_of(self, key: DocumentKey | Entry) -> Known | None:
         known = self._known.get(key.name)

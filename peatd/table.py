@@ -6,12 +6,13 @@ clock at its latest change. Versions mean nothing on another node, and nothing a
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from peatd.digest import DigestTree
+from peatd.entry import Change, Copy, Entry
 from peatd.errors import DocumentEnded, Unavailable
 from peatd.names import DeviceId, DocumentKey, DocumentName
+from peatd.trees import Trees
 from peatd.update import Content, Reach
 from peatd.wire.messages import Offered, State, Tombstone
 
@@ -33,63 +34,6 @@ _LOADED = 1
 """The version of what was loaded from the store: more than the 0 that a peer has confirmed before it said anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One piece of news, and the peer that brought it (None: made here)."""
-
-    version: int
-    update: bytes
-    origin: DeviceId | None
-
-
-@dataclass(slots=True)
-class Entry:
-    """A document as this node has it. A deleted one stays, as a tombstone, so that it cannot come back.
-
-    Invariants:
-        1. `reach` is what the store's records of this incarnation add up to.
-        2. `recent` holds all changes with a version greater than `recent_after`, oldest first. (The table keeps it.)
-    """
-
-    name: DocumentName
-    incarnation: int
-    deleted: bool
-    reach: Reach
-    version: int
-    begun: int
-    """The clock when this incarnation was first seen since the start; 0 when it was loaded from the store."""
-    born: int = 0
-    """The number of the store's record of its beginning, or of its end; 0 where there is none."""
-    changed: int = 0
-    """The number of the store's record of its latest change, its beginning included."""
-    brought_by: DeviceId | None = None
-    """Who brought its latest change."""
-    aged: int = 0
-    """Of a deleted one: how long ago that was, at least, when we heard of it, in seconds."""
-    recent: deque[Change] | tuple[()] = ()  # most entries have none, and an empty deque takes more than all the rest
-    recent_after: int = 0
-    recent_bytes: int = 0
-
-    @property
-    def key(self) -> DocumentKey:
-        return DocumentKey(self.name, self.incarnation)
-
-    @property
-    def etag(self) -> str:
-        """Names this content: equal on all nodes that have the same."""
-        return blake2b(b"%d" % self.incarnation + self.reach.digest(), digest_size=16).hexdigest()
-
-    def offered(self, age: int = 0) -> Offered:
-        digest = bytes(16) if self.deleted else self.reach.digest()
-        return Offered(self.name, self.incarnation, self.deleted, digest, age)
-
-    def changes_after(self, version: int) -> list[Change] | None:
-        """The changes that followed `version`; None when some of them are no longer kept."""
-        if version < self.recent_after:
-            return None
-        return [change for change in self.recent if change.version > version]
-
-
 class DocumentTable:
     """All entries, and the digest tree over them.
 
@@ -103,6 +47,7 @@ class DocumentTable:
         age: how many seconds ago, at least, a deleted entry was deleted.
         most: entries beyond which `admit` lets no further name in.
         full: is told of each that it does not.
+        restricted: collections of which this node does not hold all documents.
     """
 
     def __init__(self) -> None:
@@ -113,8 +58,8 @@ class DocumentTable:
         self.first_incarnation: Callable[[], int] = lambda: 1
         self.age: Callable[[Entry], int] = lambda entry: entry.aged
         self._entries: dict[DocumentName, Entry] = {}
-        self._tree = DigestTree()
-        self._undigested: set[DocumentName] = set()
+        self.restricted: frozenset[str] = frozenset()
+        self._trees = Trees(lambda name, by_name: self._entries[name].offered(by_name=by_name))
         self._recent: dict[DocumentName, None] = {}
         self._recent_bytes = 0
 
@@ -181,11 +126,9 @@ class DocumentTable:
         return self._set(key, deleted=True)
 
     def forget(self, entry: Entry) -> None:
-        """Lets go of a tombstone."""
         assert entry.deleted
         del self._entries[entry.name]
-        self._undigested.discard(entry.name)
-        self._tree.remove(entry.name)
+        self._trees.forget(entry.name)
 
     def changed(self, entry: Entry, update: bytes, content: Content, origin: DeviceId | None) -> Change:
         """Takes in news of a living document."""
@@ -193,7 +136,7 @@ class DocumentTable:
         self.clock += 1
         entry.version, entry.brought_by = self.clock, origin
         change = Change(self.clock, update, origin)
-        self._undigested.add(entry.name)
+        self._trees.changed(entry.name)
         self._keep(entry, change)
         return change
 
@@ -231,19 +174,32 @@ class DocumentTable:
         reach.bury(entry.reach.former)
         entry.reach = reach
         self.forget_changes(entry, entry.version)
-        self._undigested.add(entry.name)
+        self._trees.changed(entry.name)
+
+    def emptied(self, entry: Entry) -> None:
+        """Its content is let go, or was never here."""
+        self.clock += 1
+        entry.version = self.clock
+        self.forget_changes(entry, entry.version)
+        entry.recent_after = entry.version
+        entry.reach = entry.reach.emptied()
+        entry.copy = Copy.NAME
+        entry.drops += 1
+        self._trees.changed(entry.name)
 
     @property
     def tree(self) -> DigestTree:
-        """The digest tree, up to date: digests are computed when asked for, not per change."""
-        for name in self._undigested:
-            self._tree.put(self._entries[name].offered())
-        self._undigested.clear()
-        return self._tree
+        """The digest tree, up to date."""
+        self._trees.kept = self.tree_of(self.restricted)
+        return self._trees.kept
 
-    def offered(self, name: DocumentName) -> Offered:
+    def tree_of(self, restricted: frozenset[str]) -> DigestTree:
+        """The one in which of these collections only names count."""
+        return self._trees.of(restricted, self._entries)
+
+    def offered(self, name: DocumentName, by_name: bool = False) -> Offered:
         entry = self._entries[name]
-        return entry.offered(self.age(entry) if entry.deleted else 0)
+        return entry.offered(self.age(entry) if entry.deleted else 0, by_name=by_name)
 
     def state(self, key: DocumentKey, counted: int, *, answer: bool) -> State | Tombstone:
         """What we tell a peer that speaks of `key`: of our copy, or that it is over.
@@ -282,7 +238,7 @@ class DocumentTable:
             if one is not None and not one.deleted:
                 self.living ^= _hash(one.key)  # Invariant 2.
         self._entries[entry.name] = entry
-        self._undigested.add(entry.name)
+        self._trees.changed(entry.name)
 
 
 def _hash(key: DocumentKey) -> int:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import structlog
 import trio
 
+from peatd.entry import Entry
 from peatd.errors import PeatError
 from peatd.names import DocumentKey, DocumentName
 from peatd.reach import Reach
 from peatd.replication import Replication
-from peatd.table import Entry
 from peatd.update import check
 
 log = structlog.get_logger()
@@ -85,8 +85,11 @@ class Upkeep:
         if entry is None or entry.deleted:
             return
         self._living[name] = entry.reach.living
+        drops = entry.drops
         try:
-            await self._replication.documents.snapshot(entry.key, lambda snapshot: folded(entry, snapshot))
+            # Of a copy that was let go since, nothing is to come back.
+            use = lambda snapshot: folded(entry, snapshot) if drops == entry.drops else None  # noqa: E731
+            await self._replication.documents.snapshot(entry.key, use)
             self._postponed.pop(name, None)
         except PeatError as error:
             # Tried again when as much has been added again, so that a document that cannot be folded costs little.

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from peatd import surroundings
 from peatd.config import Config, load
 from peatd.errors import ConfigError
+from peatd.interest import Copies
 from peatd.names import Address, StaticPeer
 from peatd.relay_url import RelayUrl
+from peatd.settings.collections import Collections
 from peatd.settings.flags import parse_flags
 from peatd.settings.setting import Setting
 from peatd.settings.table import SETTINGS
@@ -182,10 +184,24 @@ def test_collections_stand_in_the_file_and_in_what_is_printed(
     read: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toml = '[collections.notes]\nttl = "7d"\n[collections."a.b:c"]\nttl = 60\n[collections.kept]\n'
-    assert read(toml=toml).collection_ttls == {"notes": 604_800, "a.b:c": 60}
+    assert read(toml=toml).collections.ttls == {"notes": 604_800, "a.b:c": 60}
     with pytest.raises(SystemExit):
         read("--print-config", toml=toml)
-    assert read(toml=capsys.readouterr().out).collection_ttls == {"notes": 604_800, "a.b:c": 60}
+    assert read(toml=capsys.readouterr().out).collections.ttls == {"notes": 604_800, "a.b:c": 60}
+
+
+def test_where_documents_are_stands_in_the_file_and_in_what_is_printed(
+    read: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = (
+        '[collections.notes]\nreplicate = 3\nlinger = "1m"\n[collections.sites]\nreplicate = "subscribed"\n'
+        'subscribe = ["site-7-*", "a"]\n[collections.all]\nreplicate = "all"\nttl = 60\n'
+    )
+    expected = {"notes": Copies(3, linger=60.0), "sites": Copies(None, ("site-7-*", "a"))}
+    assert read(toml=toml).collections == Collections({"all": 60}, expected)
+    with pytest.raises(SystemExit):
+        read("--print-config", toml=toml)
+    assert read(toml=capsys.readouterr().out).collections == Collections({"all": 60}, expected)
 
 
 @pytest.mark.parametrize(
@@ -193,10 +209,22 @@ def test_collections_stand_in_the_file_and_in_what_is_printed(
     [
         ("collections = 7", "collections is not a table: write [collections.NAME]"),
         ("[collections]\nttl = 7", "collections.ttl is not a table"),
-        ('[collections.notes]\ntll = "7d"', "collections.notes.tll is no setting: a collection has ttl"),
+        (
+            '[collections.notes]\ntll = "7d"',
+            "notes.tll is no setting: a collection has ttl, replicate, subscribe",
+        ),
         ('[collections.notes]\nttl = "a week"', "collections.notes.ttl: 'a week' will not do"),
         ("[collections.notes]\nttl = 0", "collections.notes.ttl: '0' will not do"),
         ("[collections.notes]\nttl = true", "collections.notes.ttl is a TOML boolean"),
+        ("[collections.notes]\nreplicate = 0", "collections.notes.replicate: 0 will not do"),
+        ("[collections.notes]\nreplicate = true", "collections.notes.replicate: True will not do"),
+        ('[collections.notes]\nreplicate = "some"', "collections.notes.replicate: 'some' will not do"),
+        (
+            '[collections.notes]\nreplicate = 3\nsubscribe = "a"',
+            "notes.subscribe: write a list of patterns",
+        ),
+        ('[collections.notes]\nsubscribe = ["a"]', "collections.notes: all its documents are here"),
+        ('[collections.notes]\nreplicate = 3\nlinger = "long"', "collections.notes.linger: 'long' will not do"),
         ('[collections."a/b"]\nttl = 7', "collections.a/b: collection 'a/b' is not a name"),
         ('[collections."a\\nb"]\nttl = 7', "is not a name"),
     ],

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peatd.entry import Entry
 from peatd.events import MAX_TAKEN, Change, DocumentEvent, Event, EventLog, Move, PeerEvent, Reader, Reset, Wanted
 from peatd.names import DeviceId, DocumentName, document_name
 from peatd.reach import Reach
-from peatd.table import Entry
 
 BOB, CAROL = DeviceId("bb" * 16), DeviceId("cc" * 16)
 TODAY, TOMORROW, TASK = (DocumentName(name) for name in ("notes/today", "notes/tomorrow", "tasks/a"))

@@ -147,4 +147,5 @@ def _list(library: Library, collection: str | None) -> TrioResponse:
 
 def _listing_view(listing: DocumentListing) -> ListingView:
     collection, _, document_id = listing.name.partition("/")
-    return ListingView(listing.name, collection, document_id, listing.incarnation, listing.size_bytes)
+    held = UNSET if listing.is_held else False
+    return ListingView(listing.name, collection, document_id, listing.incarnation, listing.size_bytes, held)

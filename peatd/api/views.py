@@ -97,11 +97,14 @@ class PeersView(msgspec.Struct, frozen=True):
 
 
 class ListingView(msgspec.Struct, frozen=True):
+    """`held` is there, and false, where the node has only the document's name."""
+
     name: str
     collection: str
     id: str
     incarnation: int
     size_bytes: int
+    held: bool | UnsetType = UNSET
 
 
 class ListingsView(msgspec.Struct, frozen=True):

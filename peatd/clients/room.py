@@ -13,11 +13,11 @@ from peatd.clients import closes, frames, protocol
 from peatd.clients.company import Company
 from peatd.clients.seat import PIECE_BYTES, Diff, Mark, Seat
 from peatd.clients.writing import Writing
+from peatd.entry import Copy, Entry
 from peatd.errors import Gap, PeatError
 from peatd.names import DocumentName
-from peatd.reach import EMPTY_STATE_VECTOR
+from peatd.reach import EMPTY_STATE_VECTOR, decode_state_vector
 from peatd.replication import Replication
-from peatd.table import Entry
 from peatd.update import check
 
 _QUICKLY_CHECKED_BYTES = 64 * 1024
@@ -52,6 +52,7 @@ class Room:
         self._news: list[tuple[bytes, Seat | None]] = []
         self._making: dict[bytes, list[Seat]] = {}
         self._shared: WeakValueDictionary[bytes, Diff] = WeakValueDictionary()
+        self._early: dict[Seat, bytes] = {}
         self._entry = self._living()
         self._told = self._entry.version if self._entry else 0
 
@@ -61,10 +62,13 @@ class Room:
         """The client is here. It is asked what we lack; it says by itself what it lacks."""
         self.seats.add(seat)
         self._replication.audience[self.name] = len(self.seats)
+        if self._entry is not None:
+            self._replication.want(self._entry)
         self.ask(seat)
 
     def exit(self, seat: Seat) -> None:
         self.seats.discard(seat)
+        self._early.pop(seat, None)
         self._in_step.discard(seat)
         seat.reset()
         if self.seats:
@@ -83,7 +87,9 @@ class Room:
         if not clocks.keys().isdisjoint(self.writing.former()):
             return False  # it would offer all that it has of that
         seat.answers = True
-        if self._entry is None:
+        if self._entry is not None and self._entry.copy is not Copy.WHOLE:
+            self._early[seat] = vector  # what is here yet would look like all
+        elif self._entry is None:
             seat.say(protocol.head(protocol.SYNC, protocol.STEP_2, len(protocol.NOTHING)) + protocol.NOTHING)
             self._in_step.add(seat)
         else:
@@ -114,10 +120,17 @@ class Room:
             self.ended()
         self._entry = entry
         self._told = entry.version
+        self._replication.want(entry)
 
     def changed(self, update: bytes) -> None:
         self._news.append((update, self.writing.writer))
         self._unsettled(self)
+
+    def arrived(self) -> None:
+        """All of the document is here, which was elsewhere."""
+        early, self._early = self._early, {}
+        for seat, vector in early.items():
+            self.told(seat, vector, decode_state_vector(vector))
 
     def ended(self) -> None:
         """The document was deleted. Its clients go: what they have must not begin it anew."""

@@ -5,9 +5,9 @@ import trio
 from peatd.awareness import Awareness
 from peatd.clients.aftercare import Confirmer, Farewells, Greeter, Recovery
 from peatd.clients.room import Room
+from peatd.entry import Entry
 from peatd.names import DeviceId, DocumentName
 from peatd.replication import Replication
-from peatd.table import Entry
 
 
 class Rooms:
@@ -84,6 +84,10 @@ class Rooms:
     def ended(self, entry: Entry, _origin: DeviceId | None) -> None:
         if room := self._rooms.get(entry.name):
             room.ended()
+
+    def copied(self, entry: Entry) -> None:
+        if room := self._rooms.get(entry.name):
+            room.arrived()
 
     def _moved(self, name: DocumentName, client: int) -> None:
         if room := self._rooms.get(name):

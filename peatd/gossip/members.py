@@ -180,6 +180,11 @@ class Members:
     def all(self) -> Sequence[Member]:
         return [self.own, *(member for _, member in self.others())]
 
+    def lately(self, now: float, grace: float) -> frozenset[bytes]:
+        """Device ids of this node and of whom was within reach in the last `grace` seconds."""
+        absent = ((device, member.absent_since) for device, member in self.others())
+        return frozenset({self.own_device, *(d for d, since in absent if since is None or now - since < grace)})
+
     def missed(self, now: float) -> Sequence[Member]:
         """Who has been beyond reach for more than a moment and has not left, the longest absent first."""
         missed = [m for _, m in self.others() if m.is_missed and now - (m.absent_since or 0.0) > _MOMENT]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from peatd.names import StaticPeer
 from peatd.settings import collections
+from peatd.settings.collections import Collections
 from peatd.settings.table import DISCOVERY, FORMATION_SECRET_FILE, GROUPS, PEER
 from peatd.settings.values import NONE
 
 
 def as_toml(
-    values: Mapping[str, object], origins: Mapping[str, str], ttls: Mapping[str, float], ttls_origin: str
+    values: Mapping[str, object], origins: Mapping[str, str], of_collections: Collections, collections_origin: str
 ) -> str:
     """The settings by name, in the table's order; peers and collections last, for TOML wants its tables there."""
     lines: list[str] = []
@@ -29,7 +30,7 @@ def as_toml(
     peers = values[PEER.name]
     assert isinstance(peers, tuple)
     lines.extend(_peer_tables(peers, origins[PEER.name]))
-    lines.extend(collections.as_toml(ttls, ttls_origin))
+    lines.extend(collections.as_toml(of_collections, collections_origin))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -166,6 +166,7 @@ async def _establish(
         met_as=proven.met_as,
         gossips=theirs.gossip,
         reads_summaries=theirs.summaries,
+        restricted=frozenset(theirs.restricted) if theirs.interest else None,
     )
     if declines is not None:
         await _decline(tls, peer, declines(peer))

@@ -36,6 +36,7 @@ class LinkPeer:
         reads_summaries: its release knows `Having`, `Graft` and `Prune`.
         gossips: its release knows the messages about the mesh (wire/gossip.py).
         via: the URL of the relay that the link goes by; None if it goes directly.
+        restricted: collections of which it does not hold all; None if its release knows nothing of that.
     """
 
     node_id: NodeId
@@ -52,6 +53,7 @@ class LinkPeer:
     gossips: bool = False
     via: str | None = None
     reads_summaries: bool = False
+    restricted: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

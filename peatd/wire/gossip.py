@@ -82,3 +82,6 @@ class Probed(Shape, frozen=True, tag=45):
 
     device: Digest
     lives: bool
+
+
+GossipMessage = Members | MembersHeld | MembersDigest | Accused | Probe | Probed

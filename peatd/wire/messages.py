@@ -12,8 +12,9 @@ import msgspec
 
 from peatd.errors import InvalidName, WireError
 from peatd.names import DocumentName, parse_document_name
-from peatd.wire.gossip import Accused, Members, MembersDigest, MembersHeld, Probe, Probed
+from peatd.wire.gossip import GossipMessage
 from peatd.wire.horizon import Horizon
+from peatd.wire.interest import Collections, InterestMessage
 from peatd.wire.members import Accepts, Count, Digest, Fingerprints, Revoked, RevokedDigest, Shape
 
 PROTOCOL = 1
@@ -22,17 +23,14 @@ PROTOCOL = 1
 MAX_FRAME_BYTES = 1024 * 1024
 """No message is longer. Declared lengths beyond it end the link before anything is allocated."""
 
-MAX_STATE_BYTES = 64 * 1024
-"""Of one client's awareness state: a cursor has a few hundred bytes, a small picture fits."""
+MAX_STATE_BYTES = 64 * 1024  # of one client's awareness state: a cursor has a few hundred bytes, a small picture fits
 
 MAX_PRESENCE_CLOCK = 2**40
 """Of an awareness state: a client can tell 2^35, and nodes add what it takes to be above what was known. Far below what
 a message and a stock client can hold: one peer's lie must not make others speak nonsense."""
 
 Name = Annotated[str, msgspec.Meta(max_length=511)]
-
-ClientId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
-"""A Yjs client."""
+ClientId = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # of a Yjs client
 
 Former = Annotated[list[ClientId], msgspec.Meta(max_length=10_000)]
 """Yjs clients of a document's lives that are over."""
@@ -58,6 +56,7 @@ class Hello(Shape, frozen=True, tag=1):
             `RevokedDigest`; who does not would end the link over one.
         gossip: it knows the messages of gossip.py, likewise.
         summaries: it knows `Having`, `Graft` and `Prune`, likewise.
+        interest: it knows those of interest.py, likewise; `restricted`: the collections that it does not hold whole.
     """
 
     protocol: Count
@@ -71,6 +70,8 @@ class Hello(Shape, frozen=True, tag=1):
     secrets: Fingerprints = msgspec.field(default_factory=list)
     gossip: bool = False
     summaries: bool = False
+    interest: bool = False
+    restricted: Collections = msgspec.field(default_factory=list)
 
 
 class Ping(Shape, frozen=True, tag=2):
@@ -246,15 +247,11 @@ Message = (
     | Accepts
     | Revoked
     | RevokedDigest
-    | Members
-    | MembersHeld
-    | MembersDigest
-    | Accused
-    | Probe
-    | Probed
+    | GossipMessage
     | Having
     | Graft
     | Prune
+    | InterestMessage
 )
 
 _encoder = msgspec.msgpack.Encoder()

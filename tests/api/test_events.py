@@ -15,10 +15,10 @@ from fakes.mesh import PEER
 from peatd.api import events
 from peatd.api.connection import Limits
 from peatd.api.events import MAX_READERS, peer_text
+from peatd.entry import Entry
 from peatd.events import EventLog, Move
 from peatd.names import DeviceId, DocumentName, document_name
 from peatd.reach import Reach
-from peatd.table import Entry
 
 BOB = DeviceId("bb" * 16)
 TODAY, TASK = DocumentName("notes/today"), DocumentName("tasks/a")

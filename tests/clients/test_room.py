@@ -10,7 +10,7 @@ import pytest
 import trio
 import y_py
 from fakes.clients import FakeLine
-from fakes.replicas import Replica
+from fakes.replicas import Replica, linked
 from trio.testing import MockClock
 
 from peatd.awareness import Told
@@ -19,6 +19,7 @@ from peatd.clients.attendance import Attendance
 from peatd.clients.protocol import Presence, QueryAwareness, Step1, Update
 from peatd.clients.room import PIECE_BYTES
 from peatd.clients.rooms import Rooms
+from peatd.interest import Copies
 from peatd.names import DocumentName
 
 NOTES = DocumentName("notes/a")
@@ -510,3 +511,37 @@ async def test_nothing_is_left_of_a_room_without_clients(rooms: Rooms, autojump_
     alice.attendance.left()  # while its update is under way
     await trio.sleep(1)
     assert rooms._rooms == {}
+
+
+async def test_who_opens_what_is_elsewhere_waits_for_all_and_writes_meanwhile(autojump_clock: MockClock) -> None:
+    copies = {"notes": Copies(None)}
+    seed = random.Random(7)
+    async with (
+        Replica("alice", seed, copies=copies).running() as alice,
+        Replica("bob", seed, copies=copies).running() as bob,
+        linked(alice, bob),
+    ):
+        update = text_update("before")
+        await alice.library.apply(NOTES, update)
+        await trio.sleep(5)
+        assert bob.replication.table.get(NOTES).is_name  # type: ignore[union-attr]
+        rooms = Rooms(bob.replication, bob.awareness)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rooms.run)
+            guest = Guest(rooms)
+            guest.step_1()
+            answers = [said for said in guest.line.said() if isinstance(said, Update)]
+            assert answers == []  # not even an empty one
+            guest.write("mine")
+            await trio.sleep(5)
+            assert guest.left is None
+            assert guest.text in ("beforemine", "minebefore")
+            nursery.cancel_scope.cancel()
+        assert (await alice.library.read(NOTES)).roots["t"] in ("beforemine", "minebefore")
+
+
+def text_update(text: str) -> bytes:
+    doc = y_py.YDoc(1)
+    with doc.begin_transaction() as transaction:
+        doc.get_text("t").insert(transaction, 0, text)
+    return bytes(y_py.encode_state_as_update(doc))

@@ -37,7 +37,7 @@ def instance_of(node_id: str) -> bytes:
     return hashlib.sha256(node_id.encode()).digest()[:16]
 
 
-def peer(node_id: str, *, initiating: bool) -> LinkPeer:
+def peer(node_id: str, *, initiating: bool, restricted: frozenset[str] | None = frozenset()) -> LinkPeer:
     keypair = Keypair.from_seed(SECRET, node_id)
     secrets = Formation("peat", (SECRET,)).fingerprints
     return LinkPeer(
@@ -45,19 +45,24 @@ def peer(node_id: str, *, initiating: bool) -> LinkPeer:
         hears_horizon=True,
         gossips=True,
         reads_summaries=True,
+        restricted=restricted,
         accepts=secrets,
         proven_by=secrets,
     )
 
 
 def memory_links(
-    initiator: str = "alice", receiver: str = "bob", *, streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None
+    initiator: str = "alice",
+    receiver: str = "bob",
+    *,
+    streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None,
+    restricted: Sequence[frozenset[str] | None] = (frozenset(), frozenset()),
 ) -> tuple[Link, Link]:
     """The two ends of a proven link over memory streams: the initiator's, then the receiver's. Call it inside trio."""
     ours, theirs = streams or memory_stream_pair()
     return (
-        Link(ours, peer(receiver, initiating=True), Address(receiver, 11204)),
-        Link(theirs, peer(initiator, initiating=False), Address(initiator, 40000)),
+        Link(ours, peer(receiver, initiating=True, restricted=restricted[1]), Address(receiver, 11204)),
+        Link(theirs, peer(initiator, initiating=False, restricted=restricted[0]), Address(initiator, 40000)),
     )
 
 

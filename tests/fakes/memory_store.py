@@ -86,7 +86,7 @@ class MemoryStore:
                 life.reach,
                 (() if life.reach_seq or life.snapshot is None else (life.snapshot,))
                 + tuple(update for seq, update in life.rows if seq > life.reach_seq),
-                0,
+                len(life.snapshot or b"") + sum(len(update) for _, update in life.rows),
                 life.born,
                 life.changed,
                 life.aged,

@@ -12,13 +12,13 @@ from peatd.api.topology_views import MemberView, TopologyLink, TopologyView
 from peatd.api.views import PeerView, RelayView
 from peatd.engine.json_view import root_view
 from peatd.engine.tree import Tree
+from peatd.entry import Entry
 from peatd.errors import AckTimeout, InvalidEdit, MissingUpdates, NoSuchDocument, PreconditionFailed, TooLarge
 from peatd.events import EventLog
 from peatd.library import API, DURABLE, Ack, DocumentListing, DocumentView, IfMatch, SetAside, Written
 from peatd.measures import Durations, Measure, gauge
 from peatd.names import DocumentKey, DocumentName
 from peatd.readiness import OWN_CHECKS, Readiness, Report
-from peatd.table import Entry
 from peatd.update import MAX_UPDATE_BYTES, Reach, check, decode_state_vector, examine
 
 _LARGEST_INTEGER = 2**63 - 1

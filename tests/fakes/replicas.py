@@ -14,6 +14,8 @@ from peatd.awareness import Awareness
 from peatd.drain import Drain
 from peatd.forgetting import Forgetting
 from peatd.gossip.gossip import Gossip
+from peatd.holding import Holding
+from peatd.interest import Copies, Interest
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
 from peatd.membership import Membership
@@ -37,6 +39,7 @@ class Replica:
         tombstone_ttl: float = TOMBSTONE_TTL,
         collections: Mapping[str, float] | None = None,
         max_links: int = 16,
+        copies: Mapping[str, Copies] | None = None,
     ) -> None:
         self.name = name
         self.disk = disk or Disk()
@@ -44,15 +47,17 @@ class Replica:
         self.documents = InProcessDocuments(self.store, seed, delay=lambda: seed.choice((0.0, 0.0, 0.001)))
         store: Any = self.store
         documents: Any = self.documents
-        self.replication = Replication(store, documents, tombstone_ttl=tombstone_ttl)
-        self.drain = Drain()
-        self.library = LocalLibrary(self.replication, self.drain)
         own = peer(name, initiating=False)
+        interest = Interest(copies or {}, bytes.fromhex(own.device_id))
+        self.replication = Replication(store, documents, tombstone_ttl=tombstone_ttl, interest=interest)
+        self.drain = Drain()
         self.peers = PeerTable(own.node_id, own.device_id)
         self.membership = Membership(credentials(name), hello(name), Revocations())
         self.awareness = Awareness()
         self.gossip = Gossip(self.membership, own.node_id, self.drain)
         view = View(self.gossip.members, max_links, self.gossip.linked_devices)
+        self.holding = Holding(self.replication, self.gossip.members)
+        self.library = LocalLibrary(self.replication, self.drain, self.holding.fetch)
         self.links = Links(self.membership, self.peers, self.replication, self.drain, self.awareness, self.gossip, view)
         self.upkeep = Upkeep(self.replication)
         self.forgetting = Forgetting(self.replication, collections or {})
@@ -66,6 +71,7 @@ class Replica:
             nursery.start_soon(self.upkeep.run)
             nursery.start_soon(self.forgetting.run)
             nursery.start_soon(self.gossip.run, 11204)
+            nursery.start_soon(self.holding.run)
             yield self
             nursery.cancel_scope.cancel()
 
@@ -87,7 +93,8 @@ class Replica:
 @asynccontextmanager
 async def linked(one: Replica, other: Replica) -> AsyncIterator[None]:
     """A link between two replicas, cut without a word at the end."""
-    ours, theirs = memory_links(one.name, other.name)
+    restricted = [replica.replication.interest.restricted for replica in (one, other)]
+    ours, theirs = memory_links(one.name, other.name, restricted=restricted)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one.links.keep, ours)
         nursery.start_soon(other.links.keep, theirs)

@@ -7,9 +7,9 @@ from fakes.links import memory_links
 from fakes.replicas import Replica, linked, mesh
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from peatd.entry import Entry
 from peatd.leaving import Flush
 from peatd.names import DeviceId, DocumentName
-from peatd.table import Entry
 
 NOTES = DocumentName("notes/today")
 OTHER = DocumentName("notes/tomorrow")

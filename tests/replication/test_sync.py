@@ -4,11 +4,12 @@ import y_py
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peatd.entry import Entry
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.pieces import PIECE_BYTES, AllHeld, Assembly
 from peatd.reach import EMPTY_STATE_VECTOR, Reach
 from peatd.sync import PeerSync
-from peatd.table import RECENT_UPDATES, DocumentTable, Entry
+from peatd.table import RECENT_UPDATES, DocumentTable
 from peatd.update import check
 from peatd.wire.messages import Piece, State, Tombstone, Updates
 
@@ -148,7 +149,7 @@ def test_a_diff_of_several_updates_leads_to_its_version_with_the_last() -> None:
         (Updates, 0),
         (Updates, entry.version),
     ]
-    assert bob.ready_bytes == 0
+    assert bob.streams.ready_bytes == 0
 
 
 def test_pieces_of_two_documents_take_turns() -> None:
@@ -179,7 +180,7 @@ def test_a_newer_state_voids_the_diff_that_is_underway() -> None:
     bob.take()
     assert bob.heard_state(entry, state(entry))
     assert bob.take() == []
-    assert bob.ready_bytes in (0, 2 * PIECE_BYTES)
+    assert bob.streams.ready_bytes in (0, 2 * PIECE_BYTES)
 
 
 def test_a_diff_that_could_not_be_made_stays_owed_and_the_next_change_asks_again() -> None:

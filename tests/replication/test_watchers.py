@@ -6,8 +6,8 @@ import trio
 from fakes.replicas import Replica, linked, until_equal
 from trio.testing import MockClock
 
+from peatd.entry import Entry
 from peatd.names import DeviceId, DocumentName
-from peatd.table import Entry
 
 NOTES = DocumentName("notes/today")
 

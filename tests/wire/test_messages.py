@@ -20,6 +20,7 @@ from peatd.wire.gossip import (
     SignedCard,
 )
 from peatd.wire.horizon import Horizon, Known
+from peatd.wire.interest import CompareShared, CopiesTold, Copy, OfferShared, Release, Released
 from peatd.wire.members import MAX_REVOKED, Accepts, Revoked, RevokedDigest, RevokedKey
 from peatd.wire.messages import (
     MAX_FRAME_BYTES,
@@ -55,7 +56,7 @@ DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
 FROZEN: list[tuple[Message, str]] = [
     (
         Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
-        f"9c0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290c2c2",
+        f"9e0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290c2c2c290",
     ),
     (Ping(7), "920207"),
     (Pong(2**53 - 1), "9203cf001fffffffffffff"),
@@ -91,6 +92,14 @@ FROZEN: list[tuple[Message, str]] = [
     (Having([Offered("notes/a", 2, False, DIGEST)]), f"922e9195a76e6f7465732f6102c2{DIGEST_HEX}00"),
     (Graft(), "912f"),
     (Prune("notes/a"), "9230a76e6f7465732f61"),
+    (
+        CopiesTold([Copy("notes/a", 1, b""), Copy("notes/b", 2, DIGEST)]),
+        f"923c9293a76e6f7465732f6101c40093a76e6f7465732f6202{DIGEST_HEX}",
+    ),
+    (Release("notes/a", 1, DIGEST, 7), f"953da76e6f7465732f6101{DIGEST_HEX}07"),
+    (Released("notes/a", 1, 7, True), "953ea76e6f7465732f610107c3"),
+    (CompareShared("a", [DIGEST] * 16), "933fa161dc0010" + DIGEST_HEX * 16),
+    (OfferShared("", [Copy("notes/a", 2, DIGEST)]), f"9340a09193a76e6f7465732f6102{DIGEST_HEX}"),
 ]
 
 counts = st.integers(0, 2**53 - 1)
@@ -105,6 +114,7 @@ blobs = st.binary(max_size=200)
 fingerprints = st.from_regex(r"\A[0-9a-f]{16}\Z")
 devices = st.from_regex(r"\A[0-9a-f]{32}\Z")
 signatures = st.binary(min_size=64, max_size=64)
+copies = st.builds(Copy, names, counts, st.one_of(st.just(b""), digests))
 revoked = st.builds(
     RevokedKey, devices, st.integers(0, 253_402_300_799), devices, fingerprints, st.binary(min_size=64, max_size=64)
 )
@@ -112,7 +122,7 @@ revoked = st.builds(
 ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Hello: st.builds(
         *(Hello, counts, printable.filter(bool), names, digests, counts, printable, st.booleans(), st.booleans()),
-        *(st.lists(fingerprints, max_size=3), st.booleans(), st.booleans()),
+        *(st.lists(fingerprints, max_size=3), st.booleans(), st.booleans(), st.booleans(), st.lists(names, max_size=3)),
     ),
     Presence: st.builds(Presence, names, st.lists(st.builds(Present, clients, clocks, blobs), max_size=5), digests),
     Ping: st.builds(Ping, counts),
@@ -142,6 +152,11 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
     Graft: st.builds(Graft),
     Prune: st.builds(Prune, names),
     Probed: st.builds(Probed, digests, st.booleans()),
+    CopiesTold: st.builds(CopiesTold, st.lists(copies, max_size=3)),
+    Release: st.builds(Release, names, counts, digests, counts),
+    Released: st.builds(Released, names, counts, counts, st.booleans()),
+    CompareShared: st.builds(CompareShared, names, st.lists(digests, min_size=16, max_size=16)),
+    OfferShared: st.builds(OfferShared, names, st.lists(copies, max_size=3)),
     Durable: st.builds(Durable, st.lists(st.builds(Reached, names, counts, counts), max_size=5)),
 }
 any_message = st.one_of(list(ANY.values()))

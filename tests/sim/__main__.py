@@ -23,10 +23,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this one, and tell all that happens")
     parser.add_argument("--nodes", type=int, help="nodes in each run; otherwise 3, every 10th seed 10, every 100th 50")
     parser.add_argument("--bug", choices=sorted(BUGS), help="plant this bug, until a seed finds it")
+    parser.add_argument("--copies", type=int, help="of each document; otherwise one on each node")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes")
     args = parser.parse_args()
     if args.seed is not None:
-        outcome = run_seed(args.seed, size=args.nodes, bug=args.bug, told=print)
+        outcome = run_seed(args.seed, size=args.nodes, bug=args.bug, copies=args.copies, told=print)
         print(_line(outcome))
         return int(outcome.failure is not None)
     return _run_all(args)
@@ -41,7 +42,9 @@ def _run_all(args: argparse.Namespace) -> int:
     with ProcessPoolExecutor(args.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         # The large meshes first: they take longest.
         seeds = sorted(range(args.first, args.first + args.seeds), key=lambda seed: -_size(seed, args.nodes))
-        runs = {pool.submit(run_or_die, seed, size=args.nodes, bug=args.bug): seed for seed in seeds}
+        runs = {
+            pool.submit(run_or_die, seed, size=args.nodes, bug=args.bug, copies=args.copies): seed for seed in seeds
+        }
         try:
             for number, done in enumerate(as_completed(runs), start=1):
                 outcome = done.result()

@@ -57,11 +57,12 @@ class History:
     """Of one run."""
 
     asked: list[Asked] = field(default_factory=list)
+    copies: int | None = None
 
     def violations(self, nodes: Nodes, lives: Lives, contents: Contents) -> Iterator[str]:
         """What is not as it should be, now that all nodes agree on these documents."""
         for asked in self.asked:
-            if _is_owed(asked, nodes):
+            if _is_owed(asked, nodes, self.copies):
                 if asked.word is None:
                     yield from self._ended(asked, lives)
                 else:
@@ -76,7 +77,7 @@ class History:
     def _kept(self, asked: Asked, word: str, lives: Lives, contents: Contents) -> Iterator[str]:
         incarnation, deleted = lives.get(asked.document, (0, False))
         if (incarnation, deleted) == (asked.incarnation, False):
-            if not _holds(contents[asked.document], word, asked):
+            if asked.document not in contents or not _holds(contents[asked.document], word, asked):
                 yield f"{asked}: but it is not there"
         elif incarnation < asked.incarnation:
             yield f"{asked}: but the document is at {incarnation}, deleted={deleted}"
@@ -97,11 +98,13 @@ class History:
                 yield f"{name} ({incarnation}) says {word!r}, which is not of this life"
 
 
-def _is_owed(asked: Asked, nodes: Nodes) -> bool:
+def _is_owed(asked: Asked, nodes: Nodes, copies: int | None) -> bool:
     """Whether what was said obliges us still."""
     if asked.rung is None:
         return False
     lost = {node for node, count in nodes.lost_disks.items() if count > asked.lost_disks[node]}
+    if copies is not None and asked.word is not None and len(lost) >= copies:
+        return False  # they may have been all that had it
     if asked.rung == APPLIED:
         return nodes.lives[asked.node] == asked.life
     if asked.rung == DURABLE:

@@ -161,6 +161,7 @@ class Network:
     """
 
     def __init__(self, chance: random.Random, longest_latency: float) -> None:
+        self.restricted: frozenset[str] = frozenset()  # of every node
         self.deliveries = self.delivered_bytes = self.checksum = 0
         self._chance, self._longest_latency = chance, longest_latency
         self._listeners: dict[str, tuple[bytes, Welcome]] = {}
@@ -199,7 +200,8 @@ class Network:
         out.pace, back.pace = self._paces.get((name, there)), self._paces.get((there, name))
         (ours, _), (theirs, welcome) = self._listeners[name], self._listeners[there]
         self._connections.append(_Connection({name: ours, there: theirs}, out, back))
-        dialled, dialling = peer(there, initiating=True), peer(name, initiating=False)
+        dialled = peer(there, initiating=True, restricted=self.restricted)
+        dialling = peer(name, initiating=False, restricted=self.restricted)
         dialling = replace(dialling, instance=ours, hears_awareness=True)
         welcome(Link(Socket(back, out), dialling, Address(name, 40000)))
         try:

@@ -26,9 +26,12 @@ from peatd.drain import Drain
 from peatd.engine.library import Library
 from peatd.engine.pycrdt import Pycrdt
 from peatd.engine.y_py import YPy
-from peatd.errors import StoreError
+from peatd.entry import Copy
+from peatd.errors import StoreError, Unavailable
 from peatd.events import EventLog
 from peatd.gossip.gossip import Gossip
+from peatd.holding import Holding
+from peatd.interest import Copies, Interest
 from peatd.leaving import take_leave
 from peatd.links import Links
 from peatd.local_library import LocalLibrary
@@ -45,6 +48,9 @@ from peatd.view import View
 LIBRARIES: dict[str, Callable[[], Library]] = {"y-py": YPy, "pycrdt": Pycrdt}
 _THREAD_DELAY = 0.003
 _ENGINE_DELAY = 0.002
+
+_LINGER = 20.0
+"""Seconds for which documents stay that were asked for: so that they go in a run."""
 
 Logged = Callable[["Life", str, str, dict[str, Any]], None]
 State = tuple[int, bool, bytes, bytes]
@@ -76,6 +82,7 @@ class Machine:
         self.disk = Disk(root, name, self.chance)
         self.library = LIBRARIES[plan.libraries[name]]
         self.network = network
+        self.copies = {} if plan.copies is None else {"notes": Copies(plan.copies, linger=_LINGER)}
         self.logged = logged
 
     async def run(self, others: list[str], *, task_status: trio.TaskStatus["Life | None"]) -> None:
@@ -158,6 +165,8 @@ class Life:
             self.seen: dict[str, None] = {}
             await serving.start(self.documents.run)
             serving.start_soon(self.upkeep.run)
+            if self.machine.copies:  # else it has nothing to do, and seeds stay what they were
+                serving.start_soon(self.holding.run)
             async with trio.open_nursery() as mesh:
                 dialer = Dialer(self.peers, self.links, self._dial, lambda _: ("static",))
                 mesh.start_soon(self._listen, dialer)
@@ -185,7 +194,8 @@ class Life:
         self.store = store
         self.drain = Drain()
         self.documents = Documents(store, shrunk=lambda key, reach: self.replication.shrunk(key, reach))
-        self.replication = Replication(store, self.documents)
+        copies, own_device = self.machine.copies, bytes.fromhex(own.device_id)
+        self.replication = Replication(store, self.documents, interest=Interest(copies, own_device))
         self.upkeep = Upkeep(self.replication)
         self.events = EventLog(self.instance[:8].hex())
         self.replication.watch(self.events)
@@ -194,8 +204,9 @@ class Life:
         membership = Membership(credentials(self.machine.name), said, Revocations())
         self.gossip = Gossip(membership, own.node_id, self.drain)
         view = View(self.gossip.members, self.machine.max_links, self.gossip.linked_devices)
+        self.holding = Holding(self.replication, self.gossip.members)
         self.links = Links(membership, self.peers, self.replication, self.drain, Awareness(), self.gossip, view)
-        self.library = LocalLibrary(self.replication, self.drain)
+        self.library = LocalLibrary(self.replication, self.drain, self.holding.fetch)
 
     async def _listen(self, dialer: Dialer) -> None:
         arrived, arriving = trio.open_memory_channel[Link](math.inf)
@@ -245,10 +256,18 @@ class Life:
             for entry in self.replication.table
         }
 
+    def held(self, *, whole: bool = False) -> set[DocumentName]:
+        """The living documents of which it has, or is to have, more than the name; or has all."""
+        places = (Copy.WHOLE,) if whole else (Copy.WHOLE, Copy.COMING)
+        return {entry.name for entry in self.replication.table if not entry.deleted and entry.copy in places}
+
     async def json(self) -> dict[DocumentName, dict[str, Any]]:
-        """The JSON of every living document, its other roots beside it."""
+        """The JSON of every living document, its other roots beside it; without those that nobody has any more."""
         living = sorted(entry.name for entry in self.replication.table if not entry.deleted)
-        views = {name: await self.library.read(name) for name in living}
+        views = {}
+        for name in living:
+            with suppress(Unavailable):
+                views[name] = await self.library.read(name)
         return {name: {"data": dict(view.document), **view.roots} for name, view in views.items()}
 
     @contextmanager

@@ -143,6 +143,7 @@ class Plan:
         longest_latency: seconds.
         boot_crashes: the share of starts in which a node loses its power.
         max_links: that a node keeps.
+        copies: of each document; None: one on each node.
     """
 
     seed: int
@@ -151,6 +152,7 @@ class Plan:
     boot_crashes: float
     max_links: int
     rounds: tuple[Round, ...]
+    copies: int | None = None
 
     @property
     def nodes(self) -> list[str]:

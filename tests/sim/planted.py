@@ -16,8 +16,9 @@ from sim.stage import replaced
 from peatd.confirmations import Unconfirmed
 from peatd.documents import Documents
 from peatd.exchange import PeerExchange
+from peatd.merged import Merged
 from peatd.offers import Offers
-from peatd.replication import Merged, Replication
+from peatd.replication import Replication
 from peatd.store import Store, schema, writing
 from peatd.store.keeper import Keeper
 from peatd.store.operations import Checkpoint
@@ -99,7 +100,7 @@ def raw_forward() -> Iterator[None]:
     real = PeerExchange._updates
 
     async def updates(self: PeerExchange, message: Updates) -> None:
-        for subscriber in self._replication._subscribers:
+        for subscriber in self._replication.subscribers:
             if subscriber.sync is not self.sync:
                 subscriber.sync.say(message)
                 subscriber.wake()

@@ -12,7 +12,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
@@ -56,17 +56,23 @@ class Outcome:
 
 
 def run_seed(
-    seed: int, *, size: int | None = None, bug: str | None = None, told: Callable[[str], object] | None = None
+    seed: int,
+    *,
+    size: int | None = None,
+    bug: str | None = None,
+    copies: int | None = None,
+    told: Callable[[str], object] | None = None,
 ) -> Outcome:
     """One run. The same seed, size and bug give the same outcome, but for `seconds`.
 
     Args:
         size: the number of nodes, in place of the seed's.
         bug: the name of one of `planted.BUGS`, which the nodes then have.
+        copies: so many there are to be of each document, in place of one on each node.
         told: is told what happens, line by line.
     """
     begun = time.perf_counter()
-    plan = make_plan(seed, size)
+    plan = replace(make_plan(seed, size), copies=copies)
     place = tempfile.mkdtemp(prefix="peatd-sim-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
     root = Path(place).resolve()
     clock = MockClock(autojump_threshold=0)
@@ -108,12 +114,12 @@ def run_seed(
     )
 
 
-def run_or_die(seed: int, *, size: int | None, bug: str | None) -> Outcome:
+def run_or_die(seed: int, *, size: int | None, bug: str | None, copies: int | None = None) -> Outcome:
     """As `run_seed`; but a run without end ends the process, and tells where it was."""
     faulthandler.register(signal.SIGPROF, chain=True)  # and then the signal does what it always does
     signal.setitimer(signal.ITIMER_PROF, _HANGS)
     try:
-        return run_seed(seed, size=size, bug=bug)
+        return run_seed(seed, size=size, bug=bug, copies=copies)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 

@@ -58,3 +58,8 @@ def test_a_planted_bug_is_found(hunted: dict[str, Outcome | None], bug: str) -> 
     print(f"{bug}: seed {found.seed}: {found.failure}")
     assert "Traceback" not in str(found.failure), "the bug itself is broken, and found by that"
     assert run_seed(found.seed, size=3).failure is None  # it is the bug that was found
+
+
+@pytest.mark.parametrize("seed", [1, 14, 19])
+def test_copies_are_as_many_as_there_are_to_be_and_nothing_is_lost(seed: int) -> None:
+    assert run_seed(seed, size=4, copies=2).failure is None

@@ -6,6 +6,7 @@ happens in whatever thread allocates next: so here garbage goes after each test,
 """
 
 import gc
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -36,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # from a shell that began this in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # or whatever is started here would ignore it too
     config.addinivalue_line("markers", "long: skipped without --long")
 
 

@@ -86,7 +86,7 @@ def test_ready_node_peers_and_topology(three: list[Node]) -> None:
 def test_where_a_node_is_stands_in_its_data_directory(three: list[Node]) -> None:
     alice = three[0]
     stated = alice.stated()
-    assert stated.keys() == {"node_id", "device_id", "api", "mesh", "clients", "pid"}
+    assert stated.keys() == {"node_id", "device_id", "api", "mesh", "clients", "relay", "pid"}
     assert (stated["node_id"], stated["pid"], stated["clients"]) == ("alice", alice.pid, None)
     modes = {name: (alice.directory / name).stat().st_mode & 0o777 for name in ("node.json", "api.sock", "api.token")}
     assert modes == {"node.json": 0o644, "api.sock": 0o600, "api.token": 0o600}

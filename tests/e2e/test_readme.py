@@ -25,6 +25,7 @@ _VARYING = (
     (re.compile(r"\b(now|\d+(\.\d+)? ?(us|ms|s|min)( ago)?)(?=\s)"), "T"),
     (re.compile(r"\b\d+ B\b"), "SIZE"),
     (re.compile(r" +"), " "),
+    (re.compile(r"\bT T \d -"), "T T OWED -"),  # a peer's last change counts until half a second later
 )
 
 

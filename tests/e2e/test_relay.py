@@ -47,9 +47,8 @@ def test_two_nodes_that_cannot_reach_each_other_link_by_a_node_that_both_can(for
     assert bob.document("notes/a") == {"by": "alice"}
     assert alice.peers()["bob"]["via"] == bob.peers()["alice"]["via"] == f"tcp://{at}"
     assert relay.stated()["relay"] == at
+    until(lambda: "peat_relay_registrations 2.0" in relay.ask("GET", "metrics").body.decode(), "both are registered")
     assert [(found["url"], found["state"]) for found in bob.get("node")["relays"]] == [(f"tcp://{at}", "registered")]
-    metrics = relay.ask("GET", "metrics").body.decode()
-    assert "peat_relay_registrations 2.0" in metrics
     assert 'peat_relay_registered{relay="tcp://' in bob.ask("GET", "metrics").body.decode()
 
 

@@ -73,9 +73,9 @@ class Network:
             run(*command, "-D", chain, *rule)
 
     @contextlib.contextmanager
-    def losing(self, share: float) -> Iterator[None]:
-        """Both ways, so much of what is sent."""
-        rule = ("-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
+    def losing(self, every: int) -> Iterator[None]:
+        """Both ways, one packet in so many."""
+        rule = ("-m", "statistic", "--mode", "nth", "--every", str(every), "--packet", "0", "-j", "DROP")
         with self.ruled(0, "INPUT", *rule), self.ruled(1, "INPUT", *rule):
             yield
 

@@ -5,6 +5,7 @@ the reason; one line when a link ends and one when it is back; writes here go on
 within seconds.
 """
 
+import contextlib
 import random
 import time
 from collections.abc import Iterator
@@ -46,7 +47,11 @@ def unlinked(node: Node) -> int:
 @pytest.mark.parametrize("fault", ["loss", "repeats", pytest.param("both", marks=pytest.mark.long)])
 def test_lost_and_repeated_packets_slow_it_and_no_more(net: Network, pair: list[Node], fault: str) -> None:
     alice, bob = pair
-    with net.losing(0.1 if fault != "repeats" else 0.0), net.repeating() if fault != "loss" else net.losing(0.0):
+    with contextlib.ExitStack() as faults:
+        if fault != "repeats":
+            faults.enter_context(net.losing(10))
+        if fault != "loss":
+            faults.enter_context(net.repeating())
         for n in range(15):
             writer = pair[n % 2]
             writer.write("PATCH", "net/a", {f"{writer.name}{n}": n}, "?ack=replicated:1&timeout=60")

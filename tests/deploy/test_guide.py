@@ -189,13 +189,16 @@ def test_what_the_commands_name_is_there() -> None:
 
 def test_every_other_command_is_known() -> None:
     programs = {words[0] for words in cluster_commands()}
-    assert programs == {"docker", "helm", "k3d", "kubectl", "peat", "peatd"}
+    assert programs == {"docker", "helm", "k3d", "kubectl", "peat", "peat-relay", "peatd"}
     for words in cluster_commands():
         if words[0] == "peatd":
             file = str(ROOT / "LICENSE")
             command = [file if word == "secret" else word for word in words] + ["--print-config"]
             shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             assert 'node_id = "edge-1"' in shown
+        if words[0] == "peat-relay":
+            known = subprocess.run(["peat-relay", "--help"], capture_output=True, text=True, check=True).stdout
+            assert all(word in known for word in words if word.startswith("--"))
 
 
 def test_the_readme_installs_it_in_the_same_way() -> None:

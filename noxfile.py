@@ -131,7 +131,7 @@ def sim(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Whole daemons as processes, over real sockets and disks."""
     run = _environment(session)
-    run("pytest", "tests/e2e", "--numprocesses=2", *session.posargs)
+    run("pytest", "tests/e2e", f"--numprocesses={PROCESSES}", *session.posargs)
 
 
 @nox.session(python=False)
@@ -195,7 +195,7 @@ def deploy(session: nox.Session) -> None:
     for version in KUBERNETES_VERSIONS:
         run("kubernetes-validate", "--strict", "--quiet", "--kubernetes-version", version, *manifests)
     run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml")
-    run("pytest", "-rs", "tests/deploy", *session.posargs)
+    run("pytest", "-rs", "tests/deploy", f"--numprocesses={PROCESSES}", *session.posargs)
 
 
 @nox.session(python=False)

@@ -24,7 +24,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = [
     *("lint", "types", "walls"),
-    *("tests", "tests-other", "fuzz", "sim", "e2e", "faults"),
+    *("tests", "fuzz", "sim", "e2e", "faults"),
     *("demo", "browser", "yjs"),
     *("deploy", "image", "bench"),
 ]
@@ -86,7 +86,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=False, name="tests-other")
 def tests_other(session: nox.Session) -> None:
-    """The same with the other Python that peatd supports, where there is one."""
+    """The same with the other Python that peatd supports, where there is one. Not among what runs without a name: it
+    takes as long once more, and `sim` runs whole nodes with both."""
     version = next(version for version in VERSIONS if version != RUNNING)
     python = _interpreter(version)
     if python is None:
@@ -139,7 +140,7 @@ def faults(session: nox.Session) -> None:
     """Whole daemons on kernels, disks and networks that fail; `-- --long` for half an hour instead of minutes. What
     needs strace, network namespaces or the right to make them is skipped without, and says so."""
     run = _environment(session)
-    run("pytest", "-rs", "tests/faults", *session.posargs)
+    run("pytest", "-rs", "tests/faults", "--numprocesses=2", *session.posargs)
 
 
 @nox.session(python=False)
@@ -182,7 +183,7 @@ def browser(session: nox.Session) -> None:
 def yjs(session: nox.Session) -> None:
     """Stock clients of y-websocket and Hocuspocus, under Node, on whole daemons; `-- --long` for longer."""
     run = _environment(session)
-    run("pytest", "tests/yjs", "-rs", *session.posargs)
+    run("pytest", "tests/yjs", "-rs", "--numprocesses=2", *session.posargs)
 
 
 @nox.session(python=False)

@@ -48,7 +48,7 @@ class _Taken:
 
 
 def measure(*, quick: bool) -> list[Row]:
-    changes, documents = (20_000, 500) if quick else (1_000_000, 100_000)
+    changes, documents = (10_000, 500) if quick else (1_000_000, 100_000)
     rows: list[Row] = []
     for what, history, count in (
         ("sets of one key", _set_one_key, changes),

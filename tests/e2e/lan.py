@@ -3,15 +3,13 @@
 Multicast goes through it as through any switch, and nowhere else.
 """
 
-import contextlib
 import itertools
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
-import pytest
+from e2e.namespaces import add, delete, made, run, within
 from e2e.nodes import Formation, Node, peatd
 
 _NUMBERS = itertools.count(os.getpid() % 200 * 100)
@@ -25,12 +23,12 @@ class Lan:
         self._hosts: list[str] = []
 
     def up(self) -> None:
-        _run("ip", "link", "add", self._name, "type", "bridge", "mcast_snooping", "0")
-        _run("ip", "link", "set", self._name, "up")
+        run("ip", "link", "add", self._name, "type", "bridge", "mcast_snooping", "0")
+        run("ip", "link", "set", self._name, "up")
+        self.host()
 
     def down(self) -> None:
-        for host in self._hosts:
-            subprocess.run(["ip", "netns", "delete", host], capture_output=True, check=False)
+        delete(*self._hosts)
         subprocess.run(["ip", "link", "delete", self._name], capture_output=True, check=False)
 
     def host(self) -> int:
@@ -38,8 +36,7 @@ class Lan:
         number = len(self._hosts) + 1
         host = f"{self._name}h{number}"
         self._hosts.append(host)
-        _run("ip", "netns", "add", host)
-        _run("ip", "-n", host, "link", "set", "lo", "up")
+        add(host)
         self.plug(number)
         return number
 
@@ -48,15 +45,15 @@ class Lan:
 
     def plug(self, host: int) -> None:
         namespace, outside = self._hosts[host - 1], f"{self._name[4:]}h{host}"
-        _run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", namespace)
-        _run("ip", "link", "set", outside, "master", self._name, "up")
-        _run("ip", "-n", namespace, "address", "add", f"{self.address(host)}/24", "dev", "eth0")
-        _run("ip", "-n", namespace, "address", "add", f"fd77::{host}/64", "dev", "eth0", "nodad")
-        _run("ip", "-n", namespace, "link", "set", "eth0", "up")
+        run("ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+        run("ip", "link", "set", outside, "master", self._name, "up")
+        run("ip", "-n", namespace, "address", "add", f"{self.address(host)}/24", "dev", "eth0")
+        run("ip", "-n", namespace, "address", "add", f"fd77::{host}/64", "dev", "eth0", "nodad")
+        run("ip", "-n", namespace, "link", "set", "eth0", "up")
 
     def unplug(self, host: int) -> None:
         """Takes its interface away, for good."""
-        _run("ip", "-n", self._hosts[host - 1], "link", "delete", "eth0")
+        run("ip", "-n", self._hosts[host - 1], "link", "delete", "eth0")
 
     def node(self, formation: Formation, name: str, *arguments: str, host: int | None = None) -> Node:
         """A node on a host of its own, not started yet: with its secret and its name, and all else by default."""
@@ -64,10 +61,9 @@ class Lan:
         where = host or self.host()
         place = list(node.arguments).index("--bind")
         options = [*node.arguments[:place], *node.arguments[place + 2 :]]
-        program = shutil.which("ip")
-        assert program is not None
-        node.program, node.mesh = program, f"{self.address(where)}:11204"
-        node.arguments = ["netns", "exec", self._hosts[where - 1], peatd(), *options]
+        node.program, *inside = within(self._hosts[where - 1])
+        node.mesh = f"{self.address(where)}:11204"
+        node.arguments = [*inside, peatd(), *options]
         return node
 
     def say(self, host: int, *packets: bytes) -> None:
@@ -78,28 +74,11 @@ class Lan:
             f"sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton('{self.address(host)}'))\n"
             "for line in sys.stdin: sender.sendto(bytes.fromhex(line), ('224.0.0.251', 5353))\n"
         )
-        command = ["ip", "netns", "exec", self._hosts[host - 1], sys.executable, "-c", program]
+        command = [*within(self._hosts[host - 1]), sys.executable, "-c", program]
         text = "\n".join(packet.hex() for packet in packets)
         subprocess.run(command, input=text, text=True, check=True, capture_output=True)
 
 
-@contextlib.contextmanager
-def lan() -> Iterator[Lan]:
+def lan() -> AbstractContextManager[Lan]:
     """Skips where none can be made."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("a LAN of network namespaces takes root and iproute2")
-    made = Lan(next(_NUMBERS))
-    try:
-        made.up()
-        made.host()
-    except subprocess.CalledProcessError as error:
-        made.down()
-        pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
-    try:
-        yield made
-    finally:
-        made.down()
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+    return made(Lan(next(_NUMBERS)), "ip")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
+from e2e.namespaces import add, delete, made, run, within
 from e2e.nodes import Formation, Node, bare_environ, peatd, until
 
 _NUMBERS = itertools.count(os.getpid() % 200 * 100)
@@ -72,8 +72,7 @@ class Hosts:
 
     def up(self) -> None:
         for host in self._names.values():
-            run("ip", "netns", "add", host)
-            run("ip", "-n", host, "link", "set", "lo", "up")
+            add(host)
         self.at("relay", "sysctl", "-qw", "net.ipv4.ip_forward=0")
         for name in self.NAMES:
             host, relay = self._names[name], self._names["relay"]
@@ -86,8 +85,7 @@ class Hosts:
             run("ip", "-n", host, "route", "add", "default", "via", self.relay_addresses[name])
 
     def down(self) -> None:
-        for host in self._names.values():
-            subprocess.run(["ip", "netns", "delete", host], capture_output=True, check=False)
+        delete(*self._names.values())
 
     def open_a_route(self) -> None:
         self.at("relay", "sysctl", "-qw", "net.ipv4.ip_forward=1")
@@ -95,18 +93,16 @@ class Hosts:
     def at(self, name: str, *command: str) -> None:
         run(*self.within(name), *command)
 
-    def within(self, name: str) -> list[str]:
-        program = shutil.which("ip")
-        assert program is not None
-        return [program, "netns", "exec", self._names[name]]
+    def within(self, name: str) -> Sequence[str]:
+        return within(self._names[name])
 
     def place(self, node: Node, name: str) -> Node:
         """The node, on that host and listening on its address."""
         address = f"{self.addresses[name]}:{node.mesh.rpartition(':')[2]}"
         options = [address if word == node.mesh else word for word in node.arguments]
-        program, *within = self.within(name)
-        node.program, node.mesh = program, address
-        node.arguments = [*within, peatd(), *options]
+        node.program, *inside = self.within(name)
+        node.mesh = address
+        node.arguments = [*inside, peatd(), *options]
         return node
 
     @contextlib.contextmanager
@@ -122,23 +118,6 @@ class Hosts:
                 process.kill()
 
 
-@contextlib.contextmanager
-def hosts() -> Iterator[Hosts]:
+def hosts() -> contextlib.AbstractContextManager[Hosts]:
     """Skips where none can be made."""
-    lacking = [tool for tool in ("ip", "sysctl") if shutil.which(tool) is None]
-    if lacking or os.geteuid() != 0:
-        pytest.skip(f"network namespaces take root, iproute2 and procps ({', '.join(lacking) or 'not root'})")
-    made = Hosts(next(_NUMBERS))
-    try:
-        made.up()
-    except subprocess.CalledProcessError as error:
-        made.down()
-        pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
-    try:
-        yield made
-    finally:
-        made.down()
-
-
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+    return made(Hosts(next(_NUMBERS)), "ip", "sysctl")

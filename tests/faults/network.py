@@ -7,15 +7,13 @@ would do all of it, but not all kernels have it.
 import contextlib
 import itertools
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 
-import pytest
+from e2e.namespaces import add, delete, made, run, within
 from e2e.nodes import Formation, Node, peatd
 
 _NUMBERS = itertools.count(os.getpid() % 200 * 100)
-_TOOLS = ("ip", "tc", "iptables")
 
 
 class Network:
@@ -29,8 +27,7 @@ class Network:
 
     def up(self) -> None:
         for host in self.hosts:
-            run("ip", "netns", "add", host)
-            run("ip", "-n", host, "link", "set", "lo", "up")
+            add(host)
         a, b = self._interfaces
         run("ip", "link", "add", a, "netns", self.hosts[0], "type", "veth", "peer", b, "netns", self.hosts[1])
         for host, interface, address in zip(self.hosts, self._interfaces, self.addresses, strict=True):
@@ -38,8 +35,7 @@ class Network:
             run("ip", "-n", host, "link", "set", interface, "up")
 
     def down(self) -> None:
-        for host in self.hosts:
-            subprocess.run(["ip", "netns", "delete", host], capture_output=True, check=False)
+        delete(*self.hosts)
 
     def node(self, formation: Formation, name: str, side: int, *arguments: str) -> Node:
         """A node on one of the hosts, not started yet; it listens on that host's address."""
@@ -47,15 +43,14 @@ class Network:
         port = node.mesh.rpartition(":")[2]
         address = f"{self.addresses[side]}:{port}"
         options = [address if word == node.mesh else word for word in node.arguments]
-        program = shutil.which("ip")
-        assert program is not None
-        node.program, node.mesh = program, address
-        node.arguments = ["netns", "exec", self.hosts[side], peatd(), *options]
+        node.program, *inside = within(self.hosts[side])
+        node.mesh = address
+        node.arguments = [*inside, peatd(), *options]
         return node
 
     def counted(self, side: int, name: str) -> int:
         """What the kernel of a host has counted: a name of its TCP's statistics, as `RetransSegs`."""
-        command = ["ip", "netns", "exec", self.hosts[side], "cat", "/proc/net/netstat", "/proc/net/snmp"]
+        command = [*within(self.hosts[side]), "cat", "/proc/net/netstat", "/proc/net/snmp"]
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         for names, values in itertools.pairwise(lines):
             if name in names.split():
@@ -65,7 +60,7 @@ class Network:
     @contextlib.contextmanager
     def ruled(self, side: int, chain: str, *rule: str, table: str = "filter") -> Iterator[None]:
         """While it lasts, a rule of iptables on one host."""
-        command = ["ip", "netns", "exec", self.hosts[side], "iptables", "-w", "-t", table]
+        command = [*within(self.hosts[side]), "iptables", "-w", "-t", table]
         run(*command, "-A", chain, *rule)
         try:
             yield
@@ -109,23 +104,6 @@ class Network:
                 run("tc", "-n", host, "qdisc", "del", "dev", interface, "root")
 
 
-@contextlib.contextmanager
-def network() -> Iterator[Network]:
+def network() -> contextlib.AbstractContextManager[Network]:
     """Skips where none can be made."""
-    lacking = [tool for tool in _TOOLS if shutil.which(tool) is None]
-    if lacking or os.geteuid() != 0:
-        pytest.skip(f"network namespaces take root, iproute2 and iptables ({', '.join(lacking) or 'not root'})")
-    made = Network(next(_NUMBERS))
-    try:
-        made.up()
-    except subprocess.CalledProcessError as error:
-        made.down()
-        pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
-    try:
-        yield made
-    finally:
-        made.down()
-
-
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+    return made(Network(next(_NUMBERS)), "ip", "tc", "iptables")

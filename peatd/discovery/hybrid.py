@@ -17,13 +17,13 @@ from peatd.discovery.events import (
     PeerLost,
     PeerUpdated,
 )
-from peatd.discovery.roster import Roster
+from peatd.discovery.roster import Roster, Rostered
 from peatd.discovery.slices import merge_peers
 from peatd.errors import DiscoveryError
 from peatd.names import NodeId
 
 
-class HybridDiscovery:
+class HybridDiscovery(Rostered):
     """Any number of sources, in the order in which they are believed; none is allowed, and finds nobody.
 
     Invariant 1: a peer is known while at least one source's events say so.
@@ -34,17 +34,8 @@ class HybridDiscovery:
     def __init__(self, sources: Sequence[DiscoveryStrategy]) -> None:
         self._sources = tuple(sources)
         self._seen: tuple[dict[NodeId, PeerInfo], ...] = tuple({} for _ in self._sources)
-        self._roster = Roster(self.source)
+        super().__init__(Roster(self.source))
         self._started = False
-
-    def stop(self) -> None:
-        self._roster.stop()
-
-    def discovered_peers(self) -> Sequence[PeerInfo]:
-        return self._roster.peers()
-
-    def event_stream(self) -> trio.MemoryReceiveChannel[DiscoveryEvent]:
-        return self._roster.event_stream()
 
     def sources_of(self, node_id: NodeId) -> tuple[str, ...]:
         """The names of the sources that know this peer now, in their order."""

@@ -17,8 +17,8 @@ import structlog
 import trio
 
 from peatd.discovery.cord import Cord
-from peatd.discovery.events import DiscoveryEvent, DiscoveryStatus, PeerInfo
-from peatd.discovery.roster import Roster
+from peatd.discovery.events import DiscoveryStatus
+from peatd.discovery.roster import Roster, Rostered
 from peatd.discovery.slices import SliceTable
 from peatd.discovery.watch import (
     Answer,
@@ -83,7 +83,7 @@ class _Standing:
     since: float = 0.0  # wall clock, of the first such ending in a row
 
 
-class KubernetesDiscovery:
+class KubernetesDiscovery(Rostered):
     """The `kubernetes` source of peers.
 
     Invariants:
@@ -96,7 +96,7 @@ class KubernetesDiscovery:
     def __init__(self, config: KubernetesDiscoveryConfig | None = None) -> None:
         self._config = config or KubernetesDiscoveryConfig()
         self._client: ApiClient | None = None
-        self._roster = Roster(self.source)
+        super().__init__(Roster(self.source))
         self._limiter = trio.CapacityLimiter(1)
         self._table = SliceTable()
         self._resource_version: str | None = None
@@ -109,15 +109,6 @@ class KubernetesDiscovery:
         discovery = cls(config)
         discovery._client = client
         return discovery
-
-    def stop(self) -> None:
-        self._roster.stop()
-
-    def discovered_peers(self) -> Sequence[PeerInfo]:
-        return self._roster.peers()
-
-    def event_stream(self) -> trio.MemoryReceiveChannel[DiscoveryEvent]:
-        return self._roster.event_stream()
 
     def status(self) -> DiscoveryStatus:
         standings = [standing for standing in self._standings.values() if standing.ending is not None]

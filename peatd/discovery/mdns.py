@@ -19,11 +19,11 @@ import structlog
 import trio
 
 from peatd.discovery.dnssd import MAX_NODE_ID_BYTES, Notice
-from peatd.discovery.events import DiscoveryEvent, DiscoveryStatus, PeerInfo
+from peatd.discovery.events import DiscoveryStatus, PeerInfo
 from peatd.discovery.interfaces import Interface, hosts_to_announce, lans, nearby
 from peatd.discovery.multicast import Lan, Multicast, Seat
 from peatd.discovery.ourselves import Ourselves
-from peatd.discovery.roster import Roster
+from peatd.discovery.roster import Roster, Rostered
 from peatd.discovery.segment import Segment
 from peatd.discovery.slices import merge_peers
 from peatd.errors import DiscoveryError
@@ -59,7 +59,7 @@ class _Attendance:
         self.wake = trio.Event()
 
 
-class MdnsDiscovery:
+class MdnsDiscovery(Rostered):
     """The `mdns` source of peers. Ready at once: nobody can tell when all have answered."""
 
     source = "mdns"
@@ -73,7 +73,7 @@ class MdnsDiscovery:
         self._ourselves = ourselves
         self._lan = lan or Multicast()
         self._word = secrets.token_hex(_WORD_BYTES)
-        self._roster = Roster(self.source)
+        super().__init__(Roster(self.source))
         self._attended: dict[_Key, _Attendance] = {}
         self._faults: dict[_Key, str] = {}
         self._started = False
@@ -81,15 +81,6 @@ class MdnsDiscovery:
         self._twins: tuple[str, ...] = ()
         self._has_told_of_twins = False
         self._changed = trio.Event()
-
-    def stop(self) -> None:
-        self._roster.stop()
-
-    def discovered_peers(self) -> Sequence[PeerInfo]:
-        return self._roster.peers()
-
-    def event_stream(self) -> trio.MemoryReceiveChannel[DiscoveryEvent]:
-        return self._roster.event_stream()
 
     def status(self) -> DiscoveryStatus:
         if not self._started:

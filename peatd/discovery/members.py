@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from peatd.discovery.events import DiscoveryEvent, DiscoveryStatus, PeerInfo
-from peatd.discovery.roster import Roster
+from peatd.discovery.events import DiscoveryStatus, PeerInfo
+from peatd.discovery.roster import Roster, Rostered
 from peatd.gossip.book import Member
 from peatd.gossip.members import Members
 from peatd.names import DeviceId, NodeId
@@ -19,7 +19,7 @@ _LOOK = 2.0
 """Seconds between looks who is missed."""
 
 
-class MissedMembers:
+class MissedMembers(Rostered):
     """The `members` source of peers; ready at once.
 
     Args:
@@ -32,16 +32,7 @@ class MissedMembers:
         self._members = members
         self._is_sighted = is_sighted
         self._view = view
-        self._roster = Roster(self.source)
-
-    def stop(self) -> None:
-        self._roster.stop()
-
-    def discovered_peers(self) -> Sequence[PeerInfo]:
-        return self._roster.peers()
-
-    def event_stream(self) -> trio.MemoryReceiveChannel[DiscoveryEvent]:
-        return self._roster.event_stream()
+        super().__init__(Roster(self.source))
 
     def status(self) -> DiscoveryStatus:
         return DiscoveryStatus(True)

@@ -114,3 +114,19 @@ class Roster:
             return PeerLost(node_id)
         self._announced[node_id] = now
         return PeerFound(now) if before is None else PeerUpdated(now)
+
+
+class Rostered:
+    """The part of a source (`events.DiscoveryStrategy`) that its roster answers for."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def stop(self) -> None:
+        self._roster.stop()
+
+    def discovered_peers(self) -> Sequence[PeerInfo]:
+        return self._roster.peers()
+
+    def event_stream(self) -> trio.MemoryReceiveChannel[DiscoveryEvent]:
+        return self._roster.event_stream()

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import structlog
 import trio
 
-from peatd.discovery.events import DiscoveryEvent, DiscoveryStatus, PeerInfo
-from peatd.discovery.roster import Roster
+from peatd.discovery.events import DiscoveryStatus, PeerInfo
+from peatd.discovery.roster import Roster, Rostered
 from peatd.discovery.slices import merge_peers
 from peatd.names import Address, NodeId, StaticPeer
 from peatd.threads import needing_threads
@@ -27,7 +27,7 @@ _LOOK_UPS_AT_ONCE = 4
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-class StaticDiscovery:
+class StaticDiscovery(Rostered):
     """The `static` source of peers. Ready at once; entries of one name are one peer."""
 
     source = "static"
@@ -35,19 +35,10 @@ class StaticDiscovery:
     def __init__(self, peers: Sequence[StaticPeer], *, poll_interval: float = 30.0) -> None:
         self._peers = tuple(peers)
         self._poll_interval = poll_interval
-        self._roster = Roster(self.source)
+        super().__init__(Roster(self.source))
         self._started = False
         self._resolved: dict[Address, tuple[Address, ...]] = {}
         self._failed: dict[Address, str] = {}
-
-    def stop(self) -> None:
-        self._roster.stop()
-
-    def discovered_peers(self) -> Sequence[PeerInfo]:
-        return self._roster.peers()
-
-    def event_stream(self) -> trio.MemoryReceiveChannel[DiscoveryEvent]:
-        return self._roster.event_stream()
 
     def status(self) -> DiscoveryStatus:
         if not self._started:

@@ -6,6 +6,7 @@ answered as if it were none (RFC 9110 §7.8); that alone disposes of most.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -154,8 +155,12 @@ class GuardedProtocol(H11Protocol):
         await super().handle(event)
 
     async def stream_send(self, event: StreamEvent) -> None:
-        if not self._has_refused:  # else the app's answer comes too late, and its end is not the connection's
-            await super().stream_send(event)
+        if self._has_refused:
+            return  # the app's answer comes too late, and its end is not the connection's
+        if isinstance(event, Response) and self.connection.their_state is h11.SEND_BODY:
+            # It is answered before its body has come: hypercorn then closes, and does not say so (RFC 9112 §9.6).
+            event = replace(event, headers=[*event.headers, (b"connection", b"close")])
+        await super().stream_send(event)
 
     async def _send_h11_event(self, event: _Sendable) -> None:
         """An answer whose length is known leaves as one piece: one system call here, one wake-up of the client."""

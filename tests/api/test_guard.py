@@ -189,6 +189,13 @@ async def test_fault_5_a_connection_is_kept_for_the_next_request(node):
             assert (await client.ask("GET", "/api/v1/node")).status == 200
 
 
+async def test_an_answer_that_does_not_wait_for_the_body_says_that_the_connection_closes(node):
+    async with unharmed(node) as client:
+        await client.say(b"PUT /api/v1/no/such/route HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+        (reply,) = await client.hear_replies(1)
+        assert (reply.status, reply.headers["connection"]) == (404, "close")
+
+
 async def test_fault_5_a_connection_that_is_kept_for_nothing_closes(serve_with):
     async with serve_with(quick(idle=0.05)) as node, unharmed(node) as client:
         assert (await client.ask("GET", "/api/v1/node")).status == 200

@@ -118,9 +118,8 @@ class PeerCopies(Share):
             names = list(self._to_tell)[:MAX_TOLD]
             for name in names:
                 del self._to_tell[name]
-            entries = (self._table.get(name) for name in names)
-            copies = [_copy(entry) for entry in entries if entry is not None and not entry.deleted]
-            said.insert(0, CopiesTold(copies))
+            entries = filter(None, map(self._table.get, names))
+            said.insert(0, CopiesTold([_copy(entry) for entry in entries if not entry.deleted]))
         return said
 
     def _say(self, message: Message) -> None:
@@ -160,7 +159,8 @@ class PeerCopies(Share):
         if entry is None:
             return
         self._note(entry, holds=bool(digest))
-        if digest and entry.copy is Copy.WHOLE and entry.reach.digest() != digest:
+        # What it is owed though it is equal, it refused while it held nothing.
+        if digest and entry.copy is Copy.WHOLE and (entry.reach.digest() != digest or self._sync.owes(entry.name)):
             self._sync.ask(entry)
 
     def named(self, key: DocumentKey) -> Entry | None:

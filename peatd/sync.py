@@ -46,6 +46,7 @@ class PeerSync:
         self.lazy = Lazy()
         self.rounds: Counter[DocumentName] = Counter()
         """How often something of the peer's could not be merged; what it sent before our next state counts no more."""
+        self._echoed: Counter[DocumentName] = Counter()
         self._chased: dict[DocumentName, int] = {}
         self.share = Share()
 
@@ -60,7 +61,8 @@ class PeerSync:
             if entry.begun <= self._base:
                 self.ask(entry)
                 return
-            known = self._known[entry.name] = Known(entry.incarnation, sent=entry.begun - 1)
+            echoed = self._echoed[entry.name]
+            known = self._known[entry.name] = Known(entry.incarnation, sent=entry.begun - 1, round=echoed)
         if known.failed:
             self.ask(entry)
         elif known.is_in_step and known.sent < entry.version:
@@ -75,10 +77,9 @@ class PeerSync:
     def forget(self, key: DocumentKey) -> None:
         """The document, or its tombstone, is no more."""
         self._known.pop(key.name, None)
-        self._live.pop(key.name, None)
-        self._owed_diffs.pop(key.name, None)
         self._states.pop(key, None)
-        self.lazy.untold.pop(key.name, None)
+        for names in (self._live, self._owed_diffs, self.lazy.untold):
+            names.pop(key.name, None)
 
     # What the peer said ----------------------------------------------------------------------------------------
 
@@ -89,6 +90,8 @@ class PeerSync:
         if before is not None:
             known.durable = before.durable  # what is on a disk stays there
         self._known[entry.name] = known
+        if state.round:
+            self._echoed[entry.name] = state.round
         self._live.pop(entry.name, None)
         self._owed_diffs.pop(entry.name, None)
         if entry.key in self._states:
@@ -105,8 +108,7 @@ class PeerSync:
 
     def heard_durable(self, key: DocumentKey, version: int) -> int:
         """The version that the peer is now known to have on its disk; 0 if none of this incarnation."""
-        known = self._known_of(key)
-        if known is None:
+        if (known := self._known_of(key)) is None:
             return 0
         known.durable = max(known.durable, min(version, known.sent))  # Invariant 2.
         return known.durable
@@ -158,12 +160,13 @@ class PeerSync:
         if entry.deleted:
             self._owe_end(entry)
         elif known is None or known.failed:
-            self._known[entry.name] = Known(entry.incarnation, vector=EMPTY_STATE_VECTOR)
+            echoed = self._echoed[entry.name]
+            self._known[entry.name] = Known(entry.incarnation, vector=EMPTY_STATE_VECTOR, round=echoed)
             self._owed_diffs[entry.name] = None
 
     def chase(self) -> None:
         """Asks about what has been owed since the last call: something was lost on the way, by a failure at its end."""
-        owed = {name: known.due for name, known in self._known.items() if self._is_owed(name, known)}
+        owed = {name: known.due for name, known in self._known.items() if self.owes(name)}
         for name, due in owed.items():
             entry, known = self._table.get(name), self._known[name]
             if entry is not None and due == self._chased.get(name) and (known.is_in_step or known.asked):
@@ -201,14 +204,12 @@ class PeerSync:
 
     def take(self) -> list[Message]:
         """The next batch: what there is to say, then live changes, then one piece of a large diff."""
-        batch: list[Message] = list(self._said)
-        self._said.clear()
+        batch, self._said = list(self._said), deque()
         budget = PIECE_BYTES
         while self._live and budget > 0:
             name = next(iter(self._live))
             del self._live[name]
-            message = self._take_live(name, budget)
-            if message is not None:
+            if (message := self._take_live(name, budget)) is not None:
                 budget -= size_bytes(message)
                 batch.append(message)
         batch.extend(self._take_states())
@@ -227,19 +228,20 @@ class PeerSync:
 
     def debt(self) -> frozenset[DocumentName]:
         """The documents that the peer is not known to have in full, on its disk."""
-        return frozenset(name for name, known in self._known.items() if self._is_owed(name, known))
+        return frozenset(filter(self.owes, self._known))
+
+    def owes(self, name: DocumentName) -> bool:
+        """Whether the peer is not known to have all of the document on its disk."""
+        entry, known = self._table.get(name), self._known.get(name)
+        if entry is None or known is None or entry.incarnation != known.incarnation:
+            return False
+        is_unsent = name in self._live or name in self.lazy.untold
+        return is_unsent or not known.is_in_step or known.durable < known.due
 
     def needs_changes_after(self, entry: Entry) -> int:
         """Changes of the entry up to this version are of no more use to this peer."""
         known = self._known.get(entry.name)
         return known.sent if known is not None and known.needs_changes else entry.version
-
-    def _is_owed(self, name: DocumentName, known: Known) -> bool:
-        entry = self._table.get(name)
-        if entry is None or entry.incarnation != known.incarnation:
-            return False
-        is_unsent = name in self._live or name in self.lazy.untold
-        return is_unsent or not known.is_in_step or known.durable < known.due
 
     def _take_states(self) -> Iterator[Message]:
         for _ in range(min(len(self._states), _STATES_PER_BATCH)):
@@ -290,9 +292,8 @@ class PeerSync:
 
     def _entry(self, name: DocumentName, known: Known) -> Entry | None:
         """The living entry, if this is still what we know of the peer's copy."""
-        if self._known.get(name) is not known:
-            return None
-        return self._table.alive(DocumentKey(name, known.incarnation))
+        is_known = self._known.get(name) is known
+        return self._table.alive(DocumentKey(name, known.incarnation)) if is_known else None
 
     def _owe_end(self, entry: Entry) -> None:
         self._known[entry.name] = Known(entry.incarnation, sent=entry.version, due=entry.version)

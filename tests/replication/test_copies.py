@@ -13,10 +13,17 @@ from peatd.errors import NoSuchDocument, Unavailable
 from peatd.holding import GRACE
 from peatd.interest import LINGERS, Copies
 from peatd.library import DURABLE, replicated
-from peatd.names import DocumentName
+from peatd.names import DeviceId, DocumentName
+from peatd.peer_copies import PeerCopies
+from peatd.replication import Subscriber
+from peatd.sync import PeerSync
+from peatd.wire.interest import CopiesTold
+from peatd.wire.interest import Copy as CopyTold
+from peatd.wire.messages import State, Updates
 
 pytestmark = pytest.mark.usefixtures("deterministic_trio")
 
+BOB = DeviceId("b" * 32)
 NAMES = ["alice", "bob", "carol", "dave", "erin"]
 NOTES = [DocumentName(f"notes/{number}") for number in range(12)]
 THREE = {"notes": Copies(3)}
@@ -220,3 +227,21 @@ async def test_who_got_it_from_another_node_counts_too(autojump_clock: object, s
             library = each.replicas["bob"].library
             written = await library.put(name, {"name": name}, if_match=None)
             assert await library.acknowledged(written, replicated(2), 10) >= replicated(2)
+
+
+async def test_who_holds_again_what_it_refused_meanwhile_is_asked_whether_it_has_all(autojump_clock: object) -> None:
+    async with mesh(ASKED, ["alice"]) as each:
+        replication, library = each.replicas["alice"].replication, each.replicas["alice"].library
+        await write(each.replicas["alice"], NOTES[:1])
+        entry = replication.table.get(NOTES[0])
+        assert entry is not None
+        sync = PeerSync(BOB, replication.table)
+        copies = PeerCopies(replication, sync, BOB, frozenset({"notes"}))
+        copies.received(CopiesTold([CopyTold(entry.name, entry.incarnation, entry.reach.digest())]))
+        assert not sync.take()
+        sync.heard_state(entry, replication.table.state(entry.key, 0, answer=False))  # type: ignore[arg-type]
+        with replication.subscribed(Subscriber(sync, lambda: None, copies)):
+            await library.patch(NOTES[0], {"x": 1}, if_match=None)
+            assert [type(message) for message in sync.take()] == [Updates]  # it was let go by then, and is fetched
+            copies.received(CopiesTold([CopyTold(entry.name, entry.incarnation, entry.reach.digest())]))
+            assert [type(message) for message in sync.take()] == [State]

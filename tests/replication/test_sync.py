@@ -310,6 +310,19 @@ def test_after_a_failure_updates_echo_an_older_round_until_the_next_state() -> N
     assert sent.round == alice.rounds[NOTES]
 
 
+def test_the_next_life_of_a_document_goes_on_with_the_round() -> None:
+    table = DocumentTable()
+    entry = Writer(table).write()
+    bob = PeerSync(BOB, table)
+    bob.heard_state(entry, empty_state(counted=3))
+    bob.ended(table.end(KEY), None)
+    bob.take()
+    Writer(table, DocumentKey(NOTES, 2)).write(bob)
+    (sent,) = bob.take()
+    assert isinstance(sent, Updates)
+    assert sent.round == 3
+
+
 @given(st.binary(max_size=4 * PIECE_BYTES // 1000), st.integers(1, 5))
 def test_pieces_are_put_together_again(seed: bytes, factor: int) -> None:
     update = (seed or b"x") * factor * 500

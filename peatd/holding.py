@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Protocol
 
+import structlog
 import trio
 
 from peatd.entry import Copy, Entry
 from peatd.errors import Unavailable
 from peatd.names import DeviceId, DocumentName
 from peatd.replication import Replication, Subscriber
+
+log = structlog.get_logger()
 
 GRACE = 30.0
 """Seconds until the copies of a member that is out of reach are made anew elsewhere: a restart takes less."""
@@ -60,12 +63,14 @@ class Holding:
 
     Args:
         members: by whom documents are placed.
+        max_links: a mesh of no more other nodes is full.
     """
 
-    def __init__(self, replication: Replication, members: Places) -> None:
+    def __init__(self, replication: Replication, members: Places, max_links: int) -> None:
         self._replication = replication
         self._interest = replication.interest
         self._members = members
+        self._max_links = max_links
         self._seen: tuple[frozenset[bytes], float] = (frozenset(), 0.0)
         self._open: set[DocumentName] = set()
         self._scan_at = 0.0
@@ -185,6 +190,11 @@ class Holding:
         """Rule 3."""
         members = self._members.lately(now, GRACE)
         self._interest.own_device = self._members.own_device
+        is_partial = len(members) - 1 > self._max_links
+        if is_partial and not self._interest.is_partial:
+            hint = "every node holds all of them while it is: with more --max-links (on all nodes) they are placed"
+            log.warning("mesh too large to place documents", members=len(members), max_links=self._max_links, hint=hint)
+        self._interest.is_partial = is_partial
         if members != self._seen[0]:
             self._seen = members, now
         elif now - self._seen[1] >= _SETTLED and members != self._interest.members:

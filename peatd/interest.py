@@ -10,7 +10,9 @@ Rules:
    members whose hash with the document's name is highest (rendezvous hashing: Thaler and Ravishankar, "Using
    name-based mappings to increase hit rates", 1998), so that a member that comes or goes moves as few as can be.
 2. Whoever asks for a document holds it too: a client that has it open, the API, a pattern in `subscribe`.
-3. A copy is let go only when `needed` others grant it, each of which has all of it on its disk and lets go of nothing
+3. In a mesh that is not full (view.py) every node holds everything: who is to hold a document need not be linked with
+   who has it, nor with who asks for it.
+4. A copy is let go only when `needed` others grant it, each of which has all of it on its disk and lets go of nothing
    itself at that time (releases.py). Who disagrees about N or about the members only makes more copies.
 """
 
@@ -85,11 +87,13 @@ class Interest:
     Attributes:
         restricted: their names.
         own_device: this node's device id, as bytes.
+        is_partial: whether the mesh is not full.
         members: device ids that documents are placed by, this node's too; None until that is known.
     """
 
     def __init__(self, collections: Mapping[str, Copies], own_device: bytes = b"") -> None:
         self.restricted = frozenset(collections)
+        self.is_partial = False
         self.members: frozenset[bytes] | None = None
         self.own_device = own_device
         self._collections = collections
@@ -111,7 +115,7 @@ class Interest:
     def is_wanted(self, name: DocumentName, now: float) -> bool | None:
         """Whether the document is to be here; None while that is not known."""
         copies = self._collections.get(collection_of(name))
-        if copies is None or copies.subscribes(name):
+        if copies is None or self.is_partial or copies.subscribes(name):
             return True
         until = self._asked.get(name)
         if until is not None and now < until:

@@ -150,7 +150,7 @@ class _Node:
         self._peers = PeerTable(NodeId(config.node_id), membership.device_id)
         membership.watch(self._rekeyed)  # first: the others look at the peers
         self._gossip = Gossip(membership, NodeId(config.node_id), self._drain)
-        self._holding = Holding(self._replication, self._gossip.members)
+        self._holding = Holding(self._replication, self._gossip.members, config.max_links)
         view = View(self._gossip.members, config.max_links, self._gossip.linked_devices)
         missed = MissedMembers(self._gossip.members, self._peers.is_sighted, view)
         self._discovery = HybridDiscovery(open_sources(config, lambda: self._status.ourselves(), missed))

@@ -145,9 +145,10 @@ class NodeStatus:
         known = link or parting
         agreed = exchange or parting
         owed = 0
+        is_reached = peer.state is PeerState.REACHABLE  # and told what it is owed by others
         if exchange is not None:
             owed = len(exchange.sync.debt())
-        elif parting is not None:
+        elif parting is not None and not is_reached:
             owed = self._links.owed_since(parting)
         return PeerView(
             id=peer.node_id,
@@ -163,7 +164,7 @@ class NodeStatus:
             last_seen_secs=_ago(known.last_heard if known else None, now),
             last_sync_secs=_ago(agreed.last_sync if agreed else None, now),
             owed_documents=owed,
-            error=exchange.error if exchange else peer.error,
+            error=exchange.error if exchange else None if is_reached else peer.error,
             secrets=peer.accepts or None,
             revoked=self._links.is_revoked(peer.device_id or peer.answered_by),
         )

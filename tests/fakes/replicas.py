@@ -56,7 +56,7 @@ class Replica:
         self.awareness = Awareness()
         self.gossip = Gossip(self.membership, own.node_id, self.drain)
         view = View(self.gossip.members, max_links, self.gossip.linked_devices)
-        self.holding = Holding(self.replication, self.gossip.members)
+        self.holding = Holding(self.replication, self.gossip.members, max_links)
         self.library = LocalLibrary(self.replication, self.drain, self.holding.fetch)
         self.links = Links(self.membership, self.peers, self.replication, self.drain, self.awareness, self.gossip, view)
         self.upkeep = Upkeep(self.replication)

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import trio
@@ -245,3 +246,20 @@ async def test_who_holds_again_what_it_refused_meanwhile_is_asked_whether_it_has
             assert [type(message) for message in sync.take()] == [Updates]  # it was let go by then, and is fetched
             copies.received(CopiesTold([CopyTold(entry.name, entry.incarnation, entry.reach.digest())]))
             assert [type(message) for message in sync.take()] == [State]
+
+
+async def test_in_a_mesh_that_is_not_full_every_node_holds_and_reads_everything(autojump_clock: object) -> None:
+    seed = random.Random(0)
+    chain = [Replica(name, seed, copies=THREE, max_links=2) for name in NAMES]
+    async with AsyncExitStack() as stack:
+        for replica in chain:
+            await stack.enter_async_context(replica.running())
+        for one, other in pairwise(chain):
+            await stack.enter_async_context(linked(one, other))
+        await trio.sleep(10)
+        await write(chain[0])
+        for name in NOTES:
+            assert (await chain[-1].library.read(name)).document["by"] == "alice"
+        await trio.sleep(2 * LINGERS)
+        assert {replica.replication.table.get(name).copy for replica in chain for name in NOTES} == {Copy.WHOLE}  # type: ignore[union-attr]
+        assert not any(replica.links.owed_documents() for replica in chain)

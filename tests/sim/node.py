@@ -204,7 +204,7 @@ class Life:
         membership = Membership(credentials(self.machine.name), said, Revocations())
         self.gossip = Gossip(membership, own.node_id, self.drain)
         view = View(self.gossip.members, self.machine.max_links, self.gossip.linked_devices)
-        self.holding = Holding(self.replication, self.gossip.members)
+        self.holding = Holding(self.replication, self.gossip.members, self.machine.max_links)
         self.links = Links(membership, self.peers, self.replication, self.drain, Awareness(), self.gossip, view)
         self.library = LocalLibrary(self.replication, self.drain, self.holding.fetch)
 

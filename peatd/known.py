@@ -15,6 +15,7 @@ class Known:
         due: the latest of these that it did not bring itself: it is to confirm that it has it on its disk.
         durable: it has said so of all through this one.
         asked: we asked for its state, and wait for it.
+        told: the version of ours that it was told last when it agreed unasked.
         vector: the state it told: it is owed a diff against that.
         underway: a diff is being made, or its pieces are being sent.
         failed: none could be made; asked about again with the next change or comparison.
@@ -26,6 +27,7 @@ class Known:
     due: int = 0
     durable: int = 0
     asked: bool = False
+    told: int = 0
     vector: bytes | None = None
     underway: bool = False
     failed: bool = False
@@ -39,6 +41,16 @@ class Known:
     @property
     def is_in_step(self) -> bool:
         return not (self.asked or self.underway or self.failed or self.vector is not None)
+
+    def agree(self, version: int, before: "Known | None", *, is_asking: bool) -> bool:
+        """Its copy is ours, at this version of ours. Whether it is to be told that, for it confirms what it hears of:
+        we may have changed since we asked; and what it speaks of without being asked, it may have heard from others."""
+        self.sent = self.due = version
+        told = 0 if before is None else before.told
+        is_known = is_asking or self.durable >= version or told == version
+        is_to_hear = not is_known or (before is not None and before.asked)
+        self.told = version if is_to_hear else told
+        return is_to_hear
 
 
 class Share:

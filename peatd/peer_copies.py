@@ -159,8 +159,8 @@ class PeerCopies(Share):
         if entry is None:
             return
         self._note(entry, holds=bool(digest))
-        # What it is owed though it is equal, it refused while it held nothing.
         if digest and entry.copy is Copy.WHOLE and (entry.reach.digest() != digest or self._sync.owes(entry.name)):
+            self._sync.forget(entry.key)  # while it held nothing it refused changes and gave no answers
             self._sync.ask(entry)
 
     def named(self, key: DocumentKey) -> Entry | None:

@@ -97,9 +97,7 @@ class PeerSync:
         if entry.key in self._states:
             self._states[entry.key] = False  # no need to ask any more
         if state.digest == entry.reach.digest():
-            known.sent = known.due = entry.version
-            if before is not None and before.asked:
-                # We may have changed since we asked: what it is to confirm is our state of now.
+            if known.agree(entry.version, before, is_asking=state.answer):
                 self.tell(entry.key)
             return True
         known.vector = state.state_vector

@@ -240,7 +240,7 @@ async def test_who_holds_again_what_it_refused_meanwhile_is_asked_whether_it_has
         copies = PeerCopies(replication, sync, BOB, frozenset({"notes"}))
         copies.received(CopiesTold([CopyTold(entry.name, entry.incarnation, entry.reach.digest())]))
         assert not sync.take()
-        sync.heard_state(entry, replication.table.state(entry.key, 0, answer=False))  # type: ignore[arg-type]
+        sync.heard_state(entry, replication.table.state(entry.key, 0, answer=True))  # type: ignore[arg-type]
         with replication.subscribed(Subscriber(sync, lambda: None, copies)):
             await library.patch(NOTES[0], {"x": 1}, if_match=None)
             assert [type(message) for message in sync.take()] == [Updates]  # it was let go by then, and is fetched

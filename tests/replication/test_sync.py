@@ -84,7 +84,19 @@ def test_a_peer_with_the_same_is_in_step_at_once() -> None:
     bob = PeerSync(BOB, table)
     assert bob.heard_state(entry, state(entry))
     writer.write(bob)
-    assert [type(message) for message in bob.take()] == [Updates]
+    assert [type(message) for message in bob.take()] == [Updates, State]
+
+
+def test_who_says_unasked_that_it_has_the_same_is_told_ours_once_and_confirms_it() -> None:
+    table = DocumentTable()
+    entry = Writer(table).write()
+    bob = PeerSync(BOB, table)
+    for told in (1, 0):
+        assert bob.heard_state(entry, state(entry))
+        assert len(bob.take()) == told
+        assert bob.owes(NOTES)
+    bob.heard_durable(KEY, entry.version)
+    assert not bob.owes(NOTES)
 
 
 def test_rule_1_what_a_peer_brought_is_not_sent_back_to_it() -> None:
@@ -179,7 +191,7 @@ def test_a_newer_state_voids_the_diff_that_is_underway() -> None:
     bob.diff_made(owed, [bytes(3 * PIECE_BYTES)])
     bob.take()
     assert bob.heard_state(entry, state(entry))
-    assert bob.take() == []
+    assert [type(message) for message in bob.take()] == [State]
     assert bob.streams.ready_bytes in (0, 2 * PIECE_BYTES)
 
 
@@ -296,6 +308,7 @@ def test_after_a_failure_updates_echo_an_older_round_until_the_next_state() -> N
     entry = writer.write()
     bob, alice = PeerSync(BOB, table), PeerSync(ALICE, table)
     bob.heard_state(entry, state(entry))
+    bob.take()
     writer.write(bob)
     alice.rounds[NOTES] += 1
     (sent,) = bob.take()

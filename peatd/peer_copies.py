@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 import trio
 
+from peatd.copy_news import CopyNews
 from peatd.digest import DigestTree
 from peatd.entry import UNSAID, Copy, Entry
 from peatd.errors import Unavailable, WireError
@@ -20,7 +21,7 @@ from peatd.known import Share
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.replication import Replication
 from peatd.sync import PeerSync
-from peatd.wire.interest import MAX_TOLD, CompareShared, CopiesTold, OfferShared, Release, Released
+from peatd.wire.interest import CompareShared, CopiesTold, OfferShared, Release, Released
 from peatd.wire.interest import Copy as CopyTold
 from peatd.wire.messages import Compare, Equal, Message, Offer, Offered, State, named
 
@@ -46,7 +47,7 @@ class PeerCopies(Share):
         self._theirs = theirs or frozenset()
         self._restricted = self._interest.restricted | self._theirs if self._hears else frozenset()
         self._told: dict[DocumentName, tuple[int, bool]] = {}
-        self._to_tell: dict[DocumentName, None] = {}
+        self._news = CopyNews(self._table)
         self._said: list[Message] = []
         self._shared = DigestTree()
         self._stale: set[DocumentName] = set()
@@ -92,16 +93,21 @@ class PeerCopies(Share):
         """While it lasts, there is something to take whenever `wake` was called."""
         self._wake = wake
         if self._hears and self._interest.restricted:
-            for entry in self._table:
-                if self._interest.is_restricted(entry.name) and not entry.deleted and not entry.is_name:
-                    self._to_tell[entry.name] = None
+            ours = (e.name for e in self._table if not e.deleted and not e.is_name)
+            self._news.add(filter(self._interest.is_restricted, ours))
         yield
 
     def copied(self, entry: Entry) -> None:
         """The peer is to know what we have of it."""
         if self._hears:
             self._stale.add(entry.name)
-            self._to_tell[entry.name] = None
+            self._news.add([entry.name])
+            self._wake()
+
+    def _refuse(self, entry: Entry) -> None:
+        """The peer is to hear that what it sent or asked was in vain."""
+        if self._hears:
+            self._news.refuse(entry)
             self._wake()
 
     def release(self, entry: Entry, number: int) -> bool:
@@ -114,13 +120,7 @@ class PeerCopies(Share):
     def take(self) -> Sequence[Message]:
         """What to send next."""
         said, self._said = self._said, []
-        if self._to_tell:
-            names = list(self._to_tell)[:MAX_TOLD]
-            for name in names:
-                del self._to_tell[name]
-            entries = filter(None, map(self._table.get, names))
-            said.insert(0, CopiesTold([_copy(entry) for entry in entries if not entry.deleted]))
-        return said
+        return [*self._news.take(), *said]
 
     def _say(self, message: Message) -> None:
         if len(self._said) > _UNSAID:
@@ -159,8 +159,7 @@ class PeerCopies(Share):
         if entry is None:
             return
         self._note(entry, holds=bool(digest))
-        if digest and entry.copy is Copy.WHOLE and (entry.reach.digest() != digest or self._sync.owes(entry.name)):
-            self._sync.forget(entry.key)  # while it held nothing it refused changes and gave no answers
+        if digest and entry.copy is Copy.WHOLE and entry.reach.digest() != digest:
             self._sync.ask(entry)
 
     def named(self, key: DocumentKey) -> Entry | None:
@@ -183,7 +182,7 @@ class PeerCopies(Share):
             entry = self.named(key)
         if entry is None or not entry.is_name:
             return False
-        self.copied(entry)
+        self._refuse(entry)
         return True
 
     def answered(self, key: DocumentKey, state: State) -> bool:
@@ -196,7 +195,7 @@ class PeerCopies(Share):
         if entry.copy is Copy.COMING:
             if state.answer or not state.version:
                 self._replication.fetches.end(key.name, self._device_id)
-                self.copied(entry)
+                self._refuse(entry)
                 return True
             self._replication.fetches.told(key.name, self._device_id, state.version, trio.current_time())
         if collection_of(key.name) in self._theirs:
@@ -286,10 +285,6 @@ class PeerCopies(Share):
                 self._shared.remove(name)
         self._stale.clear()
         return self._shared
-
-
-def _copy(entry: Entry) -> CopyTold:
-    return CopyTold(entry.name, entry.incarnation, entry.reach.digest() if entry.copy is Copy.WHOLE else b"")
 
 
 def _shared(message: Message) -> Message:

@@ -14,13 +14,10 @@ from peatd.errors import NoSuchDocument, Unavailable
 from peatd.holding import GRACE
 from peatd.interest import LINGERS, Copies
 from peatd.library import DURABLE, replicated
-from peatd.names import DeviceId, DocumentName
+from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.peer_copies import PeerCopies
-from peatd.replication import Subscriber
 from peatd.sync import PeerSync
 from peatd.wire.interest import CopiesTold
-from peatd.wire.interest import Copy as CopyTold
-from peatd.wire.messages import State, Updates
 
 pytestmark = pytest.mark.usefixtures("deterministic_trio")
 
@@ -230,22 +227,20 @@ async def test_who_got_it_from_another_node_counts_too(autojump_clock: object, s
             assert await library.acknowledged(written, replicated(2), 10) >= replicated(2)
 
 
-async def test_who_holds_again_what_it_refused_meanwhile_is_asked_whether_it_has_all(autojump_clock: object) -> None:
+async def test_what_was_refused_is_told_though_all_of_it_has_come_since(autojump_clock: object) -> None:
     async with mesh(ASKED, ["alice"]) as each:
-        replication, library = each.replicas["alice"].replication, each.replicas["alice"].library
-        await write(each.replicas["alice"], NOTES[:1])
-        entry = replication.table.get(NOTES[0])
-        assert entry is not None
+        replication = each.replicas["alice"].replication
         sync = PeerSync(BOB, replication.table)
         copies = PeerCopies(replication, sync, BOB, frozenset({"notes"}))
-        copies.received(CopiesTold([CopyTold(entry.name, entry.incarnation, entry.reach.digest())]))
-        assert not sync.take()
-        sync.heard_state(entry, replication.table.state(entry.key, 0, answer=True))  # type: ignore[arg-type]
-        with replication.subscribed(Subscriber(sync, lambda: None, copies)):
-            await library.patch(NOTES[0], {"x": 1}, if_match=None)
-            assert [type(message) for message in sync.take()] == [Updates]  # it was let go by then, and is fetched
-            copies.received(CopiesTold([CopyTold(entry.name, entry.incarnation, entry.reach.digest())]))
-            assert [type(message) for message in sync.take()] == [State]
+        key = DocumentKey(NOTES[0], 1)
+        entry = replication.begin(key, BOB, by_name=True)
+        assert copies.refuses(key)
+        entry.copy = Copy.WHOLE
+        copies.copied(entry)
+        refusal, news = copies.take()
+        assert isinstance(refusal, CopiesTold)
+        assert isinstance(news, CopiesTold)
+        assert (refusal.copies[0].digest, news.copies[0].digest) == (b"", entry.reach.digest())
 
 
 async def test_in_a_mesh_that_is_not_full_every_node_holds_and_reads_everything(autojump_clock: object) -> None:

@@ -133,6 +133,12 @@ class Items:
     def __init__(self) -> None:
         self._clients: dict[int, list[Item]] = {}
 
+    def unlink(self) -> None:
+        """They are in no place any more, nor beside each other."""
+        for items in self._clients.values():
+            for item in items:
+                item.left = item.right = item.parent = None
+
     def clock(self, client: int) -> int:
         """Up to which (exclusive) the client's items are here."""
         items = self._clients.get(client)

@@ -36,6 +36,12 @@ class Tree:
         self._items = Items()
         self._branches: dict[Id, Branch] = {}
 
+    def __del__(self) -> None:
+        # Items refer to each other. The cyclic collector would free them, but it seldom runs where little else is made.
+        self._items.unlink()
+        for branch in self._branches.values():
+            branch.item = None
+
     def root(self, name: str) -> Branch:
         if name not in self.roots:
             self.roots[name] = Branch(None, name)

@@ -1,5 +1,6 @@
 """The JSON face of documents: what an edit touches, and what it leaves to others. Both CRDT libraries pass it."""
 
+import gc
 import json
 import random
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from peatd.engine.engine import Engine
-from peatd.engine.protocol import Apply, BadRow, Merged, Open, Opened, Patch, Put, Read, Viewed
+from peatd.engine.items import Branch, Item
+from peatd.engine.protocol import Apply, BadRow, Close, Done, Merged, Open, Opened, Patch, Put, Read, Viewed
 from peatd.engine.pycrdt import Pycrdt
 from peatd.engine.y_py import YPy
 
@@ -261,3 +263,22 @@ def test_arrays_and_texts_with_nothing_in_common_are_replaced_in_time(library):
         value = {"text": " ".join(words), "list": list(words)}
         edited(engine, Put(1, value))
         assert read(engine) == value
+
+
+def test_what_is_dropped_is_freed_at_once(library):
+    engine = opened(library)
+    gc.collect()
+    gc.disable()
+    try:
+        before = items_in_memory()
+        for number in range(20):
+            edited(engine, Put(1, {"n": number, "list": [{"a": [number]}, "text"], "map": {"b": {"c": number}}}))
+        assert items_in_memory() > before
+        assert isinstance(engine.handle(Close(1)), Done)
+        assert items_in_memory() == before
+    finally:
+        gc.enable()
+
+
+def items_in_memory() -> int:
+    return sum(isinstance(each, Branch | Item) for each in gc.get_objects())

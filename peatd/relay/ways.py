@@ -10,7 +10,6 @@ Rules:
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import structlog
 import trio
@@ -23,12 +22,12 @@ from peatd.names import Address, DeviceId
 from peatd.peers import PeerTable, Sighting
 from peatd.relay.asking import Asker
 from peatd.relay.protocol import NOT_HERE
-from peatd.relay.race import Attempt, race
 from peatd.relay_url import RelayUrl
 from peatd.transport.converse import dismiss
 from peatd.transport.dial import initiate_over
 from peatd.transport.establish import Declines
 from peatd.transport.link import Link, LinkPeer
+from peatd.transport.race import Attempt, race
 from peatd.transport.tls import Credentials
 from peatd.wire.messages import Hello
 
@@ -91,7 +90,7 @@ class Ways:
         """
         relays, failures = self._relays(sighting.info.relay_url)
         expected = self._expected(sighting)
-        direct = Attempt(partial(self._try_directly, sighting), HEAD_START)
+        direct = Attempt(lambda _: self._try_directly(sighting), HEAD_START)
         attempts = [direct, *(self._attempt(url, expected) for url in relays)]
         while attempts:
             raced = await race(attempts, _discard)
@@ -152,7 +151,7 @@ class Ways:
         return list(dict.fromkeys((*known, *(keypair.device_id for keypair in derived))))
 
     def _attempt(self, url: RelayUrl, expected: Sequence[DeviceId]) -> "Attempt[_Found]":
-        return Attempt(partial(self._circuit, url, expected), STAGGER)
+        return Attempt(lambda _: self._circuit(url, expected), STAGGER)
 
     async def _circuit(self, url: RelayUrl, expected: Sequence[DeviceId]) -> "_Found":
         try:

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 
@@ -48,18 +49,17 @@ async def dial(
     """
     failures: list[Unreachable | HandshakeError] = []
 
-    async def attempt(one: Attempt[Address]) -> Link | None:
+    async def attempt(address: Address, connected: trio.Event) -> Link:
         try:
-            return await _dial(one, credentials, hello, declines)
+            return await _dial(address, connected, credentials, hello, declines)
         except (Unreachable, HandshakeError) as exc:
             failures.append(exc)
-            return None
+            raise
 
-    link = None
     with trio.move_on_after(DIAL_DEADLINE):
-        link = await race(addresses, attempt, _hang_up)
-    if link is not None:
-        return link
+        raced = await race([Attempt(partial(attempt, address)) for address in addresses], _hang_up)
+        if raced[0] is not None:
+            return raced[0]
     if not failures:
         raise Unreachable("no address of it is known", code=NO_ROUTE)
     raise max(failures, key=_telling)
@@ -70,26 +70,19 @@ async def _hang_up(link: Link) -> None:
 
 
 async def _dial(
-    attempt: Attempt[Address], credentials: Credentials, hello: Hello, declines: establish.Declines
+    address: Address, connected: trio.Event, credentials: Credentials, hello: Hello, declines: establish.Declines
 ) -> Link:
-    address = attempt.target
+    async def connect() -> trio.SocketStream:
+        stream = await _connect(address)
+        connected.set()
+        return stream
+
     try:
-        return await _initiate(attempt, credentials, hello, declines)
+        return await initiate_over(connect, credentials, hello, address, declines)
     except Declined:
         raise
     except HandshakeError as exc:
         raise HandshakeError(f"{address}: {exc}", code=exc.code) from exc
-
-
-async def _initiate(
-    attempt: Attempt[Address], credentials: Credentials, hello: Hello, declines: establish.Declines
-) -> Link:
-    async def connect() -> trio.SocketStream:
-        stream = await _connect(attempt.target)
-        attempt.connected.set()
-        return stream
-
-    return await initiate_over(connect, credentials, hello, attempt.target, declines)
 
 
 async def initiate_over(

@@ -6,12 +6,14 @@ ever: whoever takes a connection and then says nothing must not hide an address 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import trio
 
-Target = TypeVar("Target")
-Won = TypeVar("Won")
+from peatd.errors import PeerError
+
+T = TypeVar("T")
 
 CONNECTION_DELAY = 0.25
 """Seconds without a connection, after which the next attempt begins beside it (RFC 8305, 5: 250 ms)."""
@@ -20,51 +22,68 @@ HANDSHAKE_DELAY = 2.0
 """Seconds without a link behind a connection: five round trips around the world, to a node that is busy."""
 
 
-class Attempt(Generic[Target]):
-    """One of them. Whoever makes it sets `connected` when it is."""
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[T]):
+    """One of them.
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.connected = trio.Event()
-        self.failed = trio.Event()
+    Attributes:
+        run: sets the event when it is connected, if it ever is. Raises PeerError if it fails; is cancelled when
+            another has succeeded.
+        head_start: seconds that it has before the next one begins, unless it is connected or fails sooner.
+    """
 
-    async def holds_back(self) -> None:
+    run: Callable[[trio.Event], Awaitable[T]]
+    head_start: float = CONNECTION_DELAY
+
+
+class _Progress:
+    def __init__(self) -> None:
+        self.connected, self._failed = trio.Event(), trio.Event()
+
+    def fail(self) -> None:
+        self.connected.set()
+        self._failed.set()
+
+    async def holds_back(self, head_start: float) -> None:
         """Waits until the next attempt may begin."""
-        with trio.move_on_after(CONNECTION_DELAY):
+        with trio.move_on_after(head_start):
             await self.connected.wait()
         if self.connected.is_set():
             with trio.move_on_after(HANDSHAKE_DELAY):
-                await self.failed.wait()
+                await self._failed.wait()
 
 
 async def race(
-    targets: Sequence[Target],
-    attempt: Callable[[Attempt[Target]], Awaitable[Won | None]],
-    surplus: Callable[[Won], Awaitable[None]],
-) -> Won | None:
-    """What the first attempt to succeed gave, or None if none did.
+    attempts: Sequence[Attempt[T]], discard: Callable[[T], Awaitable[None]]
+) -> tuple[T | None, Sequence[PeerError]]:
+    """The first success, if there is one, and the errors of those that failed before it, in the order of attempts.
 
     Args:
-        attempt: gives None if it fails. It is cancelled when another has succeeded.
-        surplus: takes what an attempt gives that succeeded in the same moment as another.
+        discard: lets go of what succeeded in the same moment as another, or as the whole race was cancelled.
     """
-    won: list[Won] = []
+    won: list[T] = []
+    errors: dict[int, PeerError] = {}
 
-    async def run(one: Attempt[Target]) -> None:
-        result = await attempt(one)
-        if result is None:
-            one.connected.set()
-            one.failed.set()
-        elif won:
-            with trio.CancelScope(shield=True):
-                await surplus(result)
-        else:
-            won.append(result)
-            nursery.cancel_scope.cancel()
+    async def run(number: int, progress: _Progress) -> None:
+        try:
+            success = await attempts[number].run(progress.connected)
+        except PeerError as exc:
+            errors[number] = exc
+            progress.fail()
+            return
+        won.append(success)
+        nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        for target in targets:
-            one = Attempt(target)
-            nursery.start_soon(run, one)
-            await one.holds_back()
-    return won[0] if won else None
+    first = 0
+    try:
+        async with trio.open_nursery() as nursery:
+            for number, attempt in enumerate(attempts):
+                progress = _Progress()
+                nursery.start_soon(run, number, progress)
+                await progress.holds_back(attempt.head_start)
+        first = 1
+    finally:
+        with trio.CancelScope(shield=True):
+            for success in won[first:]:
+                await discard(success)
+    return (won[0] if won else None), [errors[number] for number in sorted(errors)]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-import structlog
 import trio
 
 from peatd.confirmations import Unconfirmed
@@ -20,6 +19,7 @@ from peatd.pace import pause_after
 from peatd.peer_copies import PeerCopies
 from peatd.pieces import AllHeld, Assembly
 from peatd.replication import Replication, Subscriber
+from peatd.setbacks import Setbacks
 from peatd.standing import Standing
 from peatd.summaries import Summaries
 from peatd.sync import PeerSync
@@ -38,8 +38,6 @@ from peatd.wire.messages import (
     Updates,
     named,
 )
-
-log = structlog.get_logger()
 
 COMPARE_INTERVAL = 30.0
 """Seconds, ±25 %: how often the initiating end compares digests and both ask about what is owed for long: the net
@@ -62,7 +60,6 @@ class PeerExchange:
 
     Attributes:
         last_sync: trio time of the last sign that the peer and we agree on something; None before the first.
-        error: the last thing from this peer that could not be merged, until a comparison finds us equal.
     """
 
     def __init__(
@@ -78,12 +75,12 @@ class PeerExchange:
         restricted: frozenset[str] | None = frozenset(),
     ) -> None:
         self.last_sync: float | None = None
-        self.error: str | None = None
         self._replication = replication
         self._table = replication.table
         self._device_id = device_id
         self._compares = compares
         self.sync = PeerSync(device_id, replication.table)
+        self._setbacks = Setbacks(replication.table, self.sync, device_id)
         self._standing = None if nodes is None else Standing(replication, *nodes, self.sync)
         self.copies = PeerCopies(replication, self.sync, device_id, restricted)
         self._offers = Offers(replication, device_id, self.sync, self._standing, self.copies)
@@ -92,12 +89,16 @@ class PeerExchange:
         self._assembly = Assembly(held or AllHeld())
         self._intake = Intake(replication, device_id, self._failed)
         self._wake_writer = trio.Event()
-        self._diffs = DiffMaker(replication.documents, self.sync, self._wake, self._note)
+        self._diffs = DiffMaker(replication.documents, self.sync, self._wake, self._setbacks.note)
         self._wake_confirmer = trio.Event()
         self._unconfirmed = Unconfirmed()
         self._sent: set[DocumentName] = set()
-        self._noted: set[DocumentName] = set()
         self._next_at = 0.0
+
+    @property
+    def error(self) -> str | None:
+        """The last thing from this peer that could not be merged, until a comparison finds us equal."""
+        return self._setbacks.error
 
     def is_to_confirm(self, seq: int) -> bool:
         """Whether the peer waits to hear that something is on our disk that we recorded up to this seq."""
@@ -171,6 +172,7 @@ class PeerExchange:
             with trio.move_on_after(COMPARE_INTERVAL * random.uniform(0.75, 1.25)):
                 await self._intake.recovered()
                 compares = True  # what was refused is asked for as soon as the disk works again
+                self._setbacks.ask_again()
 
     # Receiving -------------------------------------------------------------------------------------------------
 
@@ -227,7 +229,7 @@ class PeerExchange:
     def _failed(self, key: DocumentKey, error: PeatError) -> None:
         self.sync.rounds[key.name] += 1
         self._unconfirmed.forget(key.name)
-        self._note(key, error)
+        self._setbacks.note(key, error)
         if isinstance(error, MissingUpdates) and self.sync.rounds[key.name] == 1:
             # Once at once; should that not help, the next comparison is soon enough.
             self.sync.tell(key)
@@ -286,15 +288,8 @@ class PeerExchange:
                 await self._wake_confirmer.wait()
 
     def _equal(self) -> None:
-        self.error = None
-        self._noted.clear()
+        self._setbacks.clear()
         self._agree()
 
     def _agree(self) -> None:
         self.last_sync = trio.current_time()
-
-    def _note(self, key: DocumentKey, error: PeatError) -> None:
-        if key.name not in self._noted:  # one line for each document: the next comparison tries again
-            self._noted.add(key.name)
-            log.warning("update not merged", document=key.name, device_id=self._device_id, error=str(error))
-        self.error = f"{key.name}: {error}"

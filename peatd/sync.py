@@ -116,15 +116,16 @@ class PeerSync:
     def say(self, message: Message) -> None:
         self._said.append(message)
 
-    def ask(self, entry: Entry) -> None:
-        """Tell it our state, and have it tell its own; of a deleted document, have it confirm the end."""
+    def ask(self, entry: Entry, *, again: bool = False) -> None:
+        """Tell it our state, and have it tell its own; of a deleted document, have it confirm the end. `again`: though
+        it was asked before, for something was lost since."""
         if entry.deleted:
             self._owe_end(entry)
             return
         known = self._known_of(entry)
         if known is None:
             known = self._known[entry.name] = Known(entry.incarnation)
-        if not known.asked:
+        if again or not known.asked:
             known.asked = True
             self._live.pop(entry.name, None)
             self._states[entry.key] = True
@@ -168,8 +169,7 @@ class PeerSync:
         for name, due in owed.items():
             entry, known = self._table.get(name), self._known[name]
             if entry is not None and due == self._chased.get(name) and (known.is_in_step or known.asked):
-                known.asked = False
-                self.ask(entry)
+                self.ask(entry, again=True)
         self._chased = owed
 
     # Diffs -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import trio
 from fakes.engine_in_process import InProcessDocuments
 from fakes.links import credentials, hello, memory_links, peer
 from fakes.memory_store import Disk, MemoryStore
+from fakes.slow_streams import slow_stream_pair
 
 from peatd.awareness import Awareness
 from peatd.drain import Drain
@@ -91,10 +92,11 @@ class Replica:
 
 
 @asynccontextmanager
-async def linked(one: Replica, other: Replica) -> AsyncIterator[None]:
-    """A link between two replicas, cut without a word at the end."""
+async def linked(one: Replica, other: Replica, latency: float = 0.0) -> AsyncIterator[None]:
+    """A link between two replicas, cut without a word at the end; `latency` seconds one way."""
     restricted = [replica.replication.interest.restricted for replica in (one, other)]
-    ours, theirs = memory_links(one.name, other.name, restricted=restricted)
+    streams = slow_stream_pair(latency) if latency else None
+    ours, theirs = memory_links(one.name, other.name, streams=streams, restricted=restricted)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(one.links.keep, ours)
         nursery.start_soon(other.links.keep, theirs)

@@ -85,6 +85,29 @@ async def test_what_a_failing_disk_refused_comes_as_soon_as_it_works(autojump_cl
             await until_equal(*nodes)
 
 
+async def test_what_was_refused_and_then_came_from_another_is_owed_no_more(autojump_clock: MockClock) -> None:
+    """When the disk works again, what Carol is to hear of it is on its way while all of it comes from Bob."""
+    seed = random.Random(3)
+    async with (
+        Replica("alice", seed).running() as alice,
+        Replica("bob", seed).running() as bob,
+        Replica("carol", seed).running() as carol,
+        linked(alice, bob),
+        linked(bob, carol),
+        linked(alice, carol, latency=0.3),
+    ):
+        await bob.library.put(NOTES, {"n": 1}, if_match=None)
+        await until_equal(alice, bob, carol)
+        with alice.store.failing():
+            await bob.library.patch(NOTES, {"n": 2}, if_match=None)
+            await carol.library.patch(NOTES, {"m": 2}, if_match=None)
+            await carol.library.put(DocumentName("notes/new"), {"n": 3}, if_match=None)
+            await trio.sleep(5)
+            assert carol.links.owed_documents() == 2
+        with trio.fail_after(5):
+            await until_equal(alice, bob, carol)
+
+
 async def test_a_deletion_is_replicated_once_it_is_on_the_disks_of_peers(autojump_clock: MockClock) -> None:
     async with mesh("alice", "bob", "carol") as (alice, bob, carol):
         await alice.library.put(NOTES, {"n": 1}, if_match=None)

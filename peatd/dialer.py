@@ -44,6 +44,8 @@ class _Pursuit:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     nudge: trio.Event = field(default_factory=trio.Event)
     is_lost: bool = False
+    is_content: bool = False
+    """Somebody is linked under that name: nothing is to be done until that link ends."""
     is_twin: bool = False
     """Whom we reached there goes by a node id that is taken: no arrival mends that, only an operator."""
 
@@ -77,6 +79,7 @@ class Dialer:
 
     async def run(self, events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> None:
         async with trio.open_nursery() as nursery, events:
+            nursery.start_soon(self._watch_links)
             async for event in events:
                 match event:
                     case PeerFound(info):
@@ -107,6 +110,15 @@ class Dialer:
         for pursuit in self._pursuits.values():
             pursuit.nudge.set()
 
+    async def _watch_links(self) -> None:
+        """For all pursuits at once: were each to look at every link that comes or goes, it would be most of what the
+        start of a large mesh costs."""
+        while True:
+            await self._links.changed.wait()
+            for pursuit in self._pursuits.values():
+                if pursuit.is_content and not self._peers.is_linked(pursuit.node_id):
+                    pursuit.nudge.set()
+
     async def _pursue(self, pursuit: _Pursuit, nursery: trio.Nursery) -> None:
         while not pursuit.is_lost:
             link = None
@@ -135,10 +147,10 @@ class Dialer:
     async def _next_link(self, pursuit: _Pursuit) -> Link | None:
         """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
         while not self._is_due(pursuit.node_id):
-            is_spared = not self._peers.is_linked(pursuit.node_id)
-            with trio.move_on_after(random.uniform(*_LOOK) if is_spared else math.inf):
-                await self._either(self._links.changed.wait, pursuit.nudge.wait)
-                pursuit.nudge = trio.Event()
+            pursuit.is_content = self._peers.is_linked(pursuit.node_id)
+            with trio.move_on_after(math.inf if pursuit.is_content else random.uniform(*_LOOK)):
+                await pursuit.nudge.wait()
+            pursuit.nudge, pursuit.is_content = trio.Event(), False
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
         if self._links.is_revoked(sighting.device_id):
@@ -219,16 +231,6 @@ class Dialer:
             await pursuit.nudge.wait()
             pursuit.nudge = trio.Event()
             backoff.reset()
-
-    async def _either(self, *waits: Callable[[], Awaitable[None]]) -> None:
-        async with trio.open_nursery() as nursery:
-
-            async def first(wait: Callable[[], Awaitable[None]]) -> None:
-                await wait()
-                nursery.cancel_scope.cancel()
-
-            for wait in waits:
-                nursery.start_soon(first, wait)
 
 
 def _is_ip(host: str) -> bool:

@@ -39,6 +39,10 @@ class FakeLinks:
         self.view = View(One("alice").members, 16, list[bytes])
         self._peers = peers
 
+    def tell_changed(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()
+
     def judged(self, _peer: LinkPeer) -> Verdict:
         return self.verdict
 
@@ -240,6 +244,37 @@ async def test_whoever_dials_us_is_dialled_back_at_once(mock_clock: MockClock) -
         it.dialer.arrived(peer("bob", initiating=False), "10.0.0.2")
         await wait_all_tasks_blocked()
         assert len(it.dialled) == 2
+
+
+class Steps(trio.abc.Instrument):
+    """Counts what tasks do."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+async def test_whoever_had_dialled_us_is_dialled_when_its_link_ends_and_nobody_else_looks(
+    mock_clock: MockClock,
+) -> None:
+    async with scene() as it:
+        bob = peer("bob", initiating=False)
+        for number in range(100):
+            other = peer(f"n{number}", initiating=False)
+            it.peers.met(other.node_id, other.device_id, AT_BOB)
+            await it.tell.send(PeerFound(PeerInfo(other.node_id, (ELSEWHERE,))))
+        it.peers.met(bob.node_id, bob.device_id, AT_BOB)
+        await it.found()
+        it.peers.parted(bob.device_id, Parting(0.0, 0.0, 0.0, frozenset(), 0, "cut"))
+        steps = Steps()
+        trio.lowlevel.add_instrument(steps)
+        it.links.tell_changed()
+        await wait_all_tasks_blocked()
+        trio.lowlevel.remove_instrument(steps)
+        assert [addresses for _, addresses in it.dialled] == [[AT_BOB]]
+        assert steps.count < 20
 
 
 async def test_an_unnamed_peer_that_dials_from_elsewhere_is_soon_known_to_be_that_one(mock_clock: MockClock) -> None:

@@ -54,19 +54,21 @@ class Feed:
     owed: dict[bytes, None] = field(default_factory=dict)
     theirs: dict[bytes, Version] = field(default_factory=dict)
 
-    def owe(self, device: bytes) -> None:
-        self.owed[device] = None
-        self.wake()
-
-    def has(self, held: Held) -> None:
-        """The peer has this card."""
-        self.theirs[held.device] = max(self.theirs.get(held.device, _UNKNOWN), (held.incarnation, held.counter))
+    def has(self, held: Held, newest: Version) -> None:
+        """The peer has this card, of which `newest` is the one that we have."""
+        version = max(self.theirs.get(held.device, _UNKNOWN), (held.incarnation, held.counter))
+        self.theirs[held.device] = version
+        if version >= newest:
+            self.owed.pop(held.device, None)
 
 
 class Book:
     """Invariants:
     1. `digest` is the exclusive-or of all (device, version), hashed.
     2. A feed owes every card that was put into the book during its life, and that it has not told.
+
+    Attributes:
+        spread: is called when feeds owe something new, and is to call `wake`, now or soon.
     """
 
     def __init__(self) -> None:
@@ -74,6 +76,7 @@ class Book:
         self._addresses: dict[bytes, dict[Address, None]] = {}
         self._feeds: set[Feed] = set()
         self._digest = 0
+        self.spread: Callable[[], object] = self.wake
 
     def __len__(self) -> int:
         return len(self._members)
@@ -94,7 +97,14 @@ class Book:
         for tie in member.card.ties:
             self._learn_address(tie)
         for feed in self._feeds:
-            feed.owe(device)  # Invariant 2.
+            feed.owed[device] = None  # Invariant 2.
+        self.spread()
+
+    def wake(self) -> None:
+        """Has all links tell what they owe."""
+        for feed in self._feeds:
+            if feed.owed:
+                feed.wake()
 
     def drop(self, device: bytes) -> None:
         member = self._members.pop(device)

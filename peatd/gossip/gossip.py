@@ -23,6 +23,10 @@ log = structlog.get_logger()
 
 _BEAT = 0.5
 """Seconds between looks. What changes in between is one new card."""
+_GATHER = 0.1
+"""Seconds from telling links of new cards until the next time. When many nodes start, each has a new card twice a
+second, which comes by every link: what comes in between goes on in one message, and not to whoever has told it
+meanwhile. The first goes on at once."""
 _LATE = 1.0
 """Seconds by which a look comes too late when it is we who stood still: then it says nothing of others."""
 _UNANSWERED = 1.5
@@ -65,6 +69,7 @@ class Gossip:
         self._probes: dict[bytes, list[Callable[[bool], None]]] = {}
         self._asked, self._to_probe = trio.open_memory_channel[bytes](_MAX_PROBES)
         self._calm_since = self._looked_at = trio.current_time()
+        self._news = trio.Event()
         membership.watch_secrets(self._rekeyed)
 
     # Links -----------------------------------------------------------------------------------------------------
@@ -125,19 +130,30 @@ class Gossip:
             port: on which it listens for them.
         """
         self._port = port
+        book = self.members.book
+        book.spread = lambda: self._news.set()
         with self.doubts.told(self._hear_of_accusation):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._beat)
+                nursery.start_soon(self._spread)
                 nursery.start_soon(self._compare)
                 nursery.start_soon(self._probe_for_others, nursery)
                 await self._drain.closing.wait()
                 nursery.cancel_scope.cancel()
+        book.spread = book.wake  # links are about to end: there is no time to gather
         self.members.leave()
 
     async def _beat(self) -> None:
         while True:
             self.look(trio.current_time())
             await trio.sleep(_BEAT)
+
+    async def _spread(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            self.members.book.wake()
+            await trio.sleep(_GATHER)
 
     def look(self, now: float) -> None:
         """One look at everything."""

@@ -126,13 +126,14 @@ class PeerGossip:
         for held in theirs.held:
             self._has(held)
         for device in self._members.book.lacking(theirs.held):
-            self._feed.owe(device)
+            self._feed.owed[device] = None
         self._owe_held(self._has_compared)
         self._has_compared = False
 
     def _has(self, held: Held) -> None:
-        if self._members.book.get(held.device) is not None:  # what we refuse to know is not remembered here either
-            self._feed.has(held)
+        member = self._members.book.get(held.device)
+        if member is not None:  # what we refuse to know is not remembered here either
+            self._feed.has(held, member.card.version)
 
     def _owe_held(self, owes: bool) -> None:
         self._owes_held = self._owes_held or owes

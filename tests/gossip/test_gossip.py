@@ -9,6 +9,7 @@ import pytest
 import trio
 from fakes.links import memory_links
 from fakes.replicas import Replica, linked, mesh
+from gossip.conftest import One
 from trio.testing import MockClock
 
 from peatd.discovery.events import PeerFound, PeerLost
@@ -73,6 +74,24 @@ async def test_all_know_all_and_who_is_linked_to_whom(autojump_clock: MockClock)
         assert known_links(carol) == {("alice", "bob")}
         assert alice.gossip.members.book.digest == bob.gossip.members.book.digest
         assert alice.gossip.status().message is None
+
+
+async def test_of_many_new_cards_the_first_goes_on_at_once_and_the_others_together(autojump_clock: MockClock) -> None:
+    """As when a hundred nodes start: not a message for each card and link."""
+    strangers = [One(f"n{number}") for number in range(100)]
+    async with mesh("alice", "bob", "carol") as nodes:
+        alice, *others = nodes
+        await trio.sleep(3)
+        links = [link for node in nodes for link, _ in node.links.live()]
+        before = sum(link.sent_messages for link in links)
+        for stranger in strangers:
+            alice.gossip.members.hear(stranger.card, trio.current_time())
+            await trio.sleep(0.002)
+            assert all(node.gossip.members.book.get(strangers[0].device) is not None for node in others)
+        await trio.sleep(0.5)
+        assert all(node.gossip.members.book.get(one.device) is not None for node in others for one in strangers)
+        told = sum(link.sent_messages for link in links) - before
+        assert told <= 20
 
 
 async def test_a_killed_node_is_missed_by_all_at_once(autojump_clock: MockClock) -> None:

@@ -135,8 +135,7 @@ def _feed(node: One):  # type: ignore[no-untyped-def]
     from peatd.gossip.book import Feed
 
     feed = Feed(lambda: None)
-    for known, _ in node.members.book:
-        feed.owe(known)
+    feed.owed = dict.fromkeys(known for known, _ in node.members.book)
     return feed
 
 

@@ -66,10 +66,12 @@ class Pipe:
             took = len(data) / self.pace if self.pace else 0.0
             self._arrives = max(self._arrives, trio.current_time() + self._latency) + took
             self._chunks.append((self._arrives, data))
-            self.ring()
+            if len(self._chunks) == 1:
+                self.ring()
 
     async def receive(self) -> bytes:
-        await trio.lowlevel.checkpoint()
+        if self._chunks or self.is_closed or self.is_reset:  # else it waits in any case
+            await trio.lowlevel.checkpoint()
         while not self.is_reset:
             if self.is_silent or self._network.is_cut(self.direction):
                 await self._bell.wait()

@@ -168,16 +168,19 @@ class Links:
             return await self._refuse(link, verdict)
         if verdict is Verdict.REPLACE:
             self._replace(link.peer)
-        elif self.view.sends_away(bytes.fromhex(link.peer.device_id)):
+        elif self.view.sends_away(bytes.fromhex(link.peer.device_id), self._ties()):
             return await self._refuse(link, Verdict.ENOUGH)
         return await self._run(link)
 
     def _end_one_too_many(self, newest: Link) -> None:
-        others = [link for link, _ in self._live.values() if not link.leaving.is_set()]
-        ties = [Tied(bytes.fromhex(link.peer.device_id), link.rtt) for link in others if link is not newest]
-        device = self.view.to_end([*ties, Tied(bytes.fromhex(newest.peer.device_id), 0.0)])
+        others = [tied for tied in self._ties() if tied.device != bytes.fromhex(newest.peer.device_id)]
+        device = self.view.to_end([*others, Tied(bytes.fromhex(newest.peer.device_id), 0.0, 0.0)])
         if device is not None:
             self._live[DeviceId(device.hex())][0].goaway(Verdict.ENOUGH.value, _reason(Verdict.ENOUGH, newest.peer))
+
+    def _ties(self) -> list[Tied]:
+        now, links = trio.current_time(), [link for link, _ in self._live.values() if not link.leaving.is_set()]
+        return [Tied(bytes.fromhex(link.peer.device_id), link.rtt, now - link.opened_at) for link in links]
 
     async def _challenge(self, newcomer: LinkPeer) -> None:
         """Whoever holds the newcomer's key may have died without a word, and be the newcomer, started again; or have

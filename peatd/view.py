@@ -9,7 +9,8 @@ Rules:
 1. A node dials until it has three quarters of the links that it may have. The rest is for those who dial it: newcomers
    find an open door.
 2. A node that has all its links lets in whoever has few, and ends a link with one that has many. Who has enough is sent
-   away. So nobody is locked out.
+   away. So nobody is locked out. A link that has just come up is not ended: how many its peer has is not known yet, and
+   nodes that start together would end each other's links all the time, and dial again.
 3. Who is beyond reach, or was never met, is dialled however many links there are, one at a time: another half of the
    mesh may be there.
 """
@@ -23,16 +24,19 @@ from peatd.names import DeviceId, NodeId
 
 _NEAR_SHARE = 4
 """One link in so many is kept for being quick; and with so many of its links a node is safely in the mesh."""
+_UNTOLD = 2.0
+"""Seconds until the card of a new peer tells of its links, and everybody has heard it."""
 _LOOKED_FOR = 2.0
 """Seconds between two dials to those who may be in another half of the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tied:
-    """One of our links: to whom, and how quick it is (seconds; None if not measured yet)."""
+    """One of our links: to whom, how quick it is (seconds; None if not measured yet), and for how long it is up."""
 
     device: bytes
     rtt: float | None
+    age: float
 
 
 class View:
@@ -91,18 +95,29 @@ class View:
 
     # Whom to let in --------------------------------------------------------------------------------------------
 
-    def sends_away(self, newcomer: bytes) -> bool:
-        """Whether there is no place for it, and it can do without one."""
-        return len(self._links()) >= self._max_links and self._ties(newcomer) >= max(self._few, 1)
+    def sends_away(self, newcomer: bytes, links: Sequence[Tied]) -> bool:
+        """Whether there is no place for it beside these links, and it can do without one or none is to be had."""
+        if len(links) < self._max_links:
+            return False
+        is_rich = self._ties(newcomer) >= max(self._few, 1)
+        return is_rich or all(_is_new(tied) for tied in self._slow([*links, Tied(newcomer, 0.0, 0.0)]))
 
     def to_end(self, links: Sequence[Tied]) -> bytes | None:
-        """Which of these links to end so that they are no more than there may be; None if they are not."""
+        """Which of these links to end so that they are no more than there may be; None if they are not. A new one only
+        if there is no other."""
         if len(links) <= self._max_links:
             return None
-        by_speed = sorted(links, key=lambda tied: (tied.rtt is None, tied.rtt or 0.0))
-        return max(by_speed[self._few :], key=lambda tied: self._ties(tied.device)).device
+        return max(self._slow(links), key=lambda tied: (not _is_new(tied), self._ties(tied.device))).device
+
+    def _slow(self, links: Sequence[Tied]) -> Sequence[Tied]:
+        """All but those that are kept for being quick."""
+        return sorted(links, key=lambda tied: (tied.rtt is None, tied.rtt or 0.0))[self._few :]
 
     def _ties(self, device: bytes) -> int:
         """How many links others know it to have."""
         member = self._members.book.get(device)
         return 0 if member is None or member.absent_since is not None else len(member.tied)
+
+
+def _is_new(tied: Tied) -> bool:
+    return tied.age < _UNTOLD

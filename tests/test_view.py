@@ -75,18 +75,31 @@ def test_who_may_be_in_another_half_is_dialled_one_at_a_time() -> None:
 def test_who_has_enough_is_sent_away_by_a_full_node(ties: int, is_sent_away: bool) -> None:
     it = Scene(present=20, ties=ties)
     it.link(*NAMES[:MAX_LINKS])
-    assert it.view.sends_away(device("n19")) is is_sent_away
-    assert not it.view.sends_away(device("a newcomer"))
-    it.links.pop()
-    assert not it.view.sends_away(device("n19"))
+    links = [Tied(device(name), 0.1, 60.0) for name in NAMES[:MAX_LINKS]]
+    assert it.view.sends_away(device("n19"), links) is is_sent_away
+    assert not it.view.sends_away(device("a newcomer"), links)
+    assert not it.view.sends_away(device("n19"), links[1:])
+
+
+def test_nobody_loses_a_new_link_to_a_newcomer() -> None:
+    """Nobody has told yet how many links it has: all that start together seem to have none."""
+    it = Scene(present=20)
+    links = [Tied(device(name), 0.1, 1.0) for name in NAMES[:MAX_LINKS]]
+    newcomer = device("a newcomer")
+    assert it.view.sends_away(newcomer, links)
+    links[-1] = Tied(device("n7"), 0.1, 3.0)
+    assert not it.view.sends_away(newcomer, links)
+    assert it.view.to_end([*links, Tied(newcomer, 0.0, 0.0)]) == device("n7")
+    links[-1] = Tied(device("n7"), 0.1, 1.0)
+    assert it.view.to_end([*links, Tied(newcomer, 0.0, 0.0)]) is not None, "one that comes again is not sent away"
 
 
 def test_for_a_newcomer_a_link_ends_but_not_one_of_the_quickest() -> None:
     it = Scene(present=20)
     rtts = (0.1, 0.2, 0.001, 0.002, 0.3, 0.4, None, 0.5)
-    links = [Tied(device(name), rtt) for name, rtt in zip(NAMES, rtts, strict=False)]
+    links = [Tied(device(name), rtt, 60.0) for name, rtt in zip(NAMES, rtts, strict=False)]
     assert it.view.to_end(links) is None
-    newcomer = Tied(device("newcomer"), 0.0)
+    newcomer = Tied(device("newcomer"), 0.0, 0.0)
     ended = it.view.to_end([*links, newcomer])
     assert ended in {device(name) for name in NAMES[:8]} - {device("n2")}
 
@@ -97,7 +110,7 @@ def test_a_link_ends_with_whoever_can_do_without() -> None:
     rich.members.renew([Tie(device("alice")), *(Tie(bytes([number] * 16)) for number in range(9))], 1)
     rich.members.renew([*rich.members.own.card.ties, Tie(bytes([99] * 16))], 1)
     it.alice.hears(rich)
-    assert it.view.to_end([Tied(device(name), 0.1) for name in NAMES[:9]]) == device("n5")
+    assert it.view.to_end([Tied(device(name), 0.1, 60.0) for name in NAMES[:9]]) == device("n5")
 
 
 def test_a_node_with_few_links_in_a_large_mesh_is_short() -> None:

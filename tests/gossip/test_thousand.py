@@ -65,17 +65,21 @@ def linked_mesh(size: int, max_links: int, chance: random.Random) -> Mesh:
             device = DeviceId(there.to_bytes(16, "big").hex())
             if here == there or there in links[here] or not views[here].wants(NodeId(str(there)), device, size, 0.0):
                 continue
-            if views[there].sends_away(here.to_bytes(16, "big")):
+            if views[there].sends_away(here.to_bytes(16, "big"), _ties(links[there])):
                 continue
             links[here].add(there)
             links[there].add(here)
-            ended = views[there].to_end([Tied(_device(other), 0.01) for other in links[there]])
+            ended = views[there].to_end(_ties(links[there]))
             if ended is not None:
                 left = int.from_bytes(ended, "big")
                 links[there].discard(left)
                 links[left].discard(there)
                 waiting.append(left)
     return links
+
+
+def _ties(links: set[int]) -> list[Tied]:
+    return [Tied(_device(other), 0.01, 60.0) for other in links]
 
 
 def _devices(links: set[int]) -> list[bytes]:

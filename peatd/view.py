@@ -68,10 +68,10 @@ class View:
             device_id: who answered there last.
             known: how many discovery knows.
         """
-        others = len(self._members.present)
-        if max(known, others) <= self._max_links:
+        others, links = len(self._members.present), len(self._links())
+        if links < self._max_links and max(known, others) <= self._max_links:
             return True
-        if len(self._links()) + self._dialing < self._max_links - self._few:  # rule 1
+        if links + self._dialing < self._max_links - self._few:  # rule 1
             return True
         if self._is_present(node_id, device_id) or self._dialing or now - self._looked_at < _LOOKED_FOR:
             return False

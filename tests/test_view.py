@@ -41,6 +41,14 @@ def test_a_small_mesh_is_full() -> None:
     assert it.wants("a stranger", known=MAX_LINKS)
 
 
+def test_who_has_all_its_links_and_is_not_linked_with_all_is_in_a_larger_one() -> None:
+    """Neither discovery nor gossip has told yet. Two such nodes would dial each other back for every dial."""
+    it = Scene(present=0)
+    it.link(*NAMES[:MAX_LINKS])
+    assert it.wants("n9", known=3)  # it may be in another half
+    assert not it.wants("n10", known=3)
+
+
 def test_in_a_larger_one_a_node_dials_until_it_has_three_quarters() -> None:
     it = Scene(present=20)
     it.link(*NAMES[: ENOUGH - 1])

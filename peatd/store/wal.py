@@ -17,7 +17,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import islice
 
 _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">2I8s2I")
 _MAGIC, _VERSION = 0x377F0682, 3007000
@@ -26,6 +25,8 @@ _INDEX = struct.Struct("=3I2BH4I8s2I")
 _INDEX_HEADER_BYTES, _INDEX_BYTES = 48, 100
 """Of one of the two equal headers; of both, and the number of frames that are in the main file behind them."""
 _MASK = 2**32 - 1
+_UNMASKED = 32
+"""Words between two cuts of the sums: a node that starts adds up its whole log, and a cut costs as much as a word."""
 
 _STRANGERS = 3
 """Frames in a row of which nothing fits, before the rest of the log is taken for that of an earlier one. A bad sector
@@ -160,7 +161,7 @@ class _Reading:
         stored = computed = self._sums
         strangers = 0
         for frame in frames:
-            found = {seed: _add(self._words(frame), seed) for seed in (stored, computed)}
+            found = {seed: _add(self._words(frame), seed) for seed in {stored, computed}}
             if not frame.may_be_ours:
                 pass
             elif found[stored] == frame.sums:
@@ -239,9 +240,12 @@ class _Reading:
 def _add(words: "array[int]", sums: Sums) -> Sums:
     """SQLite's checksum of 32-bit words, an even number of them, that goes on from `sums`."""
     sum1, sum2 = sums
-    for even, odd in zip(islice(words, 0, None, 2), islice(words, 1, None, 2), strict=True):
-        sum1 = (sum1 + even + sum2) & _MASK
-        sum2 = (sum2 + odd + sum1) & _MASK
+    for start in range(0, len(words), _UNMASKED):
+        pairs = iter(words[start : start + _UNMASKED])
+        for even, odd in zip(pairs, pairs, strict=True):
+            sum1 += even + sum2
+            sum2 += odd + sum1
+        sum1, sum2 = sum1 & _MASK, sum2 & _MASK
     return sum1, sum2
 
 

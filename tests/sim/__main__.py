@@ -1,6 +1,7 @@
 """`python -m sim`: runs seeds, in as many processes as there are processors. Fails if one of them does."""
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -39,7 +40,9 @@ def _run_all(args: argparse.Namespace) -> int:
     slowest: list[Outcome] = []
     asked = acknowledged = 0
     simulated = 0.0
-    with ProcessPoolExecutor(args.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    # What is imported is garbage in no run, and each run ends with a collection.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(args.jobs, mp_context=context, initializer=gc.freeze) as pool:
         # The large meshes first: they take longest.
         seeds = sorted(range(args.first, args.first + args.seeds), key=lambda seed: -_size(seed, args.nodes))
         runs = {

@@ -115,14 +115,15 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def sim(session: nox.Session) -> None:
-    """Whole nodes in one process, over a network and disks that a seed decides: 99 seeds, and a tenth of them with the
-    other Python; bugs that are planted are found. `-- --seeds 2000` for more, `-- --seed N` replays one."""
+    """Whole nodes in one process, over a network and disks that a seed decides: 100 seeds, a mesh of fifty among them,
+    and a tenth of them with the other Python; bugs that are planted are found. `-- --seeds 2000` for more (half an hour
+    of two cores), `-- --seed N` replays one."""
     arguments = list(session.posargs)
     environ = {"PYTHONPATH": "tests"}
     run = _environment(session)
     if "--seed" not in arguments:
         run("pytest", "tests/sim")
-    run("python", "-m", "sim", *(arguments or ("--seeds", "99")), env=environ)
+    run("python", "-m", "sim", *(arguments or ("--seeds", "100")), env=environ)
     other = _interpreter(next(version for version in VERSIONS if version != RUNNING))
     if not arguments and other is not None:
         _environment(session, other)("python", "-m", "sim", "--seeds", "12", env=environ)

@@ -15,6 +15,8 @@ from sim.run import Outcome, run_or_die, run_seed
 
 _MAX_SHOWN = 5
 """Failures after which no more seeds are begun."""
+_TELLS = 30.0
+"""Seconds until it is told again how many are done."""
 
 
 def main() -> int:
@@ -36,6 +38,7 @@ def main() -> int:
 
 def _run_all(args: argparse.Namespace) -> int:
     begun = time.monotonic()
+    tells_at = begun + _TELLS
     failed: list[Outcome] = []
     slowest: list[Outcome] = []
     asked = acknowledged = 0
@@ -51,7 +54,8 @@ def _run_all(args: argparse.Namespace) -> int:
         try:
             for number, done in enumerate(as_completed(runs), start=1):
                 outcome = done.result()
-                if number % 100 == 0:
+                if time.monotonic() >= tells_at:
+                    tells_at = time.monotonic() + _TELLS
                     print(f"{number} of {args.seeds} seeds in {time.monotonic() - begun:.0f} s", flush=True)
                 asked, acknowledged = asked + outcome.asked, acknowledged + outcome.acknowledged
                 simulated += outcome.simulated

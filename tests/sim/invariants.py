@@ -1,7 +1,7 @@
 """What has to hold: at any moment (`check_bounds`), and of nodes that were left in peace (`settled`, `check`)."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -74,14 +74,19 @@ def check_traffic(network: Network, nodes: int) -> None:
         raise Violation(f"{network.deliveries} deliveries between {nodes} nodes")
 
 
-async def settled(machines: dict[str, Machine], clients: Clients, copies: int | None) -> list[Life]:
+async def settled(
+    machines: dict[str, Machine], clients: Clients, copies: int | None, told: Callable[[str], object]
+) -> list[Life]:
     """Waits until all clients have their answers, and all nodes are linked, agree, and have nothing left to do.
+
+    Args:
+        told: is told what it waits for, whenever that is something else.
 
     Raises:
         Violation: if it takes too long.
     """
     give_up = trio.current_time() + _PATIENCE
-    pause = 0.1
+    pause, before = 0.1, None
     while True:
         lives = [machine.life for machine in machines.values() if machine.life is not None]
         unrest: str | None
@@ -95,6 +100,9 @@ async def settled(machines: dict[str, Machine], clients: Clients, copies: int | 
             return lives
         if trio.current_time() > give_up:
             raise Violation(f"{_PATIENCE:.0f} s after all was mended, {unrest}")
+        if unrest != before:
+            told(f"not yet: {unrest}")
+        before = unrest
         await trio.sleep(pause)
         pause = min(1.0, pause * 1.5)
 

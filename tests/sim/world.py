@@ -101,7 +101,7 @@ class World:
             machine.disk.is_full = machine.disk.is_broken = False
             machine.slowness = 1.0
             await self._start(name)
-        lives = await invariants.settled(self.machines, self.clients, self.plan.copies)
+        lives = await invariants.settled(self.machines, self.clients, self.plan.copies, self._say)
         self._check_log()
         await invariants.check(lives, self.machines, self.history, self.plan.copies)
         self._say(f"agreed: {len(lives[0].states())} documents")
@@ -110,7 +110,7 @@ class World:
         """All lose their power at once; what each has on its disk is what they had agreed on."""
         lives = [machine.life for machine in self.machines.values() if machine.life is not None]
         contents = await lives[0].json()
-        await invariants.settled(self.machines, self.clients, self.plan.copies)  # it may have fetched some
+        await invariants.settled(self.machines, self.clients, self.plan.copies, self._say)  # it may have fetched some
         agreed = {life.machine.name: life.states() for life in lives}
         for name, machine in self.machines.items():
             life = machine.life

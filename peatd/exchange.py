@@ -84,8 +84,8 @@ class PeerExchange:
         self._standing = None if nodes is None else Standing(replication, *nodes, self.sync)
         self.copies = PeerCopies(replication, self.sync, device_id, restricted)
         self._offers = Offers(replication, device_id, self.sync, self._standing, self.copies)
-        self._summaries = Summaries(replication, self.sync, self._offers, is_heard=reads_summaries)
-        self._sides = (*sides, self.copies, self._summaries)
+        self.summaries = Summaries(replication, self.sync, self._offers, is_heard=reads_summaries)
+        self._sides = (*sides, self.copies, self.summaries)
         self._assembly = Assembly(held or AllHeld())
         self._intake = Intake(replication, device_id, self._failed)
         self._wake_writer = trio.Event()
@@ -119,7 +119,7 @@ class PeerExchange:
     async def run(self) -> None:
         """Makes the diffs that the peer is owed, confirms what is on our disk, and compares now and then."""
         async with trio.open_nursery() as nursery:
-            for task in (self._diffs.run, self._confirm, self._compare, self._summaries.run):
+            for task in (self._diffs.run, self._confirm, self._compare, self.summaries.run):
                 nursery.start_soon(task)
             if self._standing is not None:
                 nursery.start_soon(self._standing.run, self._wake)
@@ -221,7 +221,7 @@ class PeerExchange:
 
     def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
         if merged is not None:
-            self._summaries.merged(merged.key)
+            self.summaries.merged(merged.key)
         if merged is not None and counted == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
             self.copies.merged(merged.key, reached.version)

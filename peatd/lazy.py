@@ -1,14 +1,21 @@
 """What is not pushed to a peer because it gets it from elsewhere, sooner. Sans-IO; one for each link.
 
-Plumtree (Leitão, Pereira and Rodrigues, "Epidemic broadcast trees", 2007): where an update brings nothing, the two ends
-of the link have it from elsewhere sooner, and so they will have whatever else comes by those ways. So what others bring
-is pushed along a tree, one for each peer that brings it, and along the other links goes a summary after a while. Should
-the peer lack what it names, it says so, and is pushed to again.
+Where an update brings nothing, its receiver has it from elsewhere sooner. It says so (`Prune`), and from then on the
+link *rests*: along it goes a summary after a while. Should the peer lack what it names, it says so, too (`Graft`), and
+is pushed to again. What that means depends on the mesh:
+
+* A full one, in which everybody is linked with everybody: a link that rests carries what is made here, and nothing
+  that others have brought. Soon nothing goes by way of others, and every change crosses one link to each node.
+* Any other: Plumtree (Leitão, Pereira and Rodrigues, "Epidemic broadcast trees", 2007). The links that do not rest are
+  a tree, the same whoever writes, and changes go along it as they come.
 
 Rules:
 1. Lazy only delays: what was not pushed is `untold` until a summary has named it. (And behind summaries stands the
    comparison of everything, every 30 s.)
-2. What is made here is pushed to everybody: nobody can have it sooner.
+2. What is made here is pushed to everybody, who confirms it to us: in a tree, along links that rest, when the next
+   summary is due. Sooner, it would overtake the tree, and be forwarded against its direction: then the tree's own links
+   would seem too many.
+3. In a tree a link rests at both its ends.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,40 +23,62 @@ from collections.abc import Collection, Iterable
 from peatd.entry import Change
 from peatd.names import DeviceId, DocumentName
 
-_MAX_WAYS = 256
-"""Peers that have brought something; a node has tens of links."""
-
 
 class Lazy:
     """Attributes:
+    waiting: documents of which nothing is sent, not even what was made here, until the next summary is due.
     untold: documents with changes that were not pushed, and not named in a summary yet.
     compared: documents of which the peer was told our state lately; what it sends for that is no push.
     redundant: updates of the peer that brought nothing.
     """
 
     def __init__(self) -> None:
+        self.waiting: dict[DocumentName, None] = {}
         self.untold: dict[DocumentName, None] = {}
         self.compared: set[DocumentName] = set()
         self.redundant = 0
-        self._ways: set[DeviceId] = set()
+        self._is_in_tree = self._is_resting = False
 
     @property
-    def ways(self) -> Collection[DeviceId]:
-        """What these peers bring is not pushed."""
-        return self._ways
+    def is_late(self) -> bool:
+        """Whether nothing is sent before a summary is due."""
+        return self._is_in_tree and self._is_resting
 
-    def rest(self, way: DeviceId | None) -> None:
-        """The peer has sooner than by us what comes to us by that way (None: what is made here; rule 2)."""
-        if way is not None and len(self._ways) < _MAX_WAYS:
-            self._ways.add(way)
+    def look(self, *, is_mesh_full: bool) -> None:
+        """Which kind of a mesh it is. What was learned was about this one."""
+        if is_mesh_full is self._is_in_tree:
+            self._is_in_tree, self._is_resting = not is_mesh_full, False
 
-    def leaves(self, name: DocumentName, changes: Iterable[Change]) -> bool:
-        """Whether some of these changes are not pushed."""
-        is_left = bool(self._ways) and any(change.origin in self._ways for change in changes)
-        if is_left:
+    def leaves(self, name: DocumentName, changes: Iterable[Change], peer: DeviceId) -> Collection[DeviceId]:
+        """Of which other peers nothing is pushed."""
+        if not self._is_resting:
+            return ()
+        left = {change.origin for change in changes if change.origin is not None and change.origin != peer}
+        if left:
             self.untold[name] = None  # rule 1
-        return is_left
+        return left
+
+    def has_left(self, name: DocumentName) -> bool:
+        """Whether some changes of it were neither pushed nor named."""
+        return name in self.untold or name in self.waiting
+
+    def brought_nothing(self, *, is_heard: bool) -> bool:
+        """An update of the peer was no news; whether to tell it.
+
+        Args:
+            is_heard: it knows what that means.
+        """
+        self.redundant += 1
+        if not (is_heard and self._is_in_tree):
+            return is_heard
+        is_news = not self._is_resting
+        self._is_resting = True  # rule 3
+        return is_news
+
+    def prune(self) -> None:
+        """The peer says so."""
+        self._is_resting = True
 
     def graft(self) -> None:
-        """The peer lacked something: it is pushed everything again."""
-        self._ways.clear()
+        """The peer lacked something, or we did: all is pushed again."""
+        self._is_resting = False

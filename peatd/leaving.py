@@ -100,6 +100,7 @@ class Flush:
         """Whether anything is owed still."""
         live = {exchange for _, exchange in self._links.live()}
         for debt in self._debts:
+            debt.exchange.summaries.hurry()  # what others have brought is theirs to deliver: it only has to be named
             debt.strike_out()
         self._debts = [debt for debt in self._debts if debt.exchange in live and not debt.is_settled]
         return bool(self._debts)

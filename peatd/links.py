@@ -102,6 +102,7 @@ class Links:
         self._running: set[Link] = set()
         self._repetitions = Repetitions()
         self._live: dict[DeviceId, tuple[Link, PeerExchange]] = {}
+        replication.is_mesh_full = lambda: view.is_full(trio.current_time())
         membership.watch(self.review)
         gossip.watch_gone(self._doubt_clients)
 

@@ -91,6 +91,7 @@ class Replication:
         self._unborn = Unborn()
         self.interest = interest or Interest({}, b"")
         self.releases, self.fetches = Releases(), Fetches()
+        self.is_mesh_full: Callable[[], bool] = lambda: True  # everybody is linked with everybody
         self.want: Callable[[Entry], None] = lambda _: None  # has it come from elsewhere (holding.py)
         self.table.restricted = self.interest.restricted
         self.table.first_incarnation = lambda: self.horizon.floor + 1

@@ -37,6 +37,7 @@ class Summaries:
     def __init__(self, replication: Replication, sync: PeerSync, offers: Offers, *, is_heard: bool) -> None:
         self.is_heard = is_heard
         self._table = replication.table
+        self._is_mesh_full = replication.is_mesh_full
         self._sync = sync
         self._offers = offers
         self._awaited: dict[DocumentName, _Awaited] = {}
@@ -79,19 +80,30 @@ class Summaries:
                 self._owes_graft = self._owes_graft or is_still
                 self._offers.offered(DocumentKey(name, awaited.offered.incarnation), awaited.offered)
         self._sync.lazy.compared.clear()
-        self._is_due = bool(self._sync.lazy.untold)
-        if self._is_due or self._owes_graft or self._sync.is_owing:
+        self._sync.lazy.look(is_mesh_full=self._is_mesh_full())
+        self.hurry()
+        if self._owes_graft or self._sync.is_owing:
+            self._wake()
+
+    def hurry(self) -> None:
+        """Has sent now what would be sent with the next summary, and the summary."""
+        lazy = self._sync.lazy
+        if lazy.untold or lazy.waiting:
+            self._is_due = True
+            self._sync.release()
             self._wake()
 
     def take(self) -> list[Message]:
         """What to send next."""
-        taken: list[Message] = [Graft()] if self._owes_graft else []
-        taken += [Prune(name) for name in self._prunes]
-        self._owes_graft = False
+        taken: list[Message] = [Prune(name) for name in self._prunes]
         self._prunes.clear()
-        if self._is_due:
-            self._is_due = False
-            untold = self._sync.lazy.untold
+        if self._owes_graft:
+            self._owes_graft = False
+            self._graft()
+            taken.append(Graft())
+        untold = self._sync.lazy.untold
+        is_due, self._is_due = self._is_due, False
+        if is_due and untold:
             names = list(untold)[:MAX_HAVING]
             for name in names:
                 del untold[name]
@@ -104,10 +116,9 @@ class Summaries:
         """What the peer tells."""
         match message:
             case Graft():
-                self._sync.lazy.graft()
+                self._graft()
             case Prune():
-                entry = self._table.get(named(message.name))
-                self._sync.lazy.rest(entry.brought_by if entry is not None else None)
+                self._sync.lazy.prune()
             case Having():
                 for offered in message.documents:
                     self._offered(named(offered.name), offered)
@@ -117,17 +128,20 @@ class Summaries:
         entry, lazy = self._table.alive(key), self._sync.lazy
         if not self._sync.share.is_everywhere(key.name):
             return  # who holds it changes, and so do the ways to them
-        if entry is not None and entry.brought_by != self._sync.device_id and key.name not in lazy.compared:
-            lazy.redundant += 1
-            if self.is_heard:
-                lazy.rest(entry.brought_by)
-                self._prunes[entry.name] = None
-                self._wake()
+        is_news = entry is None or entry.brought_by == self._sync.device_id
+        if not is_news and key.name not in lazy.compared and lazy.brought_nothing(is_heard=self.is_heard):
+            self._prunes[key.name] = None
+            self._wake()
+
+    def _graft(self) -> None:
+        self._sync.lazy.graft()
+        self._sync.release()
 
     def _offered(self, name: DocumentName, offered: Offered) -> None:
         entry = self._table.get(name)
         if self._has(offered):
-            self._sync.lazy.untold.pop(name, None)
+            if entry is not None and entry.incarnation == offered.incarnation:
+                self._sync.heard_equal(entry)
         elif len(self._awaited) < MAX_HAVING or name in self._awaited:
             self._awaited[name] = _Awaited(offered, entry.version if entry is not None else 0)
             self._stir()

@@ -66,7 +66,16 @@ class PeerSync:
         if known.failed:
             self.ask(entry)
         elif known.is_in_step and known.sent < entry.version:
-            self._live[entry.name] = None
+            is_late = self.lazy.is_late and self.share.is_everywhere(entry.name)
+            (self.lazy.waiting if is_late else self._live)[entry.name] = None
+
+    def release(self) -> None:
+        """What has waited for the next summary is sent now."""
+        for name in self.lazy.waiting:
+            known, entry = self._known.get(name), self._table.get(name)
+            if known is not None and known.is_in_step and entry is not None and known.sent < entry.version:
+                self._live[name] = None
+        self.lazy.waiting.clear()
 
     def ended(self, entry: Entry, origin: DeviceId | None) -> None:
         """The document was deleted, here or (`origin`) by a peer."""
@@ -78,7 +87,7 @@ class PeerSync:
         """The document, or its tombstone, is no more."""
         self._known.pop(key.name, None)
         self._states.pop(key, None)
-        for names in (self._live, self._owed_diffs, self.lazy.untold):
+        for names in (self._live, self._owed_diffs, self.lazy.untold, self.lazy.waiting):
             names.pop(key.name, None)
 
     # What the peer said ----------------------------------------------------------------------------------------
@@ -110,6 +119,16 @@ class PeerSync:
             return 0
         known.durable = max(known.durable, min(version, known.sent))  # Invariant 2.
         return known.durable
+
+    def heard_equal(self, entry: Entry) -> None:
+        """The peer has all of it that we have. What was made here is pushed none the less: that it confirms."""
+        self.lazy.untold.pop(entry.name, None)
+        known = self._known_of(entry)
+        if known is not None and entry.name in self.lazy.waiting:
+            changes = entry.changes_after(known.sent)
+            if changes is not None and all(change.origin is not None for change in changes):
+                known.sent = entry.version
+                del self.lazy.waiting[entry.name]
 
     # What we want to say ---------------------------------------------------------------------------------------
 
@@ -211,7 +230,7 @@ class PeerSync:
                 budget -= size_bytes(message)
                 batch.append(message)
         batch.extend(self._take_states())
-        batch.extend(self._take_streams())
+        batch.extend(self.streams.take(self._entry, self.changed))
         return batch
 
     def knows(self, key: DocumentKey) -> bool:
@@ -233,7 +252,7 @@ class PeerSync:
         entry, known = self._table.get(name), self._known.get(name)
         if entry is None or known is None or entry.incarnation != known.incarnation:
             return False
-        is_unsent = name in self._live or name in self.lazy.untold
+        is_unsent = name in self._live or self.lazy.has_left(name)
         return is_unsent or not known.is_in_step or known.durable < known.due
 
     def needs_changes_after(self, entry: Entry) -> int:
@@ -256,33 +275,15 @@ class PeerSync:
         if changes is None:
             self.ask(entry)
             return None
-        ways = self.lazy.ways if self.share.is_everywhere(name) else ()
-        updates, through = fill(changes, budget, {self.device_id, *ways}, entry.version)
+        left = self.lazy.leaves(name, changes, self.device_id) if self.share.is_everywhere(name) else ()
+        updates, through = fill(changes, budget, {self.device_id, *left}, entry.version)
         before, known.sent = known.sent, through
         if through < entry.version:
             self._live[name] = None
-        is_lazy = bool(ways) and self.lazy.leaves(name, changes)
-        if not updates and (is_lazy or before >= entry.begun):
+        if not updates and (left or before >= entry.begun):
             return None  # it brought all of this itself, or others will
         known.due = through
         return Updates(name, entry.incarnation, through, known.round, updates)
-
-    def _take_streams(self) -> Iterator[Message]:
-        """About one piece's worth; documents take turns."""
-        budget = PIECE_BYTES
-        while self.streams and budget > 0:
-            known, outgoing = self.streams.next()
-            entry = self._entry(outgoing.name, known)
-            if entry is None:
-                continue
-            message = outgoing.next_message()
-            budget -= size_bytes(message)
-            if outgoing.remaining_bytes:
-                self.streams.add(known, outgoing)
-            else:
-                known.underway = False
-                self.changed(entry)
-            yield message
 
     def _known_of(self, key: DocumentKey | Entry) -> Known | None:
         known = self._known.get(key.name)

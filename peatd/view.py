@@ -26,6 +26,8 @@ _NEAR_SHARE = 4
 """One link in so many is kept for being quick; and with so many of its links a node is safely in the mesh."""
 _UNTOLD = 2.0
 """Seconds until the card of a new peer tells of its links, and everybody has heard it."""
+_SETTLING = 5.0
+"""Seconds that a mesh, small enough to be full, has for it: links come up one after the other, and word of them later."""
 _LOOKED_FOR = 2.0
 """Seconds between two dials to those who may be in another half of the mesh."""
 
@@ -53,11 +55,18 @@ class View:
         self._few = max_links // _NEAR_SHARE
         self._dialing = 0
         self._looked_at = float("-inf")
+        self._full_at = float("-inf")
 
     @property
     def is_short(self) -> bool:
         """Whether this node is hardly in a mesh that is not full: then any member will do."""
         return len(self._links()) < self._few and len(self._members.present) > self._max_links
+
+    def is_full(self, now: float) -> bool:
+        """Whether everybody is linked with everybody; or is about to be, as far as can be told."""
+        if self._members.is_full:
+            self._full_at = now
+        return len(self._members.present) <= self._max_links and now - self._full_at < _SETTLING
 
     # Whom to dial ----------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Members:
         refused: cards for which there was no place.
         own_device: this node's device id, as bytes.
         present, present_names: who else is within reach, by device id and by node id.
+        is_full: all of these are linked with each other and with this node.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Members:
         self.refused = 0
         self.present: frozenset[bytes] = frozenset()
         self.present_names: frozenset[NodeId] = frozenset()
+        self.is_full = True
         self._disputed: Version | None = None
         self.book = Book()
         self._formation = formation
@@ -217,6 +219,7 @@ class Members:
         self._drop_predecessors()
         present = {device: member.node_id for device, member in self.others() if member.absent_since is None}
         self.present, self.present_names = frozenset(present), frozenset(present.values())
+        self.is_full = self._is_full({*present, self.own_device})
         return Review(gone, back)
 
     def _within_reach(self) -> set[bytes]:
@@ -233,6 +236,10 @@ class Members:
                     reach.add(device)
                     found.append(device)
         return reach
+
+    def _is_full(self, devices: set[bytes]) -> bool:
+        members = ((device, self.book.get(device)) for device in devices)
+        return all(member is not None and member.tied >= devices - {device} for device, member in members)
 
     def _drop_predecessors(self) -> None:
         """Rule 3."""

@@ -1,7 +1,9 @@
 """What crosses which links: a change each link at most once, and most links not at all; and nothing is lost by it."""
 
+import itertools
 import random
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -10,6 +12,7 @@ from fakes.replicas import Replica, linked, mesh, until_equal
 from trio.testing import MockClock
 
 from peatd.exchange import PeerExchange
+from peatd.interest import Copies
 from peatd.library import replicated
 from peatd.names import DocumentName
 from peatd.wire.messages import Graft, Having, Message, Updates
@@ -88,6 +91,87 @@ async def test_in_a_ring_with_chords_it_crosses_the_links_of_a_tree(heard: Heard
         await until_equal(*nodes)
         assert heard.updates <= 20 * 11 * 1.3
         assert heard.updates >= 20 * 11
+
+
+@asynccontextmanager
+async def circulant(size: int, seed: random.Random) -> AsyncIterator[list[Replica]]:
+    """A mesh in which each is linked with six others."""
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(Replica(f"n{n}", seed).running()) for n in range(size)]
+        for one, other in sorted({(n, (n + step) % size) for n in range(size) for step in (1, 3, 6)}):
+            await stack.enter_async_context(linked(nodes[one], nodes[other]))
+        yield nodes
+
+
+async def test_whoever_writes_it_crosses_the_links_of_one_tree(heard: Heard, autojump_clock: MockClock) -> None:
+    seed = random.Random(2)
+    async with circulant(16, seed) as nodes:
+        for count in range(60):
+            if count == 30:
+                await until_equal(*nodes)
+                heard.updates = heard.grafts = 0
+            await write(seed.choice(nodes), "a", count)
+            begun = trio.current_time()
+            for node in nodes:
+                await until_same(nodes[0], node)
+            assert count < 30 or trio.current_time() - begun < 0.35, "nobody waits for a summary"
+            await trio.sleep(2)
+        await until_equal(*nodes)
+        # 15 along the tree, and from its author to those of six who are not beside it there: they confirm it.
+        assert heard.updates <= 30 * (15 + 5) * 1.05
+        assert heard.grafts <= 2
+
+
+async def test_the_tree_stands_while_many_write_at_once(heard: Heard, autojump_clock: MockClock) -> None:
+    seed = random.Random(3)
+    async with circulant(16, seed) as nodes:
+        for count in range(30):
+            await write(seed.choice(nodes), "a", count)
+            await trio.sleep(2)
+        heard.updates = 0
+        for count in range(200):
+            await write(seed.choice(nodes), "b", count)
+            await trio.sleep(0.005)
+        await until_equal(*nodes)
+        assert heard.updates <= 200 * 15 * 1.5
+
+
+async def test_in_a_partial_mesh_a_write_is_confirmed_by_all_who_are_linked(autojump_clock: MockClock) -> None:
+    seed = random.Random(4)
+    async with circulant(16, seed) as nodes:
+        for count in range(20):
+            author = seed.choice(nodes)
+            written = await author.library.patch(NAME, {"a": count}, if_match=None)
+            with trio.fail_after(1.0):  # one summary
+                await author.library.acknowledged(written, replicated(6), 5.0)
+            await trio.sleep(1)
+
+
+async def test_documents_of_few_copies_do_not_wait_for_a_summary(heard: Heard, autojump_clock: MockClock) -> None:
+    seed = random.Random(5)
+    few = {"few": Copies(2)}
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(Replica(f"n{n}", seed, copies=few).running()) for n in range(8)]
+        for one, other in sorted({(n, (n + step) % 8) for n in range(8) for step in (1, 2)}):
+            await stack.enter_async_context(linked(nodes[one], nodes[other]))
+        for count in range(20):  # which links rest is found by what is everywhere
+            await write(seed.choice(nodes), "a", count)
+            await trio.sleep(2)
+        names = [DocumentName(f"few/{number}") for number in range(8)]
+        for name in names:
+            await nodes[0].library.put(name, {"count": 0}, if_match=None)
+        await trio.sleep(60)
+        rested = 0
+        for name in names:
+            holders = [node for node in nodes if (entry := node.replication.table.get(name)) and not entry.is_name]
+            for one, other in itertools.permutations(holders, 2):
+                link = one.links.get(other.membership.device_id)
+                if link is not None and link[1].sync.lazy.is_late:
+                    rested += 1
+                    await one.library.patch(name, {"count": rested}, if_match=None)
+                    await trio.sleep(0.3)  # a summary may be due later
+                    assert (await other.library.read(name)).document["count"] == rested
+        assert rested
 
 
 async def test_a_branch_that_breaks_is_grafted(heard: Heard, autojump_clock: MockClock) -> None:

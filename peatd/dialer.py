@@ -1,7 +1,6 @@
 """Keeps a link to everyone that discovery knows: dials, dials again, for ever."""
 
 import ipaddress
-import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -44,8 +43,10 @@ class _Pursuit:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     nudge: trio.Event = field(default_factory=trio.Event)
     is_lost: bool = False
+    is_idle: bool = False
+    """Nothing is to be done until the link under that name ends, or there is need of one."""
     is_content: bool = False
-    """Somebody is linked under that name: nothing is to be done until that link ends."""
+    """There was such a link."""
     is_twin: bool = False
     """Whom we reached there goes by a node id that is taken: no arrival mends that, only an operator."""
 
@@ -79,7 +80,7 @@ class Dialer:
 
     async def run(self, events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> None:
         async with trio.open_nursery() as nursery, events:
-            nursery.start_soon(self._watch_links)
+            nursery.start_soon(self._look)
             async for event in events:
                 match event:
                     case PeerFound(info):
@@ -92,6 +93,21 @@ class Dialer:
                     case PeerLost(node_id):
                         self._peers.lost(node_id, trio.current_time())
                         self._pursuits.pop(node_id).stop()
+
+    async def _look(self) -> None:
+        """Has those look again whose link has ended, at once, and whom there was no need to dial, now and then. One task
+        for all: in a large mesh they are hundreds, and were each to look at every link that comes or goes, it would be
+        most of what such a mesh costs."""
+        look_at = trio.current_time()
+        while True:
+            with trio.move_on_at(look_at):
+                await self._links.changed.wait()
+            is_due = trio.current_time() >= look_at
+            if is_due:
+                look_at = trio.current_time() + random.uniform(*_LOOK)
+            for pursuit in self._pursuits.values():
+                if pursuit.is_idle and (is_due or pursuit.is_content) and not self._peers.is_linked(pursuit.node_id):
+                    pursuit.nudge.set()
 
     def arrived(self, peer: LinkPeer, host: str) -> None:
         """It has dialled us from there: whoever we could not reach there may be up now, and DNS names may mean it. One
@@ -109,15 +125,6 @@ class Dialer:
         """Our secret has changed, and our key with it: who was not let in, or did not let us in, may be now."""
         for pursuit in self._pursuits.values():
             pursuit.nudge.set()
-
-    async def _watch_links(self) -> None:
-        """For all pursuits at once: were each to look at every link that comes or goes, it would be most of what the
-        start of a large mesh costs."""
-        while True:
-            await self._links.changed.wait()
-            for pursuit in self._pursuits.values():
-                if pursuit.is_content and not self._peers.is_linked(pursuit.node_id):
-                    pursuit.nudge.set()
 
     async def _pursue(self, pursuit: _Pursuit, nursery: trio.Nursery) -> None:
         while not pursuit.is_lost:
@@ -147,10 +154,9 @@ class Dialer:
     async def _next_link(self, pursuit: _Pursuit) -> Link | None:
         """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
         while not self._is_due(pursuit.node_id):
-            pursuit.is_content = self._peers.is_linked(pursuit.node_id)
-            with trio.move_on_after(math.inf if pursuit.is_content else random.uniform(*_LOOK)):
-                await pursuit.nudge.wait()
-            pursuit.nudge, pursuit.is_content = trio.Event(), False
+            pursuit.is_idle, pursuit.is_content = True, self._peers.is_linked(pursuit.node_id)
+            await pursuit.nudge.wait()
+            pursuit.nudge, pursuit.is_idle = trio.Event(), False
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
         if self._links.is_revoked(sighting.device_id):

@@ -27,7 +27,7 @@ _NEAR_SHARE = 4
 _UNTOLD = 2.0
 """Seconds until the card of a new peer tells of its links, and everybody has heard it."""
 _SETTLING = 5.0
-"""Seconds that a mesh, small enough to be full, has for it: links come up one after the other, and word of them later."""
+"""Seconds that a mesh, small enough to be full, has for it: links come up one by one, and word of them later."""
 _LOOKED_FOR = 2.0
 """Seconds between two dials to those who may be in another half of the mesh."""
 

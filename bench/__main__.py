@@ -11,7 +11,19 @@ import traceback
 
 from bench.table import Row, rendered
 
-MEASUREMENTS = ("start", "memory", "latency", "throughput", "bulk", "discovery", "relay", "clients", "history", "flood")
+MEASUREMENTS = (
+    "start",
+    "memory",
+    "latency",
+    "throughput",
+    "bulk",
+    "discovery",
+    "relay",
+    "clients",
+    "history",
+    "flood",
+    "nodes",
+)
 
 
 def main() -> int:

@@ -32,11 +32,18 @@ class Daemon:
         started_at: `time.perf_counter()` just before its process was.
     """
 
-    def __init__(self, directory: Path, name: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        *options: str,
+        environ: Mapping[str, str] | None = None,
+        bind: str = "127.0.0.1:0",
+    ) -> None:
         self.directory = directory / name
         self._log = directory / f"{name}.log"
         command = [sys.executable, "-m", "peatd", "--node-id", name, "--data-dir", str(self.directory)]
-        command += ["--bind", "127.0.0.1:0", "--api", "127.0.0.1:0", *options]
+        command += ["--bind", bind, "--api", "127.0.0.1:0", *options]
         command += ["--formation-secret-file", str(secret_file(directory))]
         with self._log.open("ab") as log:
             self.started_at = time.perf_counter()
@@ -79,6 +86,15 @@ class Daemon:
         """
         self.question(method, path, value)
         return self.answer()
+
+    def text(self, path: str) -> str:
+        """What is there, outside the API's versioned part; over a connection of its own."""
+        api = Connection(self.directory / "api.sock", PATIENCE)
+        try:
+            api.request("GET", path)
+            return str(api.getresponse().read(), "utf-8")
+        finally:
+            api.close()
 
     def question(self, method: str, path: str, value: Any = None) -> None:
         """The first half of `ask`: others can be asked before `answer` waits for this one."""

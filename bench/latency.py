@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ _DOCUMENT = "documents/bench/latency"
 def measure(*, quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as made, mesh(Path(made), ("alice", "bob", "carol")) as (alice, *others):
         for number in range(20):
-            _write_and_read(alice, others, -number)
-        times = [_write_and_read(alice, others, number) for number in range(1, 51 if quick else 1001)]
+            write_and_read(alice, others, -number)
+        times = [write_and_read(alice, others, number) for number in range(1, 51 if quick else 1001)]
         durable, readable = zip(*times, strict=True)
         fsync = 1000 * percentile(_fsyncs(Path(made)), 0.5)
     return [
@@ -36,14 +37,14 @@ def measure(*, quick: bool) -> list[Row]:
     ]
 
 
-def _write_and_read(writer: Daemon, readers: list[Daemon], number: int) -> tuple[float, float]:
+def write_and_read(writer: Daemon, readers: Sequence[Daemon], number: int) -> tuple[float, float]:
     """Seconds from before the request: until it was answered, and until the last reader had it."""
     started = time.perf_counter()
     status, _ = writer.ask("PUT", _DOCUMENT, {"number": number})
     if status not in (200, 201, 204):
         raise RuntimeError(f"the write was answered with {status}")
     durable = time.perf_counter() - started
-    waiting = readers
+    waiting = list(readers)
     while waiting:
         for reader in waiting:
             reader.question("GET", _DOCUMENT)

@@ -154,6 +154,9 @@ class Metrics:
         ):
             yield counter(f"peat_link_{what}_bytes_total", f"Bytes {what} on links, before TLS.", size_bytes)
             yield counter(f"peat_link_{what}_messages_total", f"Messages {what} on links.", messages)
+        yield counter(
+            "peat_link_sent_update_bytes_total", "Of the bytes sent on links, changes.", traffic.sent_update_bytes
+        )
 
     def _of_members(self) -> Iterator[Measure]:
         members = self.members.all()

@@ -21,7 +21,7 @@ import trio
 from peatd.errors import PeerError, WireError
 from peatd.transport.link import Exchange, Link, LinkEnd
 from peatd.transport.outbox import Outbox
-from peatd.wire.messages import Goaway, Hello, Message, Ping, Pong
+from peatd.wire.messages import Goaway, Hello, Message, Piece, Ping, Pong, Updates
 
 log = structlog.get_logger()
 
@@ -178,7 +178,9 @@ class _Conversation:
 
     async def _feed(self) -> None:
         while True:
-            await self._outbox.put_batch(await self._exchange.next_batch())
+            batch = await self._exchange.next_batch()
+            await self._outbox.put_batch(batch)
+            self._link.sent_update_bytes += sum(map(_update_bytes, batch))
 
     async def _keep_alive(self) -> None:
         """Pings at once, so that the round trip is known early, and then at every interval; notices silence."""
@@ -229,6 +231,16 @@ class _Conversation:
                     return
         except (trio.BrokenResourceError, WireError):
             return
+
+
+def _update_bytes(message: Message) -> int:
+    match message:
+        case Updates():
+            return sum(map(len, message.updates))
+        case Piece():
+            return len(message.part)
+        case _:
+            return 0
 
 
 def _reason(exc: trio.BrokenResourceError) -> str:

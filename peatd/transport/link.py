@@ -134,7 +134,7 @@ class Link:
         self.opened_at = self.last_heard = trio.current_time()
         self.unanswered_since: float | None = None
         self.received_bytes = self.received_messages = 0
-        self.sent_bytes = self.sent_messages = 0
+        self.sent_bytes = self.sent_messages = self.sent_update_bytes = 0
         self.farewell: Goaway | None = None
         self.leaving = trio.Event()
         self.doubted = trio.Event()

@@ -51,6 +51,7 @@ def samples(three: list[Node]) -> Samples:
 
     def is_measured() -> bool:
         for family in parse(alice.ask("GET", "/metrics").body.decode()):
+            found.setdefault(family.name, [])  # alice has no relays
             for sample in family.samples:
                 found.setdefault(sample.name, []).append(sample.labels)
         return "peat_peer_rtt_seconds" in found and "peat_http_requests_total" in found

@@ -28,8 +28,10 @@ _UNTOLD = 2.0
 """Seconds until the card of a new peer tells of its links, and everybody has heard it."""
 _SETTLING = 5.0
 """Seconds that a mesh, small enough to be full, has for it: links come up one by one, and word of them later."""
-_LOOKED_FOR = 2.0
-"""Seconds between two dials to those who may be in another half of the mesh."""
+_LOOKED_FOR, _LOOKS = 2.0, 4.0
+"""Seconds between two dials to those who may be in another half of the mesh, at least; and how many there are in a
+second of all nodes together. The first that leads there is enough: after it everybody is within reach, and each that
+comes later only takes the place of another link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class View:
             return True
         if links + self._dialing < self._max_links - self._few:  # rule 1
             return True
-        if self._is_present(node_id, device_id) or self._dialing or now - self._looked_at < _LOOKED_FOR:
+        pause = max(_LOOKED_FOR, others / _LOOKS)
+        if self._is_present(node_id, device_id) or self._dialing or now - self._looked_at < pause:
             return False
         self._looked_at = now  # rule 3
         return True

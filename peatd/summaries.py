@@ -43,7 +43,6 @@ class Summaries:
         self._awaited: dict[DocumentName, _Awaited] = {}
         self._prunes: dict[DocumentName, None] = {}
         self._owes_graft = self._is_due = False
-        self._stirred = trio.Event()
         self._wake: Callable[[], None] = lambda: None
 
     @contextmanager
@@ -53,18 +52,10 @@ class Summaries:
         yield
 
     async def run(self) -> None:
-        """Looks now and then, while there is something to look at, until cancelled."""
+        """Looks now and then, until cancelled."""
         while True:
-            await self._stirred.wait()
-            self._stirred = trio.Event()
             await trio.sleep(_INTERVAL * random.uniform(0.75, 1.25))
             self.look()
-            self._stir()
-
-    def _stir(self) -> None:
-        lazy = self._sync.lazy
-        if self._awaited or lazy.untold or lazy.compared:
-            self._stirred.set()
 
     def look(self) -> None:
         """Asks for what has not come, and has summaries sent of what was not pushed."""
@@ -109,7 +100,6 @@ class Summaries:
                 del untold[name]
             living = [name for name in names if (entry := self._table.get(name)) is not None and not entry.deleted]
             taken.append(Having([self._table.offered(name) for name in living]))
-        self._stir()  # by what is sent otherwise in this batch
         return taken
 
     def received(self, message: Message) -> None:
@@ -144,7 +134,6 @@ class Summaries:
                 self._sync.heard_equal(entry)
         elif len(self._awaited) < MAX_HAVING or name in self._awaited:
             self._awaited[name] = _Awaited(offered, entry.version if entry is not None else 0)
-            self._stir()
 
     def _has(self, offered: Offered) -> bool:
         """Whether our copy is what it names; or is beyond that life."""

@@ -95,9 +95,9 @@ class Dialer:
                         self._pursuits.pop(node_id).stop()
 
     async def _look(self) -> None:
-        """Has those look again whose link has ended, at once, and whom there was no need to dial, now and then. One task
-        for all: in a large mesh they are hundreds, and were each to look at every link that comes or goes, it would be
-        most of what such a mesh costs."""
+        """Has those look again whose link has ended, at once; and now and then those who need not be dialled. There is
+        one task for all: in a large mesh they are hundreds, and each look at each link that comes or goes was most of
+        what such a mesh costs."""
         look_at = trio.current_time()
         while True:
             with trio.move_on_at(look_at):

@@ -1,7 +1,7 @@
 """All links that are up: which are let in, what runs on each, and which no longer stand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -23,7 +23,7 @@ from peatd.presence import PeerPresence
 from peatd.replication import Replication
 from peatd.transport.admission import Repetitions
 from peatd.transport.converse import SHUTDOWN, SILENCE, converse, dismiss
-from peatd.transport.link import Link, LinkEnd, LinkPeer
+from peatd.transport.link import Link, LinkEnd, LinkPeer, Traffic
 from peatd.view import Tied, View
 
 log = structlog.get_logger()
@@ -43,25 +43,6 @@ MAX_LINKS = 1000
 
 _PROOF_OF_LIFE = 3.0
 """Seconds for an answer to a ping: many round trips, and the longest that a node's loop is ever busy."""
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What went over links since the start."""
-
-    links: int = 0
-    sent_bytes: int = 0
-    sent_messages: int = 0
-    sent_update_bytes: int = 0
-    received_bytes: int = 0
-    received_messages: int = 0
-
-    def add(self, link: Link) -> None:
-        self.sent_bytes += link.sent_bytes
-        self.sent_messages += link.sent_messages
-        self.sent_update_bytes += link.sent_update_bytes
-        self.received_bytes += link.received_bytes
-        self.received_messages += link.received_messages
 
 
 class Links:

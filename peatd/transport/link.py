@@ -155,3 +155,22 @@ class Link:
         with trio.move_on_after(within) as waiting:
             await self.heard.wait()
         return not waiting.cancelled_caught
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went over links since the start."""
+
+    links: int = 0
+    sent_bytes: int = 0
+    sent_messages: int = 0
+    sent_update_bytes: int = 0
+    received_bytes: int = 0
+    received_messages: int = 0
+
+    def add(self, link: Link) -> None:
+        self.sent_bytes += link.sent_bytes
+        self.sent_messages += link.sent_messages
+        self.sent_update_bytes += link.sent_update_bytes
+        self.received_bytes += link.received_bytes
+        self.received_messages += link.received_messages

@@ -58,7 +58,8 @@ def test_lost_and_repeated_packets_slow_it_and_no_more(net: Network, pair: list[
         assert [node.linked() for node in pair] == [{"bob"}, {"alice"}]
     wait_equal(pair, "net/a")
     assert len(bob.document("net/a")) == 16
-    assert fault == "repeats" or sum(net.counted(side, "RetransSegs") for side in (0, 1)) > 0
+    # Where packets are repeated, too, the copy of each that is lost arrives.
+    assert fault != "loss" or sum(net.counted(side, "RetransSegs") for side in (0, 1)) > 0
     assert fault == "loss" or sum(net.counted(side, "TCPDSACKOldSent") for side in (0, 1)) > 0
     assert unlinked(alice) == unlinked(bob) == 0
 

@@ -34,14 +34,14 @@ def is_up(node: Node) -> bool:
     return False
 
 
-def write_until_it_dies(node: Node) -> dict[str, int]:
-    """What was acknowledged."""
+def write_until_it_dies(node: Node, life: int = 0) -> dict[str, int]:
+    """What was acknowledged, in documents of this life."""
     acknowledged: dict[str, int] = {}
     if not is_up(node):
         return acknowledged
     with contextlib.suppress(OSError, http.client.HTTPException), node.connection() as connection:
         for n in range(MOST_WRITES):
-            name = f"points/{n % 7}"
+            name = f"points/{life}-{n % 7}"
             reply = connection.ask("PATCH" if n >= 7 else "PUT", f"documents/{name}", {f"n{n}": n, "chunk": CHUNK})
             assert reply.status in (200, 201), reply
             acknowledged[f"{name} n{n}"] = n
@@ -86,10 +86,10 @@ def test_it_dies_again_and_again_on_one_directory(formation: Formation, is_long:
     chance = random.Random(8)
     node = formation.node("alice")
     acknowledged: dict[str, int] = {}
-    for _ in range(40 if is_long else 3):
+    for life in range(40 if is_long else 3):
         dying = killed_at(node, int(4 * 40 ** chance.random())).start()
         formation.nodes.append(dying)
-        acknowledged |= write_until_it_dies(dying)
+        acknowledged |= write_until_it_dies(dying, life)
         dying.kill()
     assert acknowledged
     check(node, acknowledged)

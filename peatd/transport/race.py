@@ -74,16 +74,16 @@ async def race(
         won.append(success)
         nursery.cancel_scope.cancel()
 
-    first = 0
+    first: T | None = None
     try:
         async with trio.open_nursery() as nursery:
             for number, attempt in enumerate(attempts):
                 progress = _Progress()
                 nursery.start_soon(run, number, progress)
                 await progress.holds_back(attempt.head_start)
-        first = 1
+        first = won.pop(0) if won else None
     finally:
         with trio.CancelScope(shield=True):
-            for success in won[first:]:
-                await discard(success)
-    return (won[0] if won else None), [errors[number] for number in sorted(errors)]
+            for late in won:
+                await discard(late)
+    return first, [errors[number] for number in sorted(errors)]

@@ -78,16 +78,8 @@ def _measured(daemon: Daemon, what: str, history: Callable[[Daemon, int], None],
 
 def _wait_forgotten(daemon: Daemon) -> None:
     """Until no tombstone is left."""
-    while re.search(rb"^peat_tombstones [^0]", _metrics(daemon), re.MULTILINE):
+    while re.search("^peat_tombstones [^0]", daemon.text("/metrics"), re.MULTILINE):
         time.sleep(0.5)
-
-
-def _metrics(daemon: Daemon) -> bytes:
-    connection = Connection(daemon.directory / "api.sock", PATIENCE)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read()
-    connection.close()
-    return text
 
 
 def _settled(daemon: Daemon) -> _Taken:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.daemons import Daemon
+from bench.daemons import Daemon, processor_seconds
 from bench.latency import write_and_read
 from bench.table import Row, percentile, tails
 
@@ -48,7 +48,7 @@ def _started(daemons: Sequence[Daemon]) -> Row:
     begun = daemons[0].started_at
     _until(lambda: all((daemon.directory / "node.json").exists() for daemon in daemons))
     ready = time.perf_counter()
-    computed = sum(map(_processor_seconds, daemons))
+    computed = _processor_seconds(daemons)
 
     def is_one(daemon: Daemon) -> bool:
         found = _metrics(daemon)
@@ -57,7 +57,7 @@ def _started(daemons: Sequence[Daemon]) -> Row:
     for daemon in daemons:
         _until(lambda daemon=daemon: is_one(daemon))  # type: ignore[misc]
     one = time.perf_counter()
-    more = sum(map(_processor_seconds, daemons)) - computed
+    more = _processor_seconds(daemons) - computed
     note = (
         f"{one - begun:.1f} s after the first was started; of {os.cpu_count()} cores {computed:.0f} s until the last "
         f"was up, {more:.0f} s from then on"
@@ -71,11 +71,11 @@ def _updates(daemons: Sequence[Daemon], count: int) -> list[Row]:
         write_and_read(chance.choice(daemons), daemons, -1 - number)
         time.sleep(0.1)
     time.sleep(2.0)
-    before, computed, times = [_metrics(daemon) for daemon in daemons], sum(map(_processor_seconds, daemons)), []
+    before, computed, times = [_metrics(daemon) for daemon in daemons], _processor_seconds(daemons), []
     for number in range(1, count + 1):
         times.append(write_and_read(chance.choice(daemons), daemons, number)[1])
         time.sleep(0.1)
-    computed = sum(map(_processor_seconds, daemons)) - computed
+    computed = _processor_seconds(daemons) - computed
     time.sleep(2.0)  # for what is sent later, to be confirmed
     after = [_metrics(daemon) for daemon in daemons]
 
@@ -94,19 +94,15 @@ def _updates(daemons: Sequence[Daemon], count: int) -> list[Row]:
 
 
 def _idle(daemons: Sequence[Daemon], span: float) -> Row:
-    before, begun = sum(map(_processor_seconds, daemons)), time.perf_counter()
+    before, begun = _processor_seconds(daemons), time.perf_counter()
     time.sleep(span)
-    share = (sum(map(_processor_seconds, daemons)) - before) / (time.perf_counter() - begun) / len(daemons)
+    share = (_processor_seconds(daemons) - before) / (time.perf_counter() - begun) / len(daemons)
     return Row(f"{len(daemons)} nodes: a core's share of each when idle", 100 * share, "%", IDLE)
 
 
-def _processor_seconds(daemon: Daemon) -> float:
-    """Of the node and its engine."""
-    ticks = 0
-    for pid in daemon.pids():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+def _processor_seconds(daemons: Sequence[Daemon]) -> float:
+    """Of all nodes and their engines."""
+    return sum(processor_seconds(daemon.pids()) for daemon in daemons)
 
 
 def _metrics(daemon: Daemon) -> Mapping[str, float]:

@@ -22,14 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.crowd import PATIENCE, Place, crowd
-from bench.daemons import Daemon, bare_environ, tree
+from bench.daemons import Daemon, bare_environ, processor_seconds, tree
 from peatd.clients import hocuspocus
 
 NODE_PEERS, PYTHON_PEERS = "PEAT_BENCH_NODE_PEERS", "PEAT_BENCH_PYTHON_PEERS"
 """Environment: a directory with the programs of bench/peers and their packages; a Python that has pycrdt-websocket."""
 OURS = "peatd"
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,7 @@ class Service:
 
     def cpu(self) -> float:
         """Seconds that all its processes have used."""
-        used = 0
-        for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            used += int(fields[11]) + int(fields[12])
-        return used / _TICKS
+        return processor_seconds(self.pids())
 
     def resident(self) -> float:
         """MB of all its processes; pages that several map count in each."""

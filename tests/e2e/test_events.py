@@ -9,7 +9,7 @@ from unittest.mock import ANY
 
 from e2e.followers import following, watching
 from e2e.nodes import Formation, Node, free_address, until, up, wait_equal
-from e2e.test_metrics import scrape
+from e2e.scraping import scrape
 
 
 def test_a_peers_write_and_delete_are_told_of_here(three: list[Node]) -> None:

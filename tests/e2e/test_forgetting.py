@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from e2e.nodes import Formation, Node, document_names, until, up
-from e2e.test_metrics import scrape
+from e2e.scraping import scrape
 
 TTL = ("--tombstone-ttl", "2s")
 

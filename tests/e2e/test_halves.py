@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from e2e.halves import Halves, halves
 from e2e.nodes import PATIENCE, Node, document_names, formation_in, until
+from e2e.scraping import scrape
 
 PAUSE = 0.25
 """Seconds between two writes of one half."""
@@ -25,12 +26,6 @@ def network() -> Iterator[Halves]:
         yield net
 
 
-def measured(node: Node, name: str) -> float:
-    """One of its metrics without labels."""
-    lines = node.ask("GET", "/metrics").body.decode().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
-
-
 def digests(nodes: Sequence[Node]) -> set[str]:
     return {node.get("node")["digest"] for node in nodes}
 
@@ -40,7 +35,8 @@ def wait_one_mesh(nodes: Sequence[Node], *, within: float) -> None:
     for node in nodes:
 
         def is_whole(node: Node = node) -> bool:
-            return (measured(node, "peat_members"), measured(node, "peat_members_unreachable")) == (len(nodes), 0)
+            found = scrape(node)
+            return (found["peat_members",], found["peat_members_unreachable",]) == (len(nodes), 0)
 
         until(is_whole, f"{node.name} has all within reach", within=within)
 
@@ -105,4 +101,4 @@ def test_two_halves_that_were_written_to_are_one_equal_mesh_again(
 
 def is_noticed(nodes: Sequence[Node]) -> bool:
     """Whether each half takes the whole other one for out of reach."""
-    return all(measured(node, "peat_members_unreachable") == len(nodes) // 2 for node in nodes)
+    return all(scrape(node)["peat_members_unreachable",] == len(nodes) // 2 for node in nodes)

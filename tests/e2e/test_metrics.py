@@ -2,7 +2,7 @@
 
 import pytest
 from e2e.nodes import Formation, Node, until, up, wait_equal
-from prometheus_client.parser import text_string_to_metric_families as parse
+from e2e.scraping import scrape
 
 
 @pytest.fixture
@@ -11,11 +11,6 @@ def own(formation: Formation) -> list[Node]:
     nodes = formation.mesh("alice", "bob", "carol")
     up(*nodes)
     return nodes
-
-
-def scrape(node: Node) -> dict[tuple[str, ...], float]:
-    text = node.ask("GET", "/metrics").body.decode()
-    return {(sample.name, *sample.labels.values()): sample.value for family in parse(text) for sample in family.samples}
 
 
 def test_metrics_count_what_was_done(own: list[Node]) -> None:

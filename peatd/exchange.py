@@ -42,7 +42,6 @@ from peatd.wire.messages import (
 COMPARE_INTERVAL = 30.0
 """Seconds, ±25 %: how often the initiating end compares digests and both ask about what is owed for long: the net
 below everything else."""
-
 _UNSAID = 10_000
 """Answers waiting for a peer. Comparing a million documents takes fewer; only one who never reads gets there."""
 
@@ -119,10 +118,16 @@ class PeerExchange:
     async def run(self) -> None:
         """Makes the diffs that the peer is owed, confirms what is on our disk, and compares now and then."""
         async with trio.open_nursery() as nursery:
-            for task in (self._diffs.run, self._confirm, self._compare, self.summaries.run):
+            for task in (self._diffs.run, self._confirm, self._compare, self._look):
                 nursery.start_soon(task)
+
+    async def _look(self) -> None:
+        beat = self._replication.pulse.turn()
+        while True:
+            await beat()
+            self.summaries.look()
             if self._standing is not None:
-                nursery.start_soon(self._standing.run, self._wake)
+                self._standing.look(self._wake)
 
     def say_horizon(self) -> None:
         """Tells the peer now what it may know of our documents; nothing to one whose release does not."""

@@ -211,6 +211,7 @@ class _Node:
                     await serving.start(self._documents.run)
                     serving.start_soon(self._upkeep.run)
                     serving.start_soon(self._forgetting.run)
+                    serving.start_soon(self._replication.pulse.run)
                     serving.start_soon(self._holding.run)
                     app = create_app(self._status, Locks(token, self._membership.client_token_keys), config.demo_page)
                     serving_api = partial(serve, app, hits=self._hits, memory=self._requests)

@@ -29,6 +29,7 @@ from peatd.interest import Interest
 from peatd.merged import Merged, MergedCount
 from peatd.names import DeviceId, DocumentKey, DocumentName
 from peatd.own_time import OwnTime
+from peatd.pulse import Pulse
 from peatd.reach import EMPTY_UPDATE, Reach
 from peatd.releases import Releases
 from peatd.reopening import opened
@@ -83,14 +84,13 @@ class Replication:
         self.unsaved: set[DocumentName] = set()  # changed, or ended, since their reach was last saved (upkeep.py)
         self.audience: dict[DocumentName, int] = {}
         """How many clients of this node are at each document."""
-        self.merged = MergedCount()
-        self.unreplicated = Unreplicated()
+        self.merged, self.unreplicated = MergedCount(), Unreplicated()
         self.missed = 0  # documents that ended here because a peer that had them has forgotten them
         self.subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
         self._unborn = Unborn()
         self.interest = interest or Interest({}, b"")
-        self.releases, self.fetches = Releases(), Fetches()
+        self.releases, self.fetches, self.pulse = Releases(), Fetches(), Pulse()
         self.is_mesh_full: Callable[[], bool] = lambda: True  # everybody is linked with everybody
         self.want: Callable[[Entry], None] = lambda _: None  # has it come from elsewhere (holding.py)
         self.table.restricted = self.interest.restricted

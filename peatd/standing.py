@@ -15,8 +15,8 @@ from peatd.wire.horizon import Horizon, Known
 log = structlog.get_logger()
 
 _LOOK = 1.0
-"""Seconds between two looks whether there is something to tell, or to learn. What is made within the last of them
-before a crash, and deleted while the node is away for longer than tombstones are kept, comes back with it."""
+"""Seconds, at least, between two looks whether there is something to tell, or to learn. What is made within the last of
+them before a crash, and deleted while the node is away for longer than tombstones are kept, comes back with it."""
 _HEARSAY = 10.0
 """Seconds before it is told that we know more of third nodes."""
 
@@ -32,7 +32,7 @@ class Standing:
         self._known_there = 0
         self._said: tuple[int, int] | None = None
         self._said_changes = 0
-        self._said_at = 0.0
+        self._said_at = self._looked_at = 0.0
         self._gone: list[Entry] = []
 
     def say(self) -> None:
@@ -58,16 +58,18 @@ class Standing:
         self._replication.end(entry.key, self._sync.device_id)
         return True
 
-    async def run(self, wake: Callable[[], None]) -> None:
-        """Tells what has changed, and learns, until cancelled."""
-        while True:
-            await trio.sleep(_LOOK)
-            self._learn()
-            self._tell_gone()
-            is_hearsay = self._replication.horizon.changes != self._said_changes
-            if self._present() != self._said or (is_hearsay and trio.current_time() - self._said_at > _HEARSAY):
-                self.say()
-                wake()
+    def look(self, wake: Callable[[], None]) -> None:
+        """At every beat: tells what has changed, and learns."""
+        now = trio.current_time()
+        if now - self._looked_at < _LOOK:
+            return
+        self._looked_at = now
+        self._learn()
+        self._tell_gone()
+        is_hearsay = self._replication.horizon.changes != self._said_changes
+        if self._present() != self._said or (is_hearsay and now - self._said_at > _HEARSAY):
+            self.say()
+            wake()
 
     def _present(self) -> tuple[int, int]:
         """What is worth telling when it changes: the living documents, and how many of their numbers are durable."""

@@ -1,15 +1,13 @@
 """Summaries over one link: of what was not pushed, in place of it. See lazy.py.
 
-Whoever is told of something that it lacks waits a little, for it may be on its way; and then asks for it, and to be
-pushed to again.
+Whoever is told of something that it lacks waits for the next beat (pulse.py), for it may be on its way; and then asks
+for it, and to be pushed to again. A beat is far more than a push takes, and little enough that nobody waits long for
+what a broken tree has not brought.
 """
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import trio
 
 from peatd.names import DocumentKey, DocumentName
 from peatd.offers import Offers
@@ -17,9 +15,6 @@ from peatd.replication import Replication
 from peatd.sync import PeerSync
 from peatd.wire.messages import MAX_HAVING, Graft, Having, Message, Offered, Prune, named
 
-_INTERVAL = 0.5
-"""Seconds, ±25 %, for which summaries gather; and until what they name is asked for, if it has not come meanwhile. Far
-more than a push takes, and little enough that nobody waits long for what a broken tree has not brought."""
 _LOOKS = 4
 """At a document that goes on changing, until it is asked for whatever has come."""
 
@@ -51,14 +46,8 @@ class Summaries:
         self._wake = wake
         yield
 
-    async def run(self) -> None:
-        """Looks now and then, until cancelled."""
-        while True:
-            await trio.sleep(_INTERVAL * random.uniform(0.75, 1.25))
-            self.look()
-
     def look(self) -> None:
-        """Asks for what has not come, and has summaries sent of what was not pushed."""
+        """At every beat: asks for what has not come, and has summaries sent of what was not pushed."""
         for name, awaited in list(self._awaited.items()):
             if self._has(awaited.offered):
                 del self._awaited[name]

@@ -71,6 +71,7 @@ class Replica:
             await nursery.start(self.documents.run)
             nursery.start_soon(self.upkeep.run)
             nursery.start_soon(self.forgetting.run)
+            nursery.start_soon(self.replication.pulse.run)
             nursery.start_soon(self.gossip.run, 11204)
             nursery.start_soon(self.holding.run)
             yield self

@@ -165,6 +165,7 @@ class Life:
             self.seen: dict[str, None] = {}
             await serving.start(self.documents.run)
             serving.start_soon(self.upkeep.run)
+            serving.start_soon(self.replication.pulse.run)
             if self.machine.copies:  # else it has nothing to do, and seeds stay what they were
                 serving.start_soon(self.holding.run)
             async with trio.open_nursery() as mesh:

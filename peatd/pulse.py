@@ -1,0 +1,38 @@
+"""The beats at which it is looked now and then after every link.
+
+With timers of their own, links that rest were most of what a node costs that has sixteen of them: a timer that ends a
+task's sleep takes ten times the look that follows. Nor may all have the same beat: what is made a moment before it
+would go to all peers at once, and overtake what goes from one to the next (lazy.py, rule 2).
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+BEAT = 0.5
+"""Seconds, ±25 %, between two looks after one link."""
+_TURNS = 8
+"""In which links have theirs."""
+
+
+class Pulse:
+    """One node's."""
+
+    def __init__(self) -> None:
+        self._turns = [trio.Event() for _ in range(_TURNS)]
+
+    async def run(self) -> None:
+        while True:
+            for turn in range(_TURNS):
+                await trio.sleep(BEAT / _TURNS * random.uniform(0.75, 1.25))
+                self._turns[turn].set()
+                self._turns[turn] = trio.Event()
+
+    def turn(self) -> Callable[[], Awaitable[None]]:
+        """One by chance, for one link; each call waits for the next time that it comes."""
+        return partial(self._beat, random.randrange(_TURNS))
+
+    async def _beat(self, turn: int) -> None:
+        await self._turns[turn].wait()

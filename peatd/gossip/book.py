@@ -100,11 +100,14 @@ class Book:
             feed.owed[device] = None  # Invariant 2.
         self.spread()
 
+    def owing(self) -> Sequence[Feed]:
+        """The links that have something to tell."""
+        return [feed for feed in self._feeds if feed.owed]
+
     def wake(self) -> None:
         """Has all links tell what they owe."""
-        for feed in self._feeds:
-            if feed.owed:
-                feed.wake()
+        for feed in self.owing():
+            feed.wake()
 
     def drop(self, device: bytes) -> None:
         member = self._members.pop(device)

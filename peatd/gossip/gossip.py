@@ -23,10 +23,16 @@ log = structlog.get_logger()
 
 _BEAT = 0.5
 """Seconds between looks. What changes in between is one new card."""
-_GATHER = 0.1
-"""Seconds from telling links of new cards until the next time. When many nodes start, each has a new card twice a
-second, which comes by every link: what comes in between goes on in one message, and not to whoever has told it
-meanwhile. The first goes on at once."""
+_CARDS, _RAREST = 50.0, 2.0
+"""New cards in a second of all nodes together, when all have news all the time; and the seconds that one waits for the
+next, at most."""
+_TOLD_FIRST = 3
+"""Links, by chance, that are told of new cards at once: enough that nearly all nodes hear of them in a few hops."""
+_GATHER = 0.25
+"""Seconds until the next three are told. When many nodes start, each has a new card twice a second: what comes in
+between goes in one message, and not to whoever has told it meanwhile."""
+_TOLD_LAST = 1.0
+"""Seconds after which all are told that were not: most have heard it from others, and have told it themselves."""
 _LATE = 1.0
 """Seconds by which a look comes too late when it is we who stood still: then it says nothing of others."""
 _UNANSWERED = 1.5
@@ -69,6 +75,7 @@ class Gossip:
         self._probes: dict[bytes, list[Callable[[bool], None]]] = {}
         self._asked, self._to_probe = trio.open_memory_channel[bytes](_MAX_PROBES)
         self._calm_since = self._looked_at = trio.current_time()
+        self._card_due = self._calm_since
         self._news = trio.Event()
         membership.watch_secrets(self._rekeyed)
 
@@ -136,6 +143,7 @@ class Gossip:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._beat)
                 nursery.start_soon(self._spread)
+                nursery.start_soon(self._spread_to_all)
                 nursery.start_soon(self._compare)
                 nursery.start_soon(self._probe_for_others, nursery)
                 await self._drain.closing.wait()
@@ -152,14 +160,21 @@ class Gossip:
         while True:
             await self._news.wait()
             self._news = trio.Event()
-            self.members.book.wake()
+            owing = self.members.book.owing()
+            for feed in random.sample(owing, min(_TOLD_FIRST, len(owing))):
+                feed.wake()
             await trio.sleep(_GATHER)
+
+    async def _spread_to_all(self) -> None:
+        while True:
+            self.members.book.wake()
+            await trio.sleep(_TOLD_LAST * random.uniform(0.75, 1.25))
 
     def look(self, now: float) -> None:
         """One look at everything."""
         is_late = now - self._looked_at > _BEAT + _LATE
         self._looked_at = now
-        self.members.renew([self._tie(side) for side in self._sides.values()], self._port)
+        self._renew(now)
         if is_late:
             self.doubts.strained()
             return
@@ -174,6 +189,12 @@ class Gossip:
             log.warning("members out of reach", members=len(review.gone), one_of_them=review.gone[0])
         if review.back:
             log.info("members within reach again", members=len(review.back), one_of_them=review.back[0])
+
+    def _renew(self, now: float) -> None:
+        if now >= self._card_due:
+            ties = [self._tie(side) for side in self._sides.values() if _is_measured(side.link, now)]
+            if self.members.renew(ties, self._port):
+                self._card_due = now + min(len(self.members.present) / _CARDS, _RAREST)
 
     def _look_at_links(self, now: float) -> None:
         for side in self._sides.values():
@@ -256,3 +277,8 @@ class Gossip:
         keypair = self._membership.credentials.keypair
         if bytes.fromhex(keypair.device_id) != self.members.own_device:
             self.members.rekeyed(keypair)
+
+
+def _is_measured(link: Link, now: float) -> bool:
+    """Whether to tell of it: with its round trip, which is known in a moment, or it would be told of twice."""
+    return link.rtt is not None or now - link.opened_at > _BEAT

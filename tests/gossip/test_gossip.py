@@ -94,6 +94,25 @@ async def test_of_many_new_cards_the_first_goes_on_at_once_and_the_others_togeth
         assert told <= 20
 
 
+async def test_a_new_card_goes_to_three_at_once_and_a_second_later_to_whoever_has_not_told_it(
+    autojump_clock: MockClock,
+) -> None:
+    names = [f"n{number}" for number in range(9)]
+    async with mesh(*names) as (hub, *others):
+        await trio.sleep(5)
+        links = [link for node in (hub, *others) for link, _ in node.links.live()]
+        before = sum(link.sent_messages for link in links)
+        stranger = One("a stranger")
+        hub.gossip.members.hear(stranger.card, trio.current_time())
+        await trio.sleep(0.001)
+        knowing = [node for node in others if node.gossip.members.book.get(stranger.device) is not None]
+        assert len(knowing) >= 3
+        assert sum(link.sent_messages for link in links) - before <= 9 * 3
+        await trio.sleep(1.25)
+        assert all(node.gossip.members.book.get(stranger.device) is not None for node in others)
+        assert sum(link.sent_messages for link in links) - before < len(links) * 0.8, "each link would carry it once"
+
+
 async def test_a_killed_node_is_missed_by_all_at_once(autojump_clock: MockClock) -> None:
     async with mesh("alice", "bob", "carol") as (alice, bob, carol):
         async with Replica("dave", random.Random(1)).running() as dave, linked(alice, dave):

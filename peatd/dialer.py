@@ -2,7 +2,7 @@
 
 import ipaddress
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,6 +28,10 @@ _FOR_ANOTHER_KEY = 900.0
 
 _LOOK = (1.0, 3.0)
 """Seconds until a look whether somebody is to be dialled now: who is present changes without a link of ours."""
+
+_TURNS = 10
+"""Of the loop, in which nothing comes, until all is taken to be there that a source tells at once. In a large mesh a
+node dials some of its peers, and not those that it and every other node are told of first."""
 
 _FOR_AN_OPERATOR = (Verdict.TWIN.value, Verdict.REVOKED.value, Verdict.FULL.value)
 """Ends of links that trying again does not mend soon."""
@@ -82,17 +86,26 @@ class Dialer:
         async with trio.open_nursery() as nursery, events:
             nursery.start_soon(self._look)
             async for event in events:
-                match event:
-                    case PeerFound(info):
-                        self._peers.sighted(info, partial(self._sources_of, info.node_id))
-                        pursuit = self._pursuits[info.node_id] = _Pursuit(info.node_id)
-                        nursery.start_soon(self._pursue, pursuit, nursery)
-                    case PeerUpdated(info):
-                        self._peers.sighted(info, partial(self._sources_of, info.node_id))
-                        self._pursuits[info.node_id].nudge.set()
-                    case PeerLost(node_id):
-                        self._peers.lost(node_id, trio.current_time())
-                        self._pursuits.pop(node_id).stop()
+                found = self._take([event, *await _more(events)])
+                for pursuit in random.sample(found, len(found)):
+                    nursery.start_soon(self._pursue, pursuit, nursery)
+
+    def _take(self, events: Iterable[DiscoveryEvent]) -> Sequence[_Pursuit]:
+        """Those that have begun."""
+        found = []
+        for event in events:
+            match event:
+                case PeerFound(info):
+                    self._peers.sighted(info, partial(self._sources_of, info.node_id))
+                    pursuit = self._pursuits[info.node_id] = _Pursuit(info.node_id)
+                    found.append(pursuit)
+                case PeerUpdated(info):
+                    self._peers.sighted(info, partial(self._sources_of, info.node_id))
+                    self._pursuits[info.node_id].nudge.set()
+                case PeerLost(node_id):
+                    self._peers.lost(node_id, trio.current_time())
+                    self._pursuits.pop(node_id).stop()
+        return found
 
     async def _look(self) -> None:
         """Has those look again whose link has ended, at once; and now and then those who need not be dialled. There is
@@ -105,8 +118,10 @@ class Dialer:
             is_due = trio.current_time() >= look_at
             if is_due:
                 look_at = trio.current_time() + random.uniform(*_LOOK)
-            for pursuit in self._pursuits.values():
-                if pursuit.is_idle and (is_due or pursuit.is_content) and not self._peers.is_linked(pursuit.node_id):
+            idle = [p for p in self._pursuits.values() if p.is_idle and not self._peers.is_linked(p.node_id)]
+            lacking = 0 if is_due else self._links.view.lacking
+            for number, pursuit in enumerate(random.sample(idle, len(idle))):
+                if is_due or pursuit.is_content or number < lacking:
                     pursuit.nudge.set()
 
     def arrived(self, peer: LinkPeer, host: str) -> None:
@@ -167,9 +182,12 @@ class Dialer:
             with self._links.view.dialing():
                 link = await self._dial(sighting)
         except Declined as declined:
-            # Under that name discovery speaks of a node that is linked: it is one peer, and needs no other link.
+            # Under that name discovery speaks of a node that is linked: it is one peer, and needs no other link. Or it
+            # has links enough, as we have, and is to be asked again later.
             sighting.device_id, sighting.error, sighting.dialing = DeviceId(declined.device_id), None, False
             self._peers.tell()
+            if not self._peers.is_linked(pursuit.node_id):
+                await self._pause(pursuit, longest=False)
             return None
         except PeerError as error:
             if str(error) != sighting.error:
@@ -237,6 +255,22 @@ class Dialer:
             await pursuit.nudge.wait()
             pursuit.nudge = trio.Event()
             backoff.reset()
+
+
+async def _more(events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> Sequence[DiscoveryEvent]:
+    """What else is told at once."""
+    more: list[DiscoveryEvent] = []
+    turns = 0
+    while turns < _TURNS:
+        try:
+            more.append(events.receive_nowait())
+            turns = 0
+        except trio.WouldBlock:
+            turns += 1
+        except trio.EndOfChannel:
+            break
+        await trio.lowlevel.checkpoint()
+    return more
 
 
 def _is_ip(host: str) -> bool:

@@ -37,7 +37,7 @@ PeatError
 │   ├── RelayError            a relay does not answer, refuses, or is none
 │   └── HandshakeError        it is not of our formation, or did not prove it in time
 │       ├── CertificateRefused   it accepts another of our formation's secrets
-│       └── Declined          it is linked with us already, and we want no second link
+│       └── Declined          we need no link with it: there is one, or both have enough
 └── DiscoveryError            a source of peers cannot work
     ├── EventStreamConsumed   its events were taken already
     ├── MalformedSlice        not of the shape of an EndpointSlice
@@ -238,7 +238,7 @@ class CertificateRefused(HandshakeError):
 
 
 class Declined(HandshakeError):
-    """We who have dialled want no link with whom we have found there: there is one already.
+    """We who have dialled need no link with whom we have found there: there is one already, or both have enough.
 
     Attributes:
         device_id: whom we have found.

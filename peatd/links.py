@@ -85,6 +85,7 @@ class Links:
         self._running: set[Link] = set()
         self._repetitions = Repetitions()
         self._live: dict[DeviceId, tuple[Link, PeerExchange]] = {}
+        membership.links = lambda: (len(self._live), view.max_links)
         replication.is_mesh_full = lambda: view.is_full(trio.current_time())
         membership.watch(self.review)
         gossip.watch_gone(self._doubt_clients)
@@ -119,8 +120,11 @@ class Links:
 
     def declines(self, peer: LinkPeer) -> str | None:
         """Why we do not link with whom we have dialled: we are linked with that very process, under another name or by
-        another address. A second link would end the first; it may, where it goes directly and the first by a relay."""
+        another address. A second link would end the first; it may, where it goes directly and the first by a relay. Or
+        it would send us away."""
         held = self._live.get(peer.device_id)
+        if held is None and self.view.is_spared_by(peer.links, peer.max_links):
+            return "both have as many links as they need"
         if held is None or held[0].peer.instance != peer.instance:
             return None
         is_better = peer.via is None and held[0].peer.via is not None
@@ -152,7 +156,7 @@ class Links:
             return await self._refuse(link, verdict)
         if verdict is Verdict.REPLACE:
             self._replace(link.peer)
-        elif self.view.sends_away(bytes.fromhex(link.peer.device_id), self._ties()):
+        elif self.view.sends_away(bytes.fromhex(link.peer.device_id), link.peer.links, self._ties()):
             return await self._refuse(link, Verdict.ENOUGH)
         return await self._run(link)
 

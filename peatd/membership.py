@@ -53,7 +53,7 @@ async def credentials_of(
 
 
 def hello_of(node_id: NodeId, formation: str, restricted: Collection[str] = ()) -> Hello:
-    """What a run of a node says first on its links, but for the secrets: this release knows all messages."""
+    """What a run of a node says first on its links, but for the secrets and links: this release knows all messages."""
     instance = token_bytes(16)
     return Hello(
         *(PROTOCOL, node_id, formation, instance, MAX_FRAME_BYTES, __version__),
@@ -73,7 +73,7 @@ class Membership:
         1. Credentials, HELLO and fingerprints belong together: they change at once, and whoever watches is told then.
 
     Args:
-        hello: what HELLO says, but for the secrets.
+        hello: what HELLO says, but for the secrets and links.
         own_key: the node's key if it does not follow from the secret.
     """
 
@@ -87,6 +87,8 @@ class Membership:
         mint: Mint = mint_apart,
     ) -> None:
         self.revocations = revocations
+        self.links: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        """How many there are, and may be."""
         self._node_id = NodeId(hello.node_id)
         self._own_key = own_key
         self._mint = mint
@@ -110,7 +112,8 @@ class Membership:
 
     def present(self) -> tuple[Credentials, Hello]:
         """What is shown to whoever we meet now."""
-        return self.credentials, self.hello
+        links, most = self.links()
+        return self.credentials, replace(self.hello, links=links, max_links=most)
 
     def client_token_keys(self) -> Sequence[bytes]:
         """That tokens of clients may be signed with."""

@@ -6,11 +6,11 @@ all, so there is nothing to shuffle. Whom a node dials is chance, and of its lin
 has some to nodes that are near, and others to anywhere.
 
 Rules:
-1. A node dials until it has three quarters of the links that it may have. The rest is for those who dial it: newcomers
-   find an open door.
+1. A node dials until it has half of the links that it may have, and three if it may. The rest is for those who dial
+   it: newcomers find an open door. Each link more costs a copy of all that is told of members.
 2. A node that has all its links lets in whoever has few, and ends a link with one that has many. Who has enough is sent
-   away. So nobody is locked out. A link that has just come up is not ended: how many its peer has is not known yet, and
-   nodes that start together would end each other's links all the time, and dial again.
+   away, or knows it by HELLO, and goes. So nobody is locked out. A link that has just come up is not ended: nodes that
+   start together have few then, would end each other's links all the time, and dial again.
 3. Who is beyond reach, or was never met, is dialled however many links there are, one at a time: another half of the
    mesh may be there.
 """
@@ -24,6 +24,8 @@ from peatd.names import DeviceId, NodeId
 
 _NEAR_SHARE = 4
 """One link in so many is kept for being quick; and with so many of its links a node is safely in the mesh."""
+_SAFE = 3
+"""Links of each from which on a random mesh holds together."""
 _UNTOLD = 2.0
 """Seconds until the card of a new peer tells of its links, and everybody has heard it."""
 _SETTLING = 5.0
@@ -52,9 +54,10 @@ class View:
 
     def __init__(self, members: Members, max_links: int, links: Callable[[], Collection[bytes]]) -> None:
         self._members = members
-        self._max_links = max_links
+        self.max_links = max_links
         self._links = links
         self._few = max_links // _NEAR_SHARE
+        self._enough = min(max_links, max(max_links // 2, _SAFE))
         self._dialing = 0
         self._looked_at = float("-inf")
         self._full_at = float("-inf")
@@ -62,13 +65,19 @@ class View:
     @property
     def is_short(self) -> bool:
         """Whether this node is hardly in a mesh that is not full: then any member will do."""
-        return len(self._links()) < self._few and len(self._members.present) > self._max_links
+        return len(self._links()) < self._few and len(self._members.present) > self.max_links
 
     def is_full(self, now: float) -> bool:
         """Whether everybody is linked with everybody; or is about to be, as far as can be told."""
         if self._members.is_full:
             self._full_at = now
-        return len(self._members.present) <= self._max_links and now - self._full_at < _SETTLING
+        return len(self._members.present) <= self.max_links and now - self._full_at < _SETTLING
+
+    @property
+    def lacking(self) -> int:
+        """How many to dial now in a mesh that is not full (rule 1): half of what it needs. When many start together,
+        the others dial this one."""
+        return max(0, (self._enough - len(self._links()) + 1) // 2 - self._dialing)
 
     # Whom to dial ----------------------------------------------------------------------------------------------
 
@@ -80,9 +89,9 @@ class View:
             known: how many discovery knows.
         """
         others, links = len(self._members.present), len(self._links())
-        if links < self._max_links and max(known, others) <= self._max_links:
+        if links < self.max_links and max(known, others) <= self.max_links:
             return True
-        if links + self._dialing < self._max_links - self._few:  # rule 1
+        if self.lacking:
             return True
         pause = max(_LOOKED_FOR, others / _LOOKS)
         if self._is_present(node_id, device_id) or self._dialing or now - self._looked_at < pause:
@@ -107,17 +116,25 @@ class View:
 
     # Whom to let in --------------------------------------------------------------------------------------------
 
-    def sends_away(self, newcomer: bytes, links: Sequence[Tied]) -> bool:
-        """Whether there is no place for it beside these links, and it can do without one or none is to be had."""
-        if len(links) < self._max_links:
+    def is_spared_by(self, links: int, most: int) -> bool:
+        """Whether one that has so many links, and so many at most, would send us away."""
+        return 0 < most <= links and len(self._links()) >= _rich(most)
+
+    def sends_away(self, newcomer: bytes, said: int, links: Sequence[Tied]) -> bool:
+        """Whether there is no place for it beside these links, and it can do without one or none is to be had.
+
+        Args:
+            said: how many links it has said it has.
+        """
+        if len(links) < self.max_links:
             return False
-        is_rich = self._ties(newcomer) >= max(self._few, 1)
+        is_rich = max(said, self._ties(newcomer)) >= _rich(self.max_links)
         return is_rich or all(_is_new(tied) for tied in self._slow([*links, Tied(newcomer, 0.0, 0.0)]))
 
     def to_end(self, links: Sequence[Tied]) -> bytes | None:
         """Which of these links to end so that they are no more than there may be; None if they are not. A new one only
         if there is no other."""
-        if len(links) <= self._max_links:
+        if len(links) <= self.max_links:
             return None
         return max(self._slow(links), key=lambda tied: (not _is_new(tied), self._ties(tied.device))).device
 
@@ -129,6 +146,11 @@ class View:
         """How many links others know it to have."""
         member = self._members.book.get(device)
         return 0 if member is None or member.absent_since is not None else len(member.tied)
+
+
+def _rich(most: int) -> int:
+    """Links from which on a node can do without one to a node that keeps so many at most."""
+    return max(most // _NEAR_SHARE, 1)
 
 
 def _is_new(tied: Tied) -> bool:

@@ -1,13 +1,13 @@
 """Whom discovery knows is linked with, for ever."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 from fakes.links import memory_links, peer
-from gossip.conftest import One
+from gossip.conftest import One, device
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from peatd.claims import Verdict
@@ -86,6 +86,11 @@ class Scene:
         if not self.up:
             raise Unreachable(f"{addresses[0]}: connection refused", code="refused")
         return memory_links("alice", "bob")[0]
+
+    async def tell_all(self, peers: Iterable[PeerInfo]) -> None:
+        for info in peers:
+            await self.tell.send(PeerFound(info))
+            await trio.lowlevel.checkpoint()
 
     async def found(self, *addresses: Address) -> None:
         await self.tell.send(PeerFound(PeerInfo(BOB, addresses or (AT_BOB,))))
@@ -212,6 +217,31 @@ async def test_a_name_of_who_is_linked_already_needs_no_link(autojump_clock: Moc
         assert len(it.dialled) == 1
         (shown,) = it.peers.all(trio.current_time())
         assert (shown.node_id, shown.addresses, shown.error) == (BOB, (ELSEWHERE,), None)
+
+
+async def test_who_has_enough_links_as_we_have_is_asked_again_later(autojump_clock: MockClock) -> None:
+    async with scene() as it:
+        it.error = Declined("bob: both have as many links as they need", "declined", device(BOB).hex())
+        await it.found()
+        await trio.sleep(600)
+        assert 20 < len(it.dialled) < 100
+        assert it.peers.sighting(BOB).error is None  # type: ignore[union-attr]
+
+
+async def test_of_a_crowd_some_are_dialled_whatever_their_order(autojump_clock: MockClock) -> None:
+    """All nodes are told of the same ones first, one by one."""
+    crowd = [PeerInfo(NodeId(f"n{number}"), (Address(f"10.0.1.{number}", 11204),)) for number in range(60)]
+    first = {str(info.addresses[0]) for info in crowd[:20]}
+    dialled = []
+    for _ in range(3):
+        async with scene() as it:
+            it.silence = 10.0
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(it.tell_all, crowd)
+                await trio.sleep(0.5)
+            dialled += [str(addresses[0]) for _, addresses in it.dialled]
+            assert len(it.dialled) == 4
+    assert not first.issuperset(dialled)
 
 
 async def test_where_another_answers_whom_discovery_knows_the_other_addresses_are_tried(

@@ -15,6 +15,14 @@ async def test_with_whom_we_are_linked_we_want_no_second_link_that_we_have_diall
         assert alice.links.declines(peer("carol", initiating=True)) is None
 
 
+async def test_whoever_would_send_us_away_has_no_link_from_us(autojump_clock: MockClock) -> None:
+    async with mesh("alice", "bob") as (alice, _):
+        await wait_all_tasks_blocked()
+        carol = peer("carol", initiating=True)
+        assert alice.links.declines(replace(carol, links=4, max_links=4)) == "both have as many links as they need"
+        assert alice.links.declines(replace(carol, links=16, max_links=16)) is None, "we have one, and may need it"
+
+
 async def test_a_second_process_of_the_same_key_is_met_and_judged(autojump_clock: MockClock) -> None:
     """It has taken the place of the first, or is its twin, which its operator is to hear."""
     async with mesh("alice", "bob") as (alice, _):

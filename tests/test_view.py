@@ -1,5 +1,7 @@
 """Whom a node dials and lets in when the mesh is larger than it keeps links with."""
 
+from contextlib import ExitStack
+
 import pytest
 from gossip.conftest import One, device, keypair
 
@@ -8,7 +10,7 @@ from peatd.names import NodeId
 from peatd.view import Tied, View
 
 MAX_LINKS = 8
-ENOUGH = 6  # three quarters
+ENOUGH = 4  # half
 NAMES = [f"n{number}" for number in range(20)]
 
 
@@ -49,13 +51,16 @@ def test_who_has_all_its_links_and_is_not_linked_with_all_is_in_a_larger_one() -
     assert not it.wants("n10", known=3)
 
 
-def test_in_a_larger_one_a_node_dials_until_it_has_three_quarters() -> None:
+def test_in_a_larger_one_a_node_dials_until_it_has_half_and_half_of_what_it_needs_at_a_time() -> None:
     it = Scene(present=20)
-    it.link(*NAMES[: ENOUGH - 1])
-    assert it.wants("n9")
-    with it.view.dialing():
-        assert not it.wants("n10")
-    it.link("n9")
+    for links, at_once in enumerate((2, 2, 1, 1)):
+        assert it.view.lacking == at_once
+        with ExitStack() as dials:
+            for _ in range(at_once):
+                assert it.wants("n9")
+                dials.enter_context(it.view.dialing())
+            assert not it.wants("n10")
+        it.link(f"n{links}")
     assert not it.wants("n10")
     assert not it.view.wants(NodeId("n10"), None, 0, 100.0)  # by its name, before it was ever linked
 
@@ -84,9 +89,18 @@ def test_who_has_enough_is_sent_away_by_a_full_node(ties: int, is_sent_away: boo
     it = Scene(present=20, ties=ties)
     it.link(*NAMES[:MAX_LINKS])
     links = [Tied(device(name), 0.1, 60.0) for name in NAMES[:MAX_LINKS]]
-    assert it.view.sends_away(device("n19"), links) is is_sent_away
-    assert not it.view.sends_away(device("a newcomer"), links)
-    assert not it.view.sends_away(device("n19"), links[1:])
+    assert it.view.sends_away(device("n19"), 0, links) is is_sent_away
+    assert not it.view.sends_away(device("a newcomer"), 1, links)
+    assert it.view.sends_away(device("a newcomer"), 2, links), "it has said so"
+    assert not it.view.sends_away(device("n19"), 7, links[1:])
+
+
+@pytest.mark.parametrize(("ours", "theirs", "most", "is_spared"), [(2, 8, 8, True), (1, 8, 8, False), (7, 7, 8, False)])
+def test_whoever_would_be_sent_away_knows_it(ours: int, theirs: int, most: int, is_spared: bool) -> None:
+    it = Scene(present=20)
+    it.link(*NAMES[:ours])
+    assert it.view.is_spared_by(theirs, most) is is_spared
+    assert not it.view.is_spared_by(0, 0), "its release does not say"
 
 
 def test_nobody_loses_a_new_link_to_a_newcomer() -> None:
@@ -94,9 +108,9 @@ def test_nobody_loses_a_new_link_to_a_newcomer() -> None:
     it = Scene(present=20)
     links = [Tied(device(name), 0.1, 1.0) for name in NAMES[:MAX_LINKS]]
     newcomer = device("a newcomer")
-    assert it.view.sends_away(newcomer, links)
+    assert it.view.sends_away(newcomer, 0, links)
     links[-1] = Tied(device("n7"), 0.1, 3.0)
-    assert not it.view.sends_away(newcomer, links)
+    assert not it.view.sends_away(newcomer, 0, links)
     assert it.view.to_end([*links, Tied(newcomer, 0.0, 0.0)]) == device("n7")
     links[-1] = Tied(device("n7"), 0.1, 1.0)
     assert it.view.to_end([*links, Tied(newcomer, 0.0, 0.0)]) is not None, "one that comes again is not sent away"

@@ -8,7 +8,7 @@ The codes of `HandshakeError`:
     refused             it refused our certificate
     proof               it did not prove that it knows the secret, or did not accept our proof
     unsupported         HELLO names another protocol, formation or limit
-    declined            whoever has dialled has found a node that it is linked with already
+    declined            whoever has dialled has found a node with which it needs no link
     else                that of its GOAWAY
 
 TLS 1.3 lets an initiator finish before the receiver has judged its certificate. A refusal then arrives, as an alert,
@@ -167,6 +167,8 @@ async def _establish(
         gossips=theirs.gossip,
         reads_summaries=theirs.summaries,
         restricted=frozenset(theirs.restricted) if theirs.interest else None,
+        links=theirs.links,
+        max_links=theirs.max_links,
     )
     if declines is not None:
         await _decline(tls, peer, declines(peer))

@@ -37,6 +37,7 @@ class LinkPeer:
         gossips: its release knows the messages about the mesh (wire/gossip.py).
         via: the URL of the relay that the link goes by; None if it goes directly.
         restricted: collections of which it does not hold all; None if its release knows nothing of that.
+        links, max_links: how many it had when we met, and keeps at most; 0 if its release does not say.
     """
 
     node_id: NodeId
@@ -54,6 +55,8 @@ class LinkPeer:
     via: str | None = None
     reads_summaries: bool = False
     restricted: frozenset[str] | None = None
+    links: int = 0
+    max_links: int = 0
 
 
 @dataclass(frozen=True, slots=True)

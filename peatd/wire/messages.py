@@ -57,6 +57,7 @@ class Hello(Shape, frozen=True, tag=1):
         gossip: it knows the messages of gossip.py, likewise.
         summaries: it knows `Having`, `Graft` and `Prune`, likewise.
         interest: it knows those of interest.py, likewise; `restricted`: the collections that it does not hold whole.
+        links, max_links: how many it has now, and keeps at most; 0 where its release does not say.
     """
 
     protocol: Count
@@ -72,6 +73,8 @@ class Hello(Shape, frozen=True, tag=1):
     summaries: bool = False
     interest: bool = False
     restricted: Collections = msgspec.field(default_factory=list)
+    links: Count = 0
+    max_links: Count = 0
 
 
 class Ping(Shape, frozen=True, tag=2):

@@ -65,7 +65,7 @@ def linked_mesh(size: int, max_links: int, chance: random.Random) -> Mesh:
             device = DeviceId(there.to_bytes(16, "big").hex())
             if here == there or there in links[here] or not views[here].wants(NodeId(str(there)), device, size, 0.0):
                 continue
-            if views[there].sends_away(here.to_bytes(16, "big"), _ties(links[there])):
+            if views[there].sends_away(_device(here), len(links[here]), _ties(links[there])):
                 continue
             links[here].add(there)
             links[there].add(here)

@@ -55,8 +55,8 @@ DIGEST_HEX = "c410000102030405060708090a0b0c0d0e0f"
 
 FROZEN: list[tuple[Message, str]] = [
     (
-        Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0"),
-        f"9e0101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290c2c2c290",
+        Hello(1, "peat-mesh-0", "peat", DIGEST, 1048576, "0.1.0", links=3, max_links=16),
+        f"dc00100101ab706561742d6d6573682d30a470656174{DIGEST_HEX}ce00100000a5302e312e30c2c290c2c2c2900310",
     ),
     (Ping(7), "920207"),
     (Pong(2**53 - 1), "9203cf001fffffffffffff"),

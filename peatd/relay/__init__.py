@@ -1,7 +1,8 @@
 """Relays: nodes that cannot reach each other meet at one that both can reach.
 
 protocol.py ◦       what is said to a relay and by it: messages, frames, what is signed
-connecting.py       from a node to a relay: TCP, TLS, WebSocket, proxy; websocket.py: bytes through the last
+connecting.py       from a node to a relay: TCP, TLS, WebSocket, proxy
+upgrade.py          the WebSocket handshake, either end; websocket.py: bytes through it
 asking.py           what a node asks of a relay, and what comes of it
 registration.py     a node behind relays: stays registered, takes the circuits that come
 ways.py             how a peer is reached: directly, else by a relay, and directly again; race.py

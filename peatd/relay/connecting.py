@@ -18,14 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 import trio
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, RejectConnection, Request
-from wsproto.utilities import RemoteProtocolError
 
-from peatd.errors import ConfigError, RelayError
+from peatd.errors import ConfigError, RelayError, WireError
 from peatd.names import Address
-from peatd.relay.protocol import OPENING, SUBPROTOCOL
-from peatd.relay.websocket import Carrier, WebSocketStream
+from peatd.relay.protocol import OPENING
 from peatd.relay_url import HTTPS, TCP, RelayUrl
 from peatd.threads import needing_threads
 from peatd.transport.tls_stream import TlsStream
@@ -100,7 +96,7 @@ async def connect(url: RelayUrl, outward: Outward) -> trio.abc.HalfCloseableStre
 async def _connect(url: RelayUrl, outward: Outward) -> trio.abc.HalfCloseableStream:
     proxy = outward.proxy_for(url.address.host) if url.scheme == HTTPS else None
     socket_stream = await _through_proxy(url, proxy) if proxy else await _tcp(url, url.address)
-    carrier: Carrier = socket_stream
+    carrier: trio.abc.Stream = socket_stream
     try:
         if url.scheme == TCP:
             await socket_stream.send_all(OPENING)
@@ -108,7 +104,12 @@ async def _connect(url: RelayUrl, outward: Outward) -> trio.abc.HalfCloseableStr
         if url.scheme == HTTPS:
             carrier = TlsStream(socket_stream, outward.context, server_side=False, server_name=url.address.host)
             await carrier.handshake()
-        return await _websocket(url, carrier)
+        from peatd.relay.upgrade import ask_for_websocket  # 2 MB, for those only who use it
+
+        return await ask_for_websocket(carrier, url)
+    except WireError as exc:
+        await trio.aclose_forcefully(carrier)
+        raise RelayError(f"{url}: {exc}", NOT_A_RELAY) from exc
     except trio.BrokenResourceError as exc:
         await trio.aclose_forcefully(carrier)
         raise _explained(url, exc) from exc
@@ -167,27 +168,3 @@ async def _through_proxy(url: RelayUrl, proxy: str) -> trio.SocketStream:
     await trio.aclose_forcefully(stream)
     status = event.status_code if isinstance(event, h11.Response) else "nothing"
     raise RelayError(f"{url}: the proxy {found.hostname} answers {status}", UNREACHABLE)
-
-
-async def _websocket(url: RelayUrl, carrier: Carrier) -> WebSocketStream:
-    connection = WSConnection(ConnectionType.CLIENT)
-    host = url.address.host if url.address.port in (80, 443) else str(url.address)
-    await carrier.send_all(connection.send(Request(host=host, target=url.path, subprotocols=[SUBPROTOCOL])))
-    received_bytes = 0
-    while True:
-        received = await carrier.receive_some(_HEADER_BYTES)
-        received_bytes += len(received)
-        try:
-            connection.receive_data(bytes(received) or None)
-            event = next(iter(connection.events()), None)
-        except RemoteProtocolError as exc:
-            raise RelayError(f"{url}: it does not answer as a relay: {exc}", NOT_A_RELAY) from exc
-        match event:
-            case AcceptConnection() if event.subprotocol == SUBPROTOCOL:
-                return WebSocketStream(carrier, connection)
-            case AcceptConnection():
-                raise RelayError(f"{url}: a WebSocket that is no relay's", NOT_A_RELAY)
-            case RejectConnection():
-                raise RelayError(f"{url}: it answers {event.status_code}, so no relay is there", NOT_A_RELAY)
-        if not received or received_bytes > _HEADER_BYTES:
-            raise RelayError(f"{url}: it does not answer as a relay", NOT_A_RELAY)

@@ -9,14 +9,9 @@ import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 
 import structlog
 import trio
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, RejectConnection
-from wsproto.events import Request as Upgrade
-from wsproto.utilities import RemoteProtocolError
 
 from peatd.errors import RelayError, WireError
 from peatd.limits import Limit, LimitHits
@@ -30,7 +25,6 @@ from peatd.relay.protocol import (
     NONCE_BYTES,
     OPENING,
     REGISTER,
-    SUBPROTOCOL,
     Accepted,
     Challenge,
     Frames,
@@ -41,7 +35,6 @@ from peatd.relay.protocol import (
     frame,
 )
 from peatd.relay.switchboard import Seat, Switchboard, replaced, say_refused
-from peatd.relay.websocket import WebSocketStream
 from peatd.transport.accepting import accept
 from peatd.transport.admission import Admission, Attempt, Repetitions
 from peatd.transport.binding import bind_sockets, peer_address
@@ -263,23 +256,7 @@ async def _listen(stream: trio.abc.HalfCloseableStream) -> None:
         return
 
 
-async def _upgraded(carrier: trio.abc.Stream, first: bytes) -> WebSocketStream | None:
-    """After a WebSocket handshake (RFC 6455 §4.2); None, and answered, if it was none of ours."""
-    connection = WSConnection(ConnectionType.SERVER)
-    received = first
-    while received:
-        try:
-            connection.receive_data(received)
-            event = next(iter(connection.events()), None)
-        except RemoteProtocolError as exc:
-            if exc.event_hint is not None:
-                await carrier.send_all(connection.send(exc.event_hint))
-            return None
-        if isinstance(event, Upgrade) and SUBPROTOCOL in event.subprotocols:
-            await carrier.send_all(connection.send(AcceptConnection(subprotocol=SUBPROTOCOL)))
-            return WebSocketStream(carrier, connection)
-        if isinstance(event, Upgrade):
-            await carrier.send_all(connection.send(RejectConnection(status_code=HTTPStatus.NOT_FOUND)))
-            return None
-        received = bytes(await carrier.receive_some(_FIRST_BYTES))
-    return None
+async def _upgraded(stream: trio.abc.Stream, first: bytes) -> trio.abc.HalfCloseableStream | None:
+    from peatd.relay.upgrade import answer_websocket  # 2 MB, for those only who use it
+
+    return await answer_websocket(stream, first)

@@ -7,6 +7,8 @@ import pytest
 import trio
 from fakes.certificates import Authority
 from fakes.relays import answering, asker, relay_running
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection
 
 from peatd.errors import ConfigError, RelayError
 from peatd.names import Address
@@ -44,6 +46,12 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None
     [
         ("http", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", NOT_A_RELAY, "answers 404"),
         ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", NOT_A_RELAY, "answers 200"),
+        (
+            "http",
+            b"HTTP/1.1 403 Forbidden\r\nContent-Length: 90000\r\n\r\n" + b"x" * 90_000,
+            NOT_A_RELAY,
+            "answers 403",
+        ),
         ("http", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", NOT_A_RELAY, "does not answer as a relay"),
         ("http", b"", NOT_A_RELAY, "does not answer as a relay"),
         ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", NOT_A_RELAY, "does not speak TLS"),
@@ -60,6 +68,18 @@ async def test_what_is_no_relay_is_told_from_one(scheme: str, answer: bytes, cod
     async with answering(say) as at:
         error = await refused(f"{scheme}://{at}")
     assert (error.code, says in str(error)) == (code, True), str(error)
+
+
+async def test_a_websocket_that_speaks_something_else_is_no_relay() -> None:
+    async def accept(stream: trio.SocketStream) -> None:
+        script = WSConnection(ConnectionType.SERVER)
+        script.receive_data(bytes(await stream.receive_some()))
+        await stream.send_all(script.send(AcceptConnection()))
+        await stream.receive_some()
+
+    async with answering(accept) as at:
+        error = await refused(f"http://{at}")
+    assert (error.code, "a WebSocket that is no relay's" in str(error)) == (NOT_A_RELAY, True)
 
 
 async def test_who_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """What a relay costs a link: throughput, round trip and dial, beside the same two programs without one.
 
-Three processes: this one dials, `bench.relay_peer` answers, a real `peat-relay` is between them. Links are those of
-nodes, TLS and proof and all, but nothing is merged or stored behind them: that would hide the relay.
+This process dials, `bench.relay_peer` answers, a real `peat-relay` is between them. Links are those of nodes, TLS and
+proof and all, but nothing is merged or stored behind them: that would hide the relay. Where there are as few as two
+cores, half of the direct throughput is about what three processes can have instead of two.
 """
 
 import contextlib
@@ -16,9 +17,9 @@ from pathlib import Path
 import trio
 
 from bench.daemons import bare_environ, credentials, secret_file
-from bench.relay_peer import ACK, CHUNK, NAME, UP, asker_of, hello, relay_keys
+from bench.relay_peer import ACK, BOB, CAROL, CHUNK, UP, asker_of, hello, relay_keys
 from bench.table import Row, tails
-from peatd.names import Address
+from peatd.names import Address, DeviceId
 from peatd.relay.asking import Asker
 from peatd.relay_url import RelayUrl
 from peatd.transport import Credentials, Link, dial
@@ -29,15 +30,21 @@ from peatd.wire.messages import Ping
 SHARE, ADDED, DIALS = 50.0, 0.5, 3.0
 """Percent of the direct throughput, milliseconds, and times as long."""
 
+DIRECT, TCP, WEB, WEBS = "directly", "plain TCP", "WebSocket", "WebSocket at both ends"
+
 Dial = Callable[[], Awaitable[Link]]
 
 
 def measure(*, quick: bool) -> list[Row]:
-    with tempfile.TemporaryDirectory() as made, _relay(Path(made)) as relay, _peer(Path(made), relay) as peer:
-        found = trio.run(_run, Path(made), peer, relay, quick)
-    direct, tcp, web = found["direct"], found["tcp"], found["http"]
+    with tempfile.TemporaryDirectory() as made, _relay(Path(made)) as relay:
+        by_tcp, by_web = f"tcp://{relay}", f"http://{relay}"
+        with _peer(Path(made), BOB, by_tcp) as bob, _peer(Path(made), CAROL, by_web):
+            found = trio.run(
+                _run, Path(made), bob, {TCP: (by_tcp, BOB), WEB: (by_web, BOB), WEBS: (by_web, CAROL)}, quick
+            )
+    direct = found.pop(DIRECT)
     rows = []
-    for name, ours in (("plain TCP", tcp), ("WebSocket", web)):
+    for name, ours in found.items():
         rows += [
             Row(
                 f"by a relay, {name}: throughput",
@@ -72,11 +79,12 @@ class _Found:
         self.speed = 0.0
 
 
-async def _run(directory: Path, peer: str, relay: str, quick: bool) -> dict[str, _Found]:
+async def _run(directory: Path, bob: str, relayed: dict[str, tuple[str, str]], quick: bool) -> dict[str, _Found]:
     ours = credentials(directory, "alice")
-    ways: dict[str, Dial] = {"direct": lambda: dial([Address.parse(peer)], ours, hello("alice"))}
-    for scheme in ("tcp", "http"):
-        ways[scheme] = _by(RelayUrl.parse(f"{scheme}://{relay}"), asker_of(ours), ours, directory)
+    ways: dict[str, Dial] = {DIRECT: lambda: dial([Address.parse(bob)], ours, hello("alice"))}
+    for name, (relay, peer) in relayed.items():
+        device_id = credentials(directory, peer).keypair.device_id
+        ways[name] = _by(RelayUrl.parse(relay), device_id, asker_of(ours), ours)
     found = {name: _Found() for name in ways}
     # In turns, so that a machine which is busy for a while is so for all of them.
     for _ in range(3 if quick else 20):
@@ -85,11 +93,9 @@ async def _run(directory: Path, peer: str, relay: str, quick: bool) -> dict[str,
     return found
 
 
-def _by(url: RelayUrl, asker: Asker, ours: Credentials, directory: Path) -> Dial:
-    bob = credentials(directory, NAME).keypair.device_id
-
+def _by(url: RelayUrl, peer: DeviceId, asker: Asker, ours: Credentials) -> Dial:
     async def reach() -> Link:
-        return await initiate_over(lambda: asker.dial(url, bob), ours, hello("alice"), url.address)
+        return await initiate_over(lambda: asker.dial(url, peer), ours, hello("alice"), url.address)
 
     return reach
 
@@ -121,7 +127,7 @@ async def _once(found: _Found, way: Dial, chunks: int) -> None:
 
 @contextlib.contextmanager
 def _relay(directory: Path) -> Iterator[str]:
-    keys = [word for key in relay_keys(credentials(directory, NAME)) for word in ("--relay-allow", key)]
+    keys = [word for key in relay_keys(credentials(directory, BOB)) for word in ("--relay-allow", key)]
     command = [sys.executable, "-c", "from peatd.relay_program import main; main()"]
     command += ["--relay-listen", "127.0.0.1:0", *keys, "--log-format", "json"]
     with _started(command, subprocess.PIPE) as process:
@@ -133,9 +139,9 @@ def _relay(directory: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _peer(directory: Path, relay: str) -> Iterator[str]:
+def _peer(directory: Path, name: str, relay: str) -> Iterator[str]:
     secret_file(directory)
-    with _started([sys.executable, "-m", "bench.relay_peer", str(directory), relay], None) as process:
+    with _started([sys.executable, "-m", "bench.relay_peer", str(directory), name, relay], None) as process:
         assert process.stdout is not None
         while not (line := process.stdout.readline().decode()).startswith(UP):
             if not line:

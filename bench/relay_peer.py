@@ -16,7 +16,7 @@ from peatd.relay_url import RelayUrl
 from peatd.transport import Credentials, Link, listen
 from peatd.wire.messages import MAX_FRAME_BYTES, PROTOCOL, Hello
 
-NAME = "bob"
+BOB, CAROL = "bob", "carol"
 CHUNK = 256 * 1024
 ACK = b"a"
 UP = "up: "
@@ -64,12 +64,12 @@ async def _serve(link: Link) -> None:
         return
 
 
-async def _main(directory: Path, relay: str) -> None:
-    ours = credentials(directory, NAME)
-    urls = [RelayUrl.parse(f"tcp://{relay}")]
-    registrations = Registrations(urls, lambda: asker_of(ours), lambda: (ours, hello(NAME)), _serve)
+async def _main(directory: Path, name: str, relay: str) -> None:
+    ours = credentials(directory, name)
+    urls = [RelayUrl.parse(relay)]
+    registrations = Registrations(urls, lambda: asker_of(ours), lambda: (ours, hello(name)), _serve)
     async with trio.open_nursery() as nursery:
-        bound = await nursery.start(listen, Address("127.0.0.1", 0), lambda: (ours, hello(NAME)), _serve)
+        bound = await nursery.start(listen, Address("127.0.0.1", 0), lambda: (ours, hello(name)), _serve)
         nursery.start_soon(registrations.run)
         while any(standing.state != REGISTERED for standing in registrations.standings()):  # noqa: ASYNC110 # no event
             await trio.sleep(0.01)
@@ -77,4 +77,4 @@ async def _main(directory: Path, relay: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(_main, Path(sys.argv[1]), sys.argv[2])
+    trio.run(_main, Path(sys.argv[1]), *sys.argv[2:])

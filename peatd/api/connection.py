@@ -115,6 +115,17 @@ class Connection(TCPServer):
             server = parse_socket_addr(family, self._bounded.socket.getsockname())
         except OSError:
             return  # gone already
+        try:
+            may_be_sent_more = await self._speak(client, server)
+        finally:
+            # They have our methods, we have them: what was read would wait for the collector, which counts objects and
+            # not bytes. Measured: 25 MiB of a busy minute.
+            del self._http, self.protocol
+        self.idle_since = trio.current_time()  # nobody waits for anything more: it may make room
+        await self._bounded.finish(linger=may_be_sent_more)
+
+    async def _speak(self, client: tuple[str, int] | None, server: tuple[str, int] | None) -> bool:
+        """Until nothing more will be said; whether the client may still be sending."""
         async with TaskGroup() as self._task_group:
             self._http = GuardedProtocol(
                 self.app,
@@ -133,8 +144,7 @@ class Connection(TCPServer):
                 await self._read()
             await self.protocol.handle(Closed())
         await self._close()
-        self.idle_since = trio.current_time()  # nobody waits for anything more: it may make room
-        await self._bounded.finish(linger=self._http.may_be_sent_more)
+        return self._http.may_be_sent_more
 
     async def protocol_send(self, event: Event) -> None:
         match event:

@@ -1,5 +1,6 @@
 """What requests take of a node's memory: they wait for it, and are refused; probes never are."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from peatd import byte_budget
 from peatd.api.connection import Limits
+from peatd.api.guard import GuardedProtocol
 from peatd.byte_budget import ByteBudget
 from peatd.limits import Limit, LimitHits
 
@@ -72,3 +74,27 @@ async def test_a_body_of_unknown_length_is_taken_for_the_longest(serve_with, bud
             await client.say(b"2\r\n{}\r\n0\r\n\r\n")
             (reply,) = await client.hear_replies(1)
             assert reply.status == 201
+
+
+async def test_what_a_connection_has_read_goes_with_it(serve_with):
+    """And does not wait for the collector, which comes after so many objects, however large they are."""
+    gc.collect()
+    before = _protocols()  # a failed test's traceback may keep some
+    async with serve_with(replace(Limits(), grace=0.05)) as node:
+        gc.disable()
+        try:
+            for number in range(3):
+                reply = await node.ask("PUT", f"/documents/a/{number}", headers=JSON, body=BODY)
+                assert reply.status == 201
+            async with (await node.connect_privately()).stream as waiting:
+                await waiting.send_all(b"PUT /api/v1/documents/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+                await wait_all_tasks_blocked(0.01)
+                assert _protocols() == before + 1
+            await wait_all_tasks_blocked(0.01)
+            assert _protocols() == before
+        finally:
+            gc.enable()
+
+
+def _protocols() -> int:
+    return sum(isinstance(one, GuardedProtocol) for one in gc.get_objects())

@@ -50,9 +50,11 @@ def _run_node(settings: "Config") -> int:
     import trio
 
     from peatd import node, surroundings
+    from peatd.allocator import give_back_what_is_freed
     from peatd.errors import ConfigError, DiscoveryError, StoreError
 
     surroundings.allow_open_files()
+    give_back_what_is_freed()
     # A service manager ends what hangs by SIGABRT: where it hung is then in its log.
     faulthandler.enable()
     # Measured: with the objects of the imports frozen and fewer collections, a message costs half.

@@ -124,7 +124,7 @@ class Keeper:
 
     @property
     def has_room(self) -> bool:
-        return self.failure is None and self.pending.size_bytes <= PENDING_BYTES
+        return self.failure is None and self.pending.size_bytes <= self._pending_bytes
 
     async def room(self) -> None:
         await trio.lowlevel.checkpoint()

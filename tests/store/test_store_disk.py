@@ -184,7 +184,9 @@ async def test_room_waits_while_too_much_is_pending(tmp_path: Path) -> None:
     async with Store.open(tmp_path, pending_bytes=1000) as store:
         seq = store.record(KEY, bytes(2000))
         assert store.durable_seq < seq
+        assert not store.has_room
         await store.room()
+        assert store.has_room
         assert store.durable_seq == seq
 
 

@@ -98,10 +98,13 @@ def is_installed(engine_name: str) -> bool:
 
 
 def memory() -> tuple[int, str]:
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # the rest is for all else that runs on it
     limit = memory_limit()
-    if limit is None or limit >= MOST_BYTES:
-        return MOST_BYTES, BUILT_IN
-    return max(limit, LEAST_BYTES), "the memory limit of our control group"
+    if limit is not None and limit < min(machine, MOST_BYTES):
+        return max(limit, LEAST_BYTES), "the memory limit of our control group"
+    if machine < MOST_BYTES:
+        return max(machine, LEAST_BYTES), "half of this machine's memory"
+    return MOST_BYTES, BUILT_IN
 
 
 def log_format() -> tuple[str, str]:

@@ -168,6 +168,20 @@ def test_memory_is_counted_in_units_of_1024(read: Load, text: str, mebibytes: in
     assert read("--memory", text).memory == mebibytes * 2**20
 
 
+@pytest.mark.parametrize(
+    ("machine", "group", "mebibytes"),
+    [(16384, None, 4096), (1024, None, 512), (1024, 256, 256), (1024, 768, 512), (256, None, 192), (16384, 64, 192)],
+)
+def test_memory_is_what_the_machine_or_the_container_has(
+    read: Load, monkeypatch: pytest.MonkeyPatch, machine: int, group: int | None, mebibytes: int
+) -> None:
+    """A small machine has no control group for us, and still has to hold what else runs on it."""
+    pages = {"SC_PHYS_PAGES": machine * 256, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(surroundings, "memory_limit", lambda: group and group * 2**20)
+    assert read().memory == mebibytes * 2**20
+
+
 def test_numbers_in_the_file_need_no_quotes(read: Load) -> None:
     config = read(toml="poll_interval = 5\nengine_workers = 2")
     assert (config.poll_interval, config.engine_workers) == (5.0, 2)

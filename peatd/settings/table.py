@@ -250,7 +250,7 @@ MEMORY: Setting[int] = Setting(
     parse=size(LEAST_BYTES // MIB),
     meaning="how much memory the node and its engine may take together, as 512Mi or 1Gi: with less, more has to wait, "
     "or is refused",
-    otherwise="what the container or the service may take, and 4Gi at most",
+    otherwise="what the container or the service may take, else half of the machine's; 4Gi at most",
     reason="it is better refused than killed for it",
 )
 LOG_LEVEL: Setting[str] = Setting(

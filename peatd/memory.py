@@ -24,6 +24,9 @@ _EXPANSION = 8
 _DOCUMENT_BYTES = 2048
 """Of what is known of a document: measured, 1,450 in the table; the rest for the store's and a few links' part."""
 
+_CLIENT_BYTES = 40 * 1024
+"""Of a Yjs client that is connected and idle: measured, 18 KiB; the rest for what it has in the room of a document."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shares:
@@ -35,11 +38,12 @@ class Shares:
         open_documents: of the logs of the documents in it.
         waiting: of the requests that wait for it.
         pending: of what is recorded and not on the disk yet.
+        changes: of the latest changes of all documents, kept for peers.
         requests: that HTTP requests take together, while they are answered.
         client_messages: of Yjs clients' messages that are not whole yet.
         peer_updates: of peers' updates that are not whole yet.
-        documents: how many may be known, deleted ones included. What they take comes with the others' bytes: few nodes
-            have both.
+        clients: how many Yjs clients there may be. Like the next it is no share of its own: few nodes have all.
+        documents: how many may be known, deleted ones included.
     """
 
     engine: int
@@ -47,9 +51,11 @@ class Shares:
     open_documents: int
     waiting: int
     pending: int
+    changes: int
     requests: int
     client_messages: int
     peer_updates: int
+    clients: int
     documents: int
 
 
@@ -62,10 +68,12 @@ def share_out(memory_bytes: int, engine_workers: int) -> Shares:
         engine=min(engine, 2048 * MIB),
         document=min(engine // _EXPANSION // 3, 64 * MIB),
         open_documents=min(engine // _EXPANSION // 2, 64 * MIB),
-        waiting=max(min(free // 16 // engine_workers, 16 * MIB), MIB),
+        waiting=max(min(free // 32 // engine_workers, 16 * MIB), MIB),
         pending=min(free // 16, 64 * MIB),
+        changes=min(free // 32, 16 * MIB),
         requests=min(free // 8, 512 * MIB),
         client_messages=min(free // 16, 128 * MIB),
         peer_updates=min(free // 16, 128 * MIB),
+        clients=min(free // 4 // _CLIENT_BYTES, 10_000),
         documents=free // 3 // _DOCUMENT_BYTES,
     )

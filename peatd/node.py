@@ -132,6 +132,7 @@ class _Node:
         interest = Interest(config.collections.copies)
         self._replication = Replication(store, self._documents, config.tombstone_ttl, interest)
         self._replication.table.most = shares.documents
+        self._replication.table.most_recent_bytes = shares.changes
         self._replication.table.full = partial(hits.hit, Limit.DOCUMENTS)
         awareness = Awareness()
         self._requests = ByteBudget(shares.requests, Limit.REQUEST_MEMORY, hits)
@@ -139,7 +140,7 @@ class _Node:
         self._reception = Reception(
             rooms,
             self._drain,
-            max_clients=room_for_clients(open_files()),
+            max_clients=min(room_for_clients(open_files()), shares.clients),
             messages_bytes=shares.client_messages,
             hits=hits,
         )

@@ -22,7 +22,7 @@ RECENT_BYTES = 128 * 1024
 Whoever lags further is sent a diff, which the engine makes."""
 
 ALL_RECENT_BYTES = 16 * 1024 * 1024
-"""Of all documents together. Only a peer that is linked and does not read gets us there."""
+"""Of all documents together, unless less was said. Only a peer that is linked and does not read gets us there."""
 
 LAST_INCARNATION = 2**53 - 1
 """What a message can tell: with one more our peers would take us for no peer of theirs."""
@@ -46,6 +46,7 @@ class DocumentTable:
         first_incarnation: of a document that this node knows nothing of.
         age: how many seconds ago, at least, a deleted entry was deleted.
         most: entries beyond which `admit` lets no further name in.
+        most_recent_bytes: of the latest changes of all documents, which are kept.
         full: is told of each that it does not.
         restricted: collections of which this node does not hold all documents.
     """
@@ -54,6 +55,7 @@ class DocumentTable:
         self.clock = _LOADED
         self.living = 0
         self.most = MOST_DOCUMENTS
+        self.most_recent_bytes = ALL_RECENT_BYTES
         self.full: Callable[[str], object] = lambda _: None
         self.first_incarnation: Callable[[], int] = lambda: 1
         self.age: Callable[[Entry], int] = lambda entry: entry.aged
@@ -165,7 +167,7 @@ class DocumentTable:
         self._recent[entry.name] = None
         while len(entry.recent) > RECENT_UPDATES or entry.recent_bytes > RECENT_BYTES:
             self.forget_changes(entry, entry.recent[0].version)
-        while self._recent_bytes > ALL_RECENT_BYTES:
+        while self._recent_bytes > self.most_recent_bytes:
             idle = self._entries[next(iter(self._recent))]
             self.forget_changes(idle, idle.version)
 

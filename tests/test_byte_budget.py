@@ -115,6 +115,7 @@ def test_the_shares_together_are_what_there_is(memory_bytes: int, workers: int) 
     shares = share_out(memory_bytes, workers)
     together = (
         shares.pending
+        + shares.changes
         + shares.requests
         + shares.client_messages
         + shares.peer_updates
@@ -122,4 +123,5 @@ def test_the_shares_together_are_what_there_is(memory_bytes: int, workers: int) 
     )
     assert together + 96 * MIB <= max(min(memory_bytes, MOST_BYTES), LEAST_BYTES) + MIB * workers
     assert MIB // 2 < shares.document <= 64 * MIB
-    assert min(shares.engine, shares.open_documents, shares.waiting, shares.pending) > MIB // 2
+    assert min(shares.engine, shares.open_documents, shares.waiting, shares.pending, shares.changes) > MIB // 2
+    assert 250 < shares.clients <= 10_000

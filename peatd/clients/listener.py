@@ -29,7 +29,7 @@ from peatd.transport.accepting import accept
 from peatd.transport.binding import bind_sockets, peer_address
 
 MAX_CLIENTS = 10_000
-"""Connections; 40 KB each when they are idle."""
+"""Connections, unless there is memory for less: 40 KB each."""
 MAX_HANDSHAKES = 256
 """Of them in their handshake. Who comes takes the place of who has been in it for longest, when there is no other: an
 honest one is through in milliseconds."""

@@ -110,6 +110,15 @@ def test_rule_1_what_a_peer_brought_is_not_sent_back_to_it() -> None:
     assert [type(message) for message in carol.take()] == [Updates]
 
 
+def test_no_more_bytes_of_changes_are_kept_than_there_is_memory_for() -> None:
+    table = DocumentTable()
+    table.most_recent_bytes = 100
+    bob, writer = PeerSync(BOB, table), Writer(table)
+    for _ in range(100):
+        entry = writer.write(bob)
+    assert 0 < sum(len(change.update) for change in entry.recent) <= 100
+
+
 def test_a_peer_that_lags_beyond_the_kept_changes_is_owed_a_diff() -> None:
     table = DocumentTable()
     bob, writer = PeerSync(BOB, table), Writer(table)

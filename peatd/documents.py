@@ -18,7 +18,7 @@ import trio
 
 from peatd.asked import Asked
 from peatd.engine import protocol
-from peatd.engine.protocol import Reply
+from peatd.engine.protocol import Reply, Viewed
 from peatd.errors import PeatError, Unavailable
 from peatd.limits import Limit, LimitHits
 from peatd.measures import Histogram
@@ -27,7 +27,6 @@ from peatd.open_documents import OpenDocuments
 from peatd.requests import (
     NOTHING_NEW,
     Edit,
-    JsonView,
     News,
     Patch,
     Put,
@@ -51,7 +50,6 @@ __all__ = [
     "Documents",
     "Edit",
     "EngineStatus",
-    "JsonView",
     "Log",
     "News",
     "Patch",
@@ -254,7 +252,7 @@ class Documents:
         asked = Asked(lambda reply: then(encoded(reply)))
         return await self._ask(Job(key, Task.SNAPSHOT, protocol.Snapshot, asked.answered, asked.failed), asked)
 
-    async def read(self, key: DocumentKey, then: Callable[[JsonView], T]) -> T:
+    async def read(self, key: DocumentKey, then: Callable[[Viewed], T]) -> T:
         """The document as JSON.
 
         Raises:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from peatd.names import DocumentKey, DocumentName
 
 
@@ -91,14 +93,23 @@ class DocumentView:
 
     Attributes:
         etag: of this version, without quotes: visible ASCII, no `"`.
-        document: the root map `data`.
-        roots: the other roots by name: text and XML as strings, arrays as lists, maps as objects.
+        document_json: the root map `data`.
+        roots_json: the other roots by name: text and XML as strings, arrays as lists, maps as objects.
     """
 
     incarnation: int
     etag: str
-    document: Mapping[str, Any]
-    roots: Mapping[str, Any]
+    document_json: bytes
+    roots_json: bytes
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """Read anew with each call, as of a large document it takes fifty times the text."""
+        return msgspec.json.decode(self.document_json, type=dict[str, Any])
+
+    @property
+    def roots(self) -> Mapping[str, Any]:
+        return msgspec.json.decode(self.roots_json, type=dict[str, Any])
 
 
 API = "api"

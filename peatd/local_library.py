@@ -7,8 +7,9 @@ from typing import Any
 
 import trio
 
-from peatd.documents import Documents, Edit, JsonView, News, Patch, Put
+from peatd.documents import Documents, Edit, News, Patch, Put
 from peatd.drain import Drain
+from peatd.engine.protocol import Viewed
 from peatd.entry import Entry
 from peatd.errors import AckTimeout, NoSuchDocument, Overtaken, PreconditionFailed, TooLarge
 from peatd.library import (
@@ -77,9 +78,9 @@ class LocalLibrary:
         await self._fetch(name)
         entry = self._living(name)
 
-        def view(json: JsonView) -> DocumentView:
+        def view(viewed: Viewed) -> DocumentView:
             # Called in the order of merging, so that the ETag is that of this very content.
-            return DocumentView(entry.incarnation, entry.etag, json.document, json.roots)
+            return DocumentView(entry.incarnation, entry.etag, viewed.document_json, viewed.roots_json)
 
         return await self._documents.read(entry.key, view)
 

@@ -51,14 +51,6 @@ class Patch:
 Edit = Put | Patch
 
 
-@dataclass(frozen=True, slots=True)
-class JsonView:
-    """The root map `data`, and the other roots by name."""
-
-    document: dict[str, Any]
-    roots: dict[str, Any]
-
-
 def apply_job(
     key: DocumentKey,
     update: bytes,
@@ -163,9 +155,9 @@ def pieces(reply: Reply) -> list[bytes]:
     return reply.pieces
 
 
-def json_view(reply: Reply) -> JsonView:
+def json_view(reply: Reply) -> Viewed:
     assert isinstance(reply, Viewed)
-    return JsonView(reply.document, reply.roots)
+    return reply
 
 
 def refusal(reply: Refused) -> PeatError:

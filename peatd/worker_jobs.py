@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
-from peatd.engine.protocol import Reply, Request, fits
+from peatd.engine.answers import fits
+from peatd.engine.protocol import Reply, Request
 from peatd.errors import PeatError
 from peatd.names import DocumentKey
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 from quart import request
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
@@ -42,7 +42,8 @@ def add_document_routes(app: QuartTrio, library: Library) -> None:
         read_query()
         await make_room(library, name)
         view = await library.read(name)
-        body = DocumentBody(collection, document_id, view.incarnation, view.document, view.roots or UNSET)
+        roots = UNSET if view.roots_json == b"{}" else Raw(view.roots_json)
+        body = DocumentBody(collection, document_id, view.incarnation, Raw(view.document_json), roots)
         return json_answer(body, headers={"ETag": quote(view.etag)})
 
     async def put_document(collection: str, document_id: str) -> TrioResponse:
@@ -78,7 +79,7 @@ def read_query(*known: str) -> Query:
 
 
 _VIEW_EXPANSION = 10
-"""What a document takes, as the engine's answer, as JSON and as what we send, for each byte of its log."""
+"""What a document takes for each byte of its log: its JSON, as the engine's answer, as ours and as what we send."""
 
 
 async def make_room(library: Library, name: DocumentName) -> None:

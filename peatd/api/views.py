@@ -4,7 +4,7 @@ Field names are the interface contract's: scripts, dashboards and probes read th
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -120,8 +120,8 @@ class DocumentBody(msgspec.Struct, frozen=True):
     collection: str
     id: str
     incarnation: int
-    document: Mapping[str, Any]
-    roots: Mapping[str, Any] | UnsetType = UNSET
+    document: msgspec.Raw
+    roots: msgspec.Raw | UnsetType = UNSET
 
 
 class SetAsideView(msgspec.Struct, frozen=True):

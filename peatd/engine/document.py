@@ -11,7 +11,7 @@ from peatd.engine.items import Branch
 from peatd.engine.json_view import is_map, root_view
 from peatd.engine.library import Copy, Library
 from peatd.engine.places import Types, Values, check_said
-from peatd.engine.protocol import Merged, Viewed
+from peatd.engine.protocol import Merged, Viewed, viewed
 from peatd.engine.tree import Tree
 from peatd.errors import InvalidEdit, MalformedUpdate
 from peatd.pairs import add_pairs, cut_pairs, may_have_pairs
@@ -214,7 +214,7 @@ class Document:
         data = tree.root(ROOT)
         views = {name: root_view(root) for name, root in tree.roots.items()}
         found = {name: value for name, value in views.items() if value is not None}
-        return Viewed(found.pop(ROOT) if is_map(data) else {}, found)
+        return viewed(found.pop(ROOT) if is_map(data) else {}, found)
 
     def edit(self, make: Callable[[Draft, Branch], None]) -> Merged:
         """Makes an edit of the root map; the news.

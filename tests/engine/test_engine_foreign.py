@@ -22,6 +22,7 @@ from peatd.engine.protocol import (
     Refused,
     Snapshot,
     Viewed,
+    viewed,
 )
 from peatd.engine.pycrdt import Pycrdt
 from peatd.engine.y_py import YPy
@@ -49,7 +50,7 @@ def engine(library):
 
 
 def test_everything_that_yjs_can_write_reads_as_json(engine):
-    assert engine.handle(Read(1)) == Viewed(YJS["document"], YJS["roots"])
+    assert engine.handle(Read(1)) == viewed(YJS["document"], YJS["roots"])
 
 
 def test_writing_back_what_was_read_is_no_news(engine):
@@ -83,7 +84,7 @@ KEY_IN_DATA = update(b"\x28\x01\x04data\x01k\x01\x7d\x07", client=6)
 def test_data_that_is_no_map_is_shown_beside_and_not_edited(library):
     engine = opened(library, ARRAY_IN_DATA)
 
-    assert engine.handle(Read(1)) == Viewed({}, {"data": [5]})
+    assert engine.handle(Read(1)) == viewed({}, {"data": [5]})
     assert engine.handle(Put(1, {"a": 1})).code == "invalid"
 
 
@@ -93,7 +94,7 @@ def test_root_whose_kind_turns_out_otherwise_is_opened_anew(library):
 
     engine.handle(Apply(1, KEY_IN_DATA))
 
-    assert engine.handle(Read(1)) == Viewed({"k": 7}, {})
+    assert engine.handle(Read(1)) == viewed({"k": 7}, {})
     assert isinstance(engine.handle(Put(1, {"k": 8})), Merged)
 
 
@@ -222,4 +223,4 @@ def test_a_text_that_was_emptied_reads_as_nothing_here_and_on_a_node_that_comes_
     here = opened(library, *updates)
     later = opened(library, here.handle(Snapshot(1) if is_folded else Diff(1, b"\x00")).encoded, seed=2)
 
-    assert here.handle(Read(1)) == later.handle(Read(1)) == Viewed({}, {})
+    assert here.handle(Read(1)) == later.handle(Read(1)) == viewed({}, {})

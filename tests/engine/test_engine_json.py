@@ -103,7 +103,7 @@ def test_what_a_browser_wrote_reads_as_it_says(library, vector):
 
     viewed = engine.handle(Read(1))
 
-    assert viewed == Viewed(vector["document"], vector["roots"])
+    assert (viewed.document, viewed.roots) == (vector["document"], vector["roots"])
     assert edited(engine, Put(1, vector["document"])) == b""
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from peatd.documents import Edit, JsonView, News, Put
+from peatd.documents import Edit, News, Put
 from peatd.engine import protocol
 from peatd.engine.engine import Engine
 from peatd.engine.y_py import YPy
@@ -108,8 +108,8 @@ class InProcessDocuments:
     async def snapshot(self, key: DocumentKey, then: Callable[[bytes], T]) -> T:
         return await self._call(key, protocol.Snapshot, lambda reply: then(reply.encoded))
 
-    async def read(self, key: DocumentKey, then: Callable[[JsonView], T]) -> T:
-        return await self._call(key, protocol.Read, lambda reply: then(JsonView(reply.document, reply.roots)))
+    async def read(self, key: DocumentKey, then: Callable[[protocol.Viewed], T]) -> T:
+        return await self._call(key, protocol.Read, then)
 
     def close(self, key: DocumentKey) -> None:
         async def work() -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import trio
 import y_py
 from fakes.custody import FakeCustody
@@ -98,7 +99,7 @@ class FakeLibrary:
 
     async def read(self, name: DocumentName) -> DocumentView:
         copy = self._living(name)
-        return DocumentView(copy.incarnation, copy.etag, copy.value(), copy.roots())
+        return DocumentView(copy.incarnation, copy.etag, *map(msgspec.json.encode, (copy.value(), copy.roots())))
 
     async def put(
         self, name: DocumentName, value: dict[str, Any], *, if_match: IfMatch | None, origin: str = API

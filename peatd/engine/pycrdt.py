@@ -11,6 +11,9 @@ EMPTY = b"\x00\x00"
 _NOBODY = 1
 """The client id of every copy: none is ever edited, and the library's own choice would need 53 bits."""
 
+_OUT_OF_MEMORY = "failed to allocate memory"
+"""What it says of an update that it cannot decode for want of memory: nothing is wrong with that."""
+
 
 class Pycrdt:
     """pycrdt."""
@@ -35,7 +38,12 @@ class PycrdtCopy:
 
     def apply(self, update: bytes) -> bytes:
         self._news.update = EMPTY
-        self._doc.apply_update(update)
+        try:
+            self._doc.apply_update(update)
+        except ValueError as exc:
+            if _OUT_OF_MEMORY in str(exc):
+                raise MemoryError from exc
+            raise
         return self._news.update
 
     def diff(self, state_vector: bytes) -> bytes:

@@ -14,7 +14,7 @@ import trio
 from peatd.clients import closes
 from peatd.clients.door import ALL_RIGHTS, Door, Rights
 from peatd.clients.halves import BUDGET_BYTES, Halves
-from peatd.clients.handshake import Arrival, shake_hands
+from peatd.clients.handshake import DEADLINE, Arrival, shake_hands
 from peatd.clients.line import Line
 from peatd.clients.many import Many
 from peatd.clients.request import Refused, Visit
@@ -26,13 +26,14 @@ from peatd.errors import Unavailable
 from peatd.limits import Limit, LimitHits
 from peatd.names import Address
 from peatd.transport.accepting import accept
+from peatd.transport.anteroom import Anteroom
 from peatd.transport.binding import bind_sockets, peer_address
 
 MAX_CLIENTS = 10_000
 """Connections, unless there is memory for less: 40 KB each."""
 MAX_HANDSHAKES = 256
-"""Of them in their handshake. Who comes takes the place of who has been in it for longest, when there is no other: an
-honest one is through in milliseconds."""
+"""Of them in their handshake, and as many that have not begun it. Who comes takes the place of who has been at it for
+longest, when there is no other: an honest one is through in milliseconds."""
 _OTHERS_FILES = 800
 """File descriptors that clients leave to the rest of the node: 512 connections to the API, 64 handshakes of the mesh,
 as many links and more, the store, the engine."""
@@ -63,17 +64,19 @@ async def serve_clients(
     """
     listeners = await bind_sockets(bind, "--clients")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(reception.run)
         addresses = [peer_address(listener.socket.getsockname()) for listener in listeners]
+        nursery.start_soon(reception.run)
         for listener, address in zip(listeners, addresses, strict=True):
-            nursery.start_soon(_accept, listener, reception, door(address.host), nursery)
+            nursery.start_soon(_accept, listener, reception, door(address.host))
         task_status.started(addresses)
 
 
-async def _accept(listener: trio.SocketListener, reception: "Reception", door: Door, nursery: trio.Nursery) -> None:
-    async with listener:
+async def _accept(listener: trio.SocketListener, reception: "Reception", door: Door) -> None:
+    anteroom = Anteroom(MAX_HANDSHAKES, DEADLINE, reception.made_room)
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(anteroom.run, lambda stream: nursery.start_soon(reception.receive, stream, door))
         while True:
-            nursery.start_soon(reception.receive, await accept(listener, reception.hits), door)
+            anteroom.enter(await accept(listener, reception.hits))
 
 
 class Reception:
@@ -126,8 +129,7 @@ class Reception:
             await trio.aclose_forcefully(stream)
             return
         if len(self._handshakes) >= MAX_HANDSHAKES:
-            self.hits.hit(Limit.CLIENT_HANDSHAKES, f"{MAX_HANDSHAKES} are in progress: the oldest makes room")
-            self.turned_away += 1
+            self.made_room()
             self._end_handshake(next(iter(self._handshakes)))
         arrival = None
         with trio.CancelScope() as scope:
@@ -148,6 +150,11 @@ class Reception:
             await trio.aclose_forcefully(stream)
         finally:
             self._sessions.discard(session)
+
+    def made_room(self) -> None:
+        """Counts one that had not been let in, and has to go."""
+        self.hits.hit(Limit.CLIENT_HANDSHAKES, f"{MAX_HANDSHAKES} are in progress: the oldest makes room")
+        self.turned_away += 1
 
     def _end_handshake(self, scope: trio.CancelScope) -> None:
         scope.cancel()

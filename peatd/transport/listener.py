@@ -52,7 +52,11 @@ async def listen(
 async def _accept(listener: trio.SocketListener, door: "_Door", nursery: trio.Nursery) -> None:
     async with listener:
         while True:
-            nursery.start_soon(door.admit, await accept(listener, door.hits))
+            stream = await accept(listener, door.hits)
+            if attempt := door.attempt(stream):
+                nursery.start_soon(door.admit, stream, *attempt)
+            else:
+                stream.socket.close()  # without a task: those who come by the thousands would pay for one with our time
 
 
 class _Door:
@@ -70,8 +74,23 @@ class _Door:
         self._admission = Admission()
         self._repetitions = Repetitions()
 
-    async def admit(self, stream: trio.SocketStream) -> None:
-        link = await self._handshake(stream)
+    def attempt(self, stream: trio.SocketStream) -> tuple[Address, Attempt, trio.CancelScope] | None:
+        """What `admit` is to be called with; None if there is no place."""
+        try:
+            address = peer_address(stream.socket.getpeername())
+        except OSError:
+            return None  # it is gone already
+        scope = trio.CancelScope()
+        attempt = Attempt(address.host, trio.current_time(), scope.cancel)
+        if not self._admission.admit(attempt):
+            self.hits.hit(Limit.MESH_HANDSHAKES, f"too many at once, the last from {address.host}: turned away")
+            return None
+        return address, attempt, scope
+
+    async def admit(
+        self, stream: trio.SocketStream, address: Address, attempt: Attempt, scope: trio.CancelScope
+    ) -> None:
+        link = await self._handshake(stream, address, attempt, scope)
         if link is None:
             return
         try:
@@ -80,19 +99,9 @@ class _Door:
             # For an `on_link` that was cancelled before it conversed.
             await trio.aclose_forcefully(link.stream)
 
-    async def _handshake(self, stream: trio.SocketStream) -> Link | None:
-        try:
-            address = peer_address(stream.socket.getpeername())
-        except OSError:
-            # It is gone already.
-            await trio.aclose_forcefully(stream)
-            return None
-        scope = trio.CancelScope()
-        attempt = Attempt(address.host, trio.current_time(), scope.cancel)
-        if not self._admission.admit(attempt):
-            self.hits.hit(Limit.MESH_HANDSHAKES, f"too many at once, the last from {address.host}: turned away")
-            await trio.aclose_forcefully(stream)
-            return None
+    async def _handshake(
+        self, stream: trio.SocketStream, address: Address, attempt: Attempt, scope: trio.CancelScope
+    ) -> Link | None:
         link = None
         try:
             with scope:

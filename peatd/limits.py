@@ -32,6 +32,7 @@ class Limit(Enum):
     CLIENTS = "clients"
     CLIENT_HANDSHAKES = "client_handshakes"
     CLIENT_MESSAGES = "client_messages"
+    CLIENT_DIFFS = "client_diffs"
     RELAY_HANDSHAKES = "relay_handshakes"
     RELAY_REGISTRATIONS = "relay_registrations"
     RELAY_CIRCUITS = "relay_circuits"

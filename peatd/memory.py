@@ -41,6 +41,7 @@ class Shares:
         changes: of the latest changes of all documents, kept for peers.
         requests: that HTTP requests take together, while they are answered.
         client_messages: of Yjs clients' messages that are not whole yet.
+        client_diffs: of what Yjs clients asked for, and have not taken yet.
         peer_updates: of peers' updates that are not whole yet.
         clients: how many Yjs clients there may be. Like the next it is no share of its own: few nodes have all.
         documents: how many may be known, deleted ones included.
@@ -54,6 +55,7 @@ class Shares:
     changes: int
     requests: int
     client_messages: int
+    client_diffs: int
     peer_updates: int
     clients: int
     documents: int
@@ -72,7 +74,8 @@ def share_out(memory_bytes: int, engine_workers: int) -> Shares:
         pending=min(free // 16, 64 * MIB),
         changes=min(free // 32, 16 * MIB),
         requests=min(free // 8, 512 * MIB),
-        client_messages=min(free // 16, 128 * MIB),
+        client_messages=min(free // 32, 128 * MIB),
+        client_diffs=min(free // 32, 128 * MIB),
         peer_updates=min(free // 16, 128 * MIB),
         clients=min(free // 4 // _CLIENT_BYTES, 10_000),
         documents=free // 3 // _DOCUMENT_BYTES,

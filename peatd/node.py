@@ -27,6 +27,7 @@ from peatd.byte_budget import ByteBudget
 from peatd.clients.door import Door
 from peatd.clients.listener import Reception, room_for_clients, serve_clients
 from peatd.clients.rooms import Rooms
+from peatd.clients.shelf import Shelf
 from peatd.config import Config
 from peatd.custody import Custody
 from peatd.dialer import Dialer
@@ -131,12 +132,10 @@ class _Node:
         )
         interest = Interest(config.collections.copies)
         self._replication = Replication(store, self._documents, config.tombstone_ttl, interest)
-        self._replication.table.most = shares.documents
-        self._replication.table.most_recent_bytes = shares.changes
-        self._replication.table.full = partial(hits.hit, Limit.DOCUMENTS)
+        self._replication.table.bound(shares.documents, shares.changes, partial(hits.hit, Limit.DOCUMENTS))
         awareness = Awareness()
         self._requests = ByteBudget(shares.requests, Limit.REQUEST_MEMORY, hits)
-        rooms = Rooms(self._replication, awareness)
+        rooms = Rooms(self._replication, awareness, Shelf(shares.client_diffs, hits))
         self._reception = Reception(
             rooms,
             self._drain,

@@ -65,6 +65,10 @@ class DocumentTable:
         self._recent: dict[DocumentName, None] = {}
         self._recent_bytes = 0
 
+    def bound(self, most: int, most_recent_bytes: int, full: Callable[[str], object]) -> None:
+        """As there is memory for: see the attributes."""
+        self.most, self.most_recent_bytes, self.full = most, most_recent_bytes, full
+
     def __len__(self) -> int:
         return len(self._entries)
 

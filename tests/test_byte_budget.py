@@ -118,6 +118,7 @@ def test_the_shares_together_are_what_there_is(memory_bytes: int, workers: int) 
         + shares.changes
         + shares.requests
         + shares.client_messages
+        + shares.client_diffs
         + shares.peer_updates
         + workers * (shares.engine + shares.waiting)
     )

@@ -126,7 +126,7 @@ class Reception:
         if len(self._sessions) >= self._max_clients:
             self.hits.hit(Limit.CLIENTS, f"{self._max_clients} are connected: others are turned away")
             self.turned_away += 1
-            await trio.aclose_forcefully(stream)
+            stream.socket.close()
             return
         if len(self._handshakes) >= MAX_HANDSHAKES:
             self.made_room()
@@ -138,8 +138,9 @@ class Reception:
                 arrival = await shake_hands(stream, partial(self._judge, door))
             finally:
                 self._handshakes.pop(scope, None)
+                if arrival is None:
+                    stream.socket.close()
         if arrival is None:
-            await trio.aclose_forcefully(stream)
             return
         session = Session(stream, Line(stream.socket.fileno()), _address(stream), self._halves)
         self._sessions.add(session)
@@ -189,6 +190,7 @@ class Reception:
             now = trio.current_time()
             self.rooms.awareness.expire(now)
             self._halves.tick(now)
+            self.rooms.shelf.tick(now)
             for session in list(self._sessions):
                 session.tick(now, time.time())
 

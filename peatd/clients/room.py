@@ -6,12 +6,13 @@ whose line is full: it falls behind, and is owed one diff when it has room again
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from weakref import WeakValueDictionary
+from weakref import ReferenceType, WeakValueDictionary, finalize, ref
 
 from peatd.awareness import Awareness
 from peatd.clients import closes, frames, protocol
 from peatd.clients.company import Company
 from peatd.clients.seat import PIECE_BYTES, Diff, Mark, Seat
+from peatd.clients.shelf import Place, Shelf
 from peatd.clients.writing import Writing
 from peatd.entry import Copy, Entry
 from peatd.errors import Gap, PeatError
@@ -40,6 +41,7 @@ class Room:
         name: DocumentName,
         replication: Replication,
         awareness: Awareness,
+        shelf: Shelf,
         unsettled: Callable[["Room"], None],
     ) -> None:
         self.name = name
@@ -47,6 +49,7 @@ class Room:
         self.company = Company(name, awareness, self.seats)
         self.writing = Writing(name, replication)
         self._replication = replication
+        self._shelf = shelf
         self._unsettled = unsettled
         self._in_step: set[Seat] = set()
         self._news: list[tuple[bytes, Seat | None]] = []
@@ -188,16 +191,26 @@ class Room:
         else:
             self._making[vector] = [seat]
             seat.waits = True
-            made, failed = partial(self._made, self._entry, vector), partial(self._not_made, self._entry, vector)
-            ask = partial(self._replication.documents.submit_diff, self._entry.key, vector, piece_bytes=PIECE_BYTES)
-            ask(origin=seat.origin, then=made, failed=failed)
+            size_bytes = self._replication.store.size_bytes(self.name)
+            self._shelf.take(size_bytes, partial(self._make, self._entry, vector, seat.origin))
 
-    def _made(self, entry: Entry, vector: bytes, pieces: list[bytes]) -> None:
+    def _make(self, entry: Entry, vector: bytes, origin: str, place: Place) -> None:
+        if entry is not self._entry:
+            self._shelf.give_back(place)
+            return
+        made, failed = partial(self._made, entry, vector, place), partial(self._not_made, entry, vector, place)
+        ask = partial(self._replication.documents.submit_diff, entry.key, vector, piece_bytes=PIECE_BYTES)
+        ask(origin=origin, then=made, failed=failed)
+
+    def _made(self, entry: Entry, vector: bytes, place: Place, pieces: list[bytes]) -> None:
         """Called in the order of merging: the diff leads to the document as it is now."""
         if entry is not self._entry:
+            self._shelf.give_back(place)
             return
         self.flush()  # Invariant 2: what the diff holds need not be sent behind it
         diff = Diff(pieces, self._mark())
+        finalize(diff, self._shelf.give_back, place).atexit = False
+        place.give_up = partial(self._give_up, ref(diff))
         if len(diff.pieces) > 1:
             self._shared[vector] = diff
         for seat in self._served(vector):
@@ -206,7 +219,13 @@ class Room:
             elif seat.vector is not None:  # it has asked again
                 self._owe(seat, seat.vector)
 
-    def _not_made(self, entry: Entry, vector: bytes, error: PeatError) -> None:
+    def _give_up(self, diff: ReferenceType[Diff]) -> None:
+        """Others wait for the memory."""
+        for seat in [seat for seat in self.seats if seat.diff is not None and seat.diff is diff()]:
+            seat.leave(*closes.TOO_SLOW)
+
+    def _not_made(self, entry: Entry, vector: bytes, place: Place, error: PeatError) -> None:
+        self._shelf.give_back(place)
         if entry is self._entry:
             for seat in self._served(vector):
                 seat.leave(*closes.for_error(error))

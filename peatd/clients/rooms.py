@@ -5,6 +5,7 @@ import trio
 from peatd.awareness import Awareness
 from peatd.clients.aftercare import Confirmer, Farewells, Greeter, Recovery
 from peatd.clients.room import Room
+from peatd.clients.shelf import Shelf
 from peatd.entry import Entry
 from peatd.names import DeviceId, DocumentName
 from peatd.replication import Replication
@@ -13,12 +14,13 @@ from peatd.replication import Replication
 class Rooms:
     """The documents that have clients. Implements `replication.Watcher`."""
 
-    def __init__(self, replication: Replication, awareness: Awareness) -> None:
+    def __init__(self, replication: Replication, awareness: Awareness, shelf: Shelf | None = None) -> None:
         self.awareness = awareness
         self.confirmer = Confirmer(replication.store)
         self.recovery = Recovery(replication.store)
         self.greeter = Greeter()
         self.farewells = Farewells()
+        self.shelf = shelf or Shelf()
         self._replication = replication
         self._rooms: dict[DocumentName, Room] = {}
         self._unsettled: dict[Room, None] = {}
@@ -31,7 +33,7 @@ class Rooms:
     async def run(self) -> None:
         """All that is done for clients beside answering them, until cancelled."""
         async with trio.open_nursery() as nursery:
-            services = (self.confirmer, self.recovery, self.greeter, self.farewells)
+            services = (self.confirmer, self.recovery, self.greeter, self.farewells, self.shelf)
             for part in (self._tell_company, *(service.run for service in services)):
                 nursery.start_soon(part)
 
@@ -61,7 +63,7 @@ class Rooms:
         """The document's room; opened for its first client."""
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = Room(name, self._replication, self.awareness, self._note)
+            room = self._rooms[name] = Room(name, self._replication, self.awareness, self.shelf, self._note)
         return room
 
     def owed(self) -> int:

@@ -19,8 +19,10 @@ from peatd.clients.attendance import Attendance
 from peatd.clients.protocol import Presence, QueryAwareness, Step1, Update
 from peatd.clients.room import PIECE_BYTES
 from peatd.clients.rooms import Rooms
+from peatd.clients.shelf import DEADLINE, Shelf
 from peatd.interest import Copies
 from peatd.names import DocumentName
+from peatd.reach import encode_state_vector
 
 NOTES = DocumentName("notes/a")
 
@@ -203,6 +205,34 @@ async def test_a_slow_client_holds_nobody_up_and_catches_up_in_one_diff(
     assert rooms.owed() == 0
     alice.write("and on")
     await until(lambda: slow.text == alice.text)
+
+
+async def test_what_slow_clients_are_sent_has_a_bound_and_who_stands_in_the_way_has_to_go(
+    replica: Replica, autojump_clock: MockClock
+) -> None:
+    shelf = Shelf(1_000_000)
+    rooms = Rooms(replica.replication, replica.awareness, shelf)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rooms.run)
+        alice, slow, other = Guest(rooms), Guest(rooms), Guest(rooms)
+        alice.step_1()
+        for n in range(20):
+            alice.write(f"{n} " + "x" * 40_000)
+            await until(lambda: alice.unsettled == 0)
+        slow.line.capacity_bytes = 0
+        slow.line.low_bytes = 1
+        slow.step_1()
+        await until(lambda: slow.attendance.seat.diff is not None)
+        # Whoever has something of its own lacks something else: its diff is not the slow one's.
+        other.attendance.hear(Step1(encode_state_vector({7: 1})))
+        await trio.sleep(1)
+        assert "x" not in other.text
+        shelf.tick(trio.current_time() + DEADLINE)
+        assert slow.left == closes.TOO_SLOW
+        await until(lambda: other.text == alice.text)
+        assert alice.left is other.left is None
+        await until(lambda: not shelf._places)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_client_that_fell_behind_when_nothing_followed_is_owed_nothing(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -71,7 +70,6 @@ class Connection(TCPServer):
         self._scope = trio.CancelScope(shield=True)
         # A deadline that moves, in place of hypercorn's task for each time that a connection is idle.
         self._reading = trio.CancelScope(deadline=trio.current_time() + limits.idle)
-        self._silence = trio.CancelScope(deadline=self._reading.deadline)
         self._answered = trio.Event()
         self.idle_since: float | None = trio.current_time()
         """When it began to wait for a request; None while one is being answered."""
@@ -80,8 +78,7 @@ class Connection(TCPServer):
         """Runs until the connection has ended. Cancelling from outside does not reach it: see `abort`."""
         try:
             with self._scope:
-                if await self._is_spoken_to():
-                    await self.run()
+                await self.run()
         except Exception:
             # hypercorn's parsing and quart's answering of what a stranger sent. It must not end the daemon (fault 1).
             log.exception("api.connection_failed")
@@ -97,15 +94,7 @@ class Connection(TCPServer):
     def stop_waiting(self) -> None:
         """Ends it if it waits for a request."""
         if self.idle_since is not None:
-            self._silence.cancel()
             self._reading.cancel()
-
-    async def _is_spoken_to(self) -> bool:
-        """Waits for the first byte. For those who never send one, and they come by the thousands, nothing is made."""
-        with self._silence, suppress(trio.ClosedResourceError):
-            await trio.lowlevel.wait_readable(self._bounded.socket)
-            return True
-        return False
 
     async def run(self) -> None:
         """`TCPServer.run` without TLS, HTTP/2 and WebSockets; and at its end no task is left waiting."""

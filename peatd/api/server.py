@@ -20,6 +20,7 @@ from peatd.limits import Limit, LimitHits
 from peatd.memory import MOST_BYTES, share_out
 from peatd.names import Address
 from peatd.transport.accepting import accept
+from peatd.transport.anteroom import Anteroom
 
 DEFAULT_LIMITS = Limits()
 
@@ -71,7 +72,8 @@ class _Lobby:
     """The connections that came in by one door.
 
     Invariants:
-        1. There are never more than `limits.connections`, and of those that are probed `limits.probe_places`.
+        1. There are never more than `limits.connections`, and of those that are probed `limits.probe_places`; and as
+           many that have said nothing yet.
         2. An idle connection makes room for a new one: whoever holds many open in silence keeps no probe out.
     """
 
@@ -99,12 +101,18 @@ class _Lobby:
 
     async def receive(self) -> None:
         """Accepts for ever."""
-        while True:
-            stream = await accept(self._door.listener, self._hits)
-            if self._has_room():
-                self._nursery.start_soon(self._converse, self._connection(stream))
-            else:
-                await trio.aclose_forcefully(stream)
+        anteroom = Anteroom(self._limits.connections, self._limits.idle, self._hit)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(anteroom.run, self._enter)
+            while True:
+                anteroom.enter(await accept(self._door.listener, self._hits))
+
+    def _enter(self, stream: trio.SocketStream) -> None:
+        """It has spoken."""
+        if self._has_room():
+            self._nursery.start_soon(self._converse, self._connection(stream))
+        else:
+            stream.socket.close()
 
     def _connection(self, stream: trio.SocketStream) -> Connection:
         entrance, holding = self._door.entrance, Holding(self._memory)
@@ -125,10 +133,14 @@ class _Lobby:
     def _is_crowded(self) -> bool:
         return len(self.open) > self._limits.connections
 
+    def _hit(self) -> None:
+        most = self._limits.connections
+        self._hits.hit(Limit.API_CONNECTIONS, f"{most} are open: idle ones make room, busy ones do not")
+
     def _has_room(self) -> bool:
         if len(self.open) < self._limits.connections:
             return True
-        self._hits.hit(Limit.API_CONNECTIONS, f"{len(self.open)} are open: idle ones make room, busy ones do not")
+        self._hit()
         idle = [(since, connection) for connection in self.open if (since := connection.idle_since) is not None]
         if not idle:
             return len(self.open) < self._limits.connections + self._limits.probe_places

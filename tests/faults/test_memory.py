@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +19,14 @@ import pytest
 from e2e.nodes import Formation, Node, until, up, wait_equal
 from faults.injected import lapse
 
+from peatd.clients.protocol import step_1
+from peatd.reach import encode_state_vector
+
 MEMORY_MIB = 256
 WRITERS, READERS = 60, 40
 """Connections that never pause. One saturates the engine with such bodies; 96 MiB would be what they take at once."""
 LASTS, LASTS_LONG = 5.0, 180.0
+SLOW_CLIENTS = 40
 PROBE_WITHIN = 5.0
 """Seconds for a probe on a machine whose cores the load itself takes too."""
 
@@ -159,3 +164,43 @@ def test_a_first_sync_of_large_documents_fits_or_waits(formation: Formation) -> 
     assert bob.ask("GET", "ready").status == 200
     for node in (alice, bob):
         node.stop()
+
+
+UPGRADE = (
+    "GET /sync/{} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def ask_for_all(node: Node, name: str, client: int) -> socket.socket:
+    """A Yjs client that has made something of its own, so that no other lacks just the same; it never reads."""
+    host, _, port = node.stated()["clients"].rpartition(":")
+    stream = socket.create_connection((host, int(port)), timeout=20)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    message = step_1(encode_state_vector({client: 1}))
+    stream.sendall(UPGRADE.format(name).encode() + bytes((0x82, 0x80 | len(message), 0, 0, 0, 0)) + message)
+    return stream
+
+
+def test_clients_who_do_not_read_what_they_asked_for_have_to_wait(formation: Formation) -> None:
+    """Each of them is owed 3 MB: together half of what there is."""
+    arguments = ["--clients", "127.0.0.1:0", "--memory", f"{MEMORY_MIB}Mi"]
+    alice = formation.node("alice", *arguments)
+    up(alice)
+    chance = random.Random(7)
+    for part in range(3):
+        alice.write("PATCH" if part else "PUT", "large/text", {f"text{part}": chance.randbytes(490_000).hex()})
+    before = resident_mib(alice)
+    with contextlib.ExitStack() as slow:
+        for client in range(SLOW_CLIENTS):
+            slow.enter_context(contextlib.closing(ask_for_all(alice, "large/text", 1000 + client)))
+        until(lambda: any(event.get("limit") == "client_diffs" for event in alice.events()), "it is told")
+        most = 0.0
+        for _ in range(30):
+            most = max(most, resident_mib(alice))
+            assert probe(alice) < PROBE_WITHIN
+            lapse(0.1)
+        alice.write("PATCH", "large/text", {"n": 1})
+    print(f"{before:.0f} MiB before, {most:.0f} at most")
+    assert most < MEMORY_MIB - 60
+    alice.stop()

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from peatd.config import Config
     from peatd.settings.demo import Demo
 
+_GROWTH = 32
+"""The part of a node's memory that may be garbage: 8 MiB of 256."""
+
 
 def main() -> None:
     """Runs one node until SIGTERM or SIGINT; a second signal ends the process at once.
@@ -52,6 +55,7 @@ def _run_node(settings: "Config") -> int:
     from peatd import node, surroundings
     from peatd.allocator import give_back_what_is_freed
     from peatd.errors import ConfigError, DiscoveryError, StoreError
+    from peatd.garbage import collect_when_grown
 
     surroundings.allow_open_files()
     give_back_what_is_freed()
@@ -65,7 +69,10 @@ def _run_node(settings: "Config") -> int:
     async def main() -> None:
         stopping = trio.Event()
         stop_in_order(trio.lowlevel.current_trio_token(), stopping)
-        await node.run(settings, stopping=stopping)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collect_when_grown, settings.memory // _GROWTH)
+            await node.run(settings, stopping=stopping)
+            nursery.cancel_scope.cancel()
 
     code = EXIT_STOPPED
     try:

@@ -74,7 +74,7 @@ class Book:
     def __init__(self) -> None:
         self._members: dict[bytes, Member] = {}
         self._addresses: dict[bytes, dict[Address, None]] = {}
-        self._feeds: set[Feed] = set()
+        self._feeds: dict[Feed, None] = {}  # in their order, or a seed would not replay
         self._digest = 0
         self.spread: Callable[[], object] = self.wake
 
@@ -137,11 +137,11 @@ class Book:
     @contextmanager
     def told(self, feed: Feed) -> Iterator[None]:
         """While it lasts, the feed is owed every card that is news."""
-        self._feeds.add(feed)
+        self._feeds[feed] = None
         try:
             yield
         finally:
-            self._feeds.discard(feed)
+            self._feeds.pop(feed, None)
 
     def held(self) -> list[Held]:
         return [member.card.held() for member in self._members.values()]

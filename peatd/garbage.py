@@ -5,8 +5,8 @@ it has read. The collector counts objects, and would come after a million island
 """
 
 import gc
+import os
 import resource
-from pathlib import Path
 
 import trio
 
@@ -18,15 +18,19 @@ _PAGE_BYTES = resource.getpagesize()
 
 async def collect_when_grown(step_bytes: int) -> None:
     """Collects whenever so much more is resident than after the last time, until cancelled."""
-    least = _resident_bytes()
-    while True:
-        await trio.sleep(INTERVAL)
-        resident = _resident_bytes()
-        if resident - least >= step_bytes:
-            gc.collect()
-            resident = least = _resident_bytes()
-        least = min(least, resident)
+    statm = os.open("/proc/self/statm", os.O_RDONLY)  # once: later there may be no descriptor left
+    try:
+        least = _resident_bytes(statm)
+        while True:
+            await trio.sleep(INTERVAL)
+            resident = _resident_bytes(statm)
+            if resident - least >= step_bytes:
+                gc.collect()
+                resident = least = _resident_bytes(statm)
+            least = min(least, resident)
+    finally:
+        os.close(statm)
 
 
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+def _resident_bytes(statm: int) -> int:
+    return int(os.pread(statm, 128, 0).split()[1]) * _PAGE_BYTES

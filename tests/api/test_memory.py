@@ -64,6 +64,18 @@ async def test_who_waits_too_long_is_told_to_come_again_and_probes_pass(serve_wi
             await one.stream.aclose()
 
 
+async def test_who_is_not_let_in_takes_none_beyond_the_answer(serve_with, budget):
+    """Nor while what it may go on sending is read away."""
+    async with serve_with(replace(Limits(), grace=0.05), memory=budget) as node:
+        stranger = await node.connect()
+        async with stranger.stream:
+            await stranger.say(b"PUT /api/v1/documents/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 1018\r\n\r\n{")
+            (reply,) = await stranger.hear_replies(1)
+            assert reply.status in (401, 403)
+            await wait_all_tasks_blocked(0.01)
+            assert budget.used_bytes == 0
+
+
 async def test_a_body_of_unknown_length_is_taken_for_the_longest(serve_with, budget):
     async with serve_with(replace(Limits(), grace=0.05), memory=budget) as node:
         client = await node.connect_privately()

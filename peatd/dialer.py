@@ -118,8 +118,9 @@ class Dialer:
             is_due = trio.current_time() >= look_at
             if is_due:
                 look_at = trio.current_time() + random.uniform(*_LOOK)
-            idle = [p for p in self._pursuits.values() if p.is_idle and not self._peers.is_linked(p.node_id)]
             lacking = 0 if is_due else self._links.view.lacking
+            looking = (p for p in self._pursuits.values() if p.is_idle and (is_due or lacking or p.is_content))
+            idle = [pursuit for pursuit in looking if not self._peers.is_linked(pursuit.node_id)]
             for number, pursuit in enumerate(random.sample(idle, len(idle))):
                 if is_due or pursuit.is_content or number < lacking:
                     pursuit.nudge.set()

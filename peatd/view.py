@@ -73,13 +73,13 @@ class View:
             self._full_at = now
         return len(self._members.present) <= self.max_links and now - self._full_at < _SETTLING
 
+    # Whom to dial ----------------------------------------------------------------------------------------------
+
     @property
     def lacking(self) -> int:
         """How many to dial now in a mesh that is not full (rule 1): half of what it needs. When many start together,
         the others dial this one."""
         return max(0, (self._enough - len(self._links()) + 1) // 2 - self._dialing)
-
-    # Whom to dial ----------------------------------------------------------------------------------------------
 
     def wants(self, node_id: NodeId, device_id: DeviceId | None, known: int, now: float) -> bool:
         """Whether to dial whom discovery calls so.

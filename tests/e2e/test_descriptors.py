@@ -9,7 +9,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,14 +29,16 @@ def pair(formation: Formation) -> list[Node]:
 
 
 @contextlib.contextmanager
-def without_descriptors(node: Node) -> Iterator[None]:
-    """None that is not open already. Its limit is put back, as an operator may do, on the running process."""
+def without_descriptors(node: Node) -> Iterator[Callable[[], object]]:
+    """None that is not open already, but for numbers between those that are: a test uses them up, if there are any.
+
+    What comes with it gives the node one more. Its limit is put back, as an operator may do, on the running process.
+    """
     before = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
     highest = max(int(fd) for fd in os.listdir(f"/proc/{node.pid}/fd"))  # noqa: PTH208  # names, not paths
-    # Numbers below that are free: they are used up, too.
     resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
     try:
-        yield
+        yield lambda: resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (highest + 2, before[1]))
     finally:
         resource.prlimit(node.pid, resource.RLIMIT_NOFILE, before)
 
@@ -81,11 +83,12 @@ def test_what_is_up_is_served_and_what_is_new_waits(pair: list[Node]) -> None:
 def test_the_first_peer_of_all_may_come_when_there_are_none(formation: Formation) -> None:
     alice = formation.node("alice")
     up(alice)
-    with contextlib.ExitStack() as waiting, without_descriptors(alice):
+    with contextlib.ExitStack() as waiting, without_descriptors(alice) as give_one:
         for _ in range(40):
             waiting.enter_context(connect(alice.stated()["mesh"])).sendall(b"hello")
         until(lambda: alice.has_logged("limit hit"), "all are used up")
-        until(lambda: alice.has_logged("handshake failed"), "those that got one are refused for what they said")
+        give_one()
+        until(lambda: alice.has_logged("handshake failed"), "who gets the last one is refused for what it said")
     assert alice.ask("GET", "ready").status == 200
     alice.stop()
 

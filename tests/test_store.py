@@ -1,10 +1,13 @@
 """The store as its callers see it: real SQLite in a real directory."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import trio
 
+from peatd.errors import StoreError
 from peatd.names import DocumentKey, DocumentName
 from peatd.store import Store, StoredLog, StoredUpdate
 
@@ -45,6 +48,17 @@ async def test_a_load_sees_what_was_recorded_just_before_it(directory: Path) -> 
         seq = store.record(KEY, b"not written yet")
         assert store.durable_seq < seq
         assert (await store.load(KEY)).updates == (StoredUpdate(seq, b"not written yet"),)
+
+
+async def test_a_document_that_was_never_heard_of_is_not_looked_for_on_the_disk(directory: Path) -> None:
+    async with Store.open(directory) as store:
+        await store.synced(store.record(KEY, b"x"))
+        with closing(sqlite3.connect(directory / "peat.db")) as somebody:
+            somebody.execute("DROP TABLE log")
+        with pytest.raises(StoreError):
+            await store.load(KEY)
+        for unheard_of in (DocumentKey(DocumentName("notes/tomorrow"), 1), DocumentKey(NOTES, 2)):
+            assert await store.load(unheard_of) == StoredLog(None, ())
 
 
 async def test_seqs_grow_over_all_documents_and_over_reopening(directory: Path) -> None:

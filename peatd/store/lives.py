@@ -47,6 +47,11 @@ class Lives:
     def get(self, name: DocumentName) -> Life | None:
         return self._by_name.get(name)
 
+    def is_unheard_of(self, key: DocumentKey) -> bool:
+        """Whether nothing was ever recorded of this life, nor of a later one."""
+        life = self._by_name.get(key.name)
+        return life is None or life.key.incarnation < key.incarnation
+
     def change(self, key: DocumentKey, *, deleted: bool) -> bool:
         """False if it would not take the document forward; then nothing was done."""
         life = self._by_name.get(key.name)

@@ -176,6 +176,9 @@ class Store:
             StoreDamaged: if a page of it is bad: restart, the opening saves the rest.
             StoreError: if the file cannot be read.
         """
+        if self._lives.is_unheard_of(key):  # during a first sync that is every document
+            await trio.lowlevel.checkpoint()
+            return StoredLog(None, ())
         pending = self._keeper.pending.of(key.name)
         rows, corrupt = await self._loading.rows(key)
         self._quarantine.take_corrupt(corrupt)

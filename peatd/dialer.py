@@ -4,7 +4,7 @@ import ipaddress
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 import structlog
 import trio
@@ -274,6 +274,7 @@ async def _more(events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> Sequence[D
     return more
 
 
+@lru_cache(maxsize=4096)  # each that dials us is looked for among all that are known
 def _is_ip(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

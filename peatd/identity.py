@@ -5,6 +5,7 @@ keying material, the context in UTF-8 as info, 32 bytes, used as the Ed25519 sec
 """
 
 import hashlib
+from functools import lru_cache
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
@@ -72,6 +73,7 @@ class Keypair:
         return f"<Keypair of device {self.device_id}>"
 
 
+@lru_cache(maxsize=4096)  # gossip asks for those of all members again and again
 def device_id(public_key: bytes) -> DeviceId:
     """The device id of whoever holds the secret of this Ed25519 public key."""
     return DeviceId(hashlib.sha256(public_key).digest()[:_DEVICE_ID_BYTES].hex())

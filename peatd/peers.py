@@ -249,11 +249,11 @@ class PeerTable:
         return seen, unmet
 
     def _forget_long_lost(self, now: float) -> None:
-        seen, _ = self._matched()
-        for device_id, acquaintance in list(self._acquaintances.items()):
-            gone = acquaintance.parting is not None and now - acquaintance.parting.at > LOST_FOR
-            if gone and device_id not in seen:
-                del self._acquaintances[device_id]  # Invariant 2.
+        gone = [a for a in self._acquaintances.values() if a.parting is not None and now - a.parting.at > LOST_FOR]
+        seen = self._matched()[0] if gone else {}
+        for acquaintance in gone:
+            if acquaintance.device_id not in seen:
+                del self._acquaintances[acquaintance.device_id]  # Invariant 2.
 
 
 def _dialing_state(sightings: list[Sighting]) -> PeerState:

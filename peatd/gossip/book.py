@@ -73,7 +73,8 @@ class Book:
 
     def __init__(self) -> None:
         self._members: dict[bytes, Member] = {}
-        self._addresses: dict[bytes, dict[Address, None]] = {}
+        self._held: dict[bytes, Held] = {}  # by what is signed: most of what is told has been told by others before
+        self._addresses: dict[bytes, dict[str, None]] = {}
         self._feeds: dict[Feed, None] = {}  # in their order, or a seed would not replay
         self._digest = 0
         self.spread: Callable[[], object] = self.wake
@@ -87,15 +88,21 @@ class Book:
     def get(self, device: bytes) -> Member | None:
         return self._members.get(device)
 
+    def has(self, signed: SignedCard) -> Held | None:
+        """Which card it is, if it is one of these."""
+        return self._held.get(signed.body)
+
     def put(self, device: bytes, member: Member) -> None:
         """In the place of the card that was there, if any."""
         before = self._members.get(device)
         if before is not None:
-            self._digest ^= _hash(device, before.card.version)
+            self._take_out(device, before)
         self._digest ^= _hash(device, member.card.version)  # Invariant 1.
         self._members[device] = member
+        self._held[member.signed.body] = member.card.held()
         for tie in member.card.ties:
-            self._learn_address(tie)
+            if tie.address:
+                self._learn_address(tie)
         for feed in self._feeds:
             feed.owed[device] = None  # Invariant 2.
         self.spread()
@@ -110,21 +117,25 @@ class Book:
             feed.wake()
 
     def drop(self, device: bytes) -> None:
-        member = self._members.pop(device)
+        self._take_out(device, self._members.pop(device))
         self._addresses.pop(device, None)
+
+    def _take_out(self, device: bytes, member: Member) -> None:
         self._digest ^= _hash(device, member.card.version)
+        del self._held[member.signed.body]
 
     def addresses(self, device: bytes) -> tuple[Address, ...]:
         """Where others reach it, or have reached it; the last that was heard first."""
-        return tuple(reversed(self._addresses.get(device, {})))
+        said = map(address_of, reversed(self._addresses.get(device, {})))
+        return tuple(address for address in said if address is not None)
 
     def _learn_address(self, tie: Tie) -> None:
-        address = address_of(tie)
-        if address is None or (tie.device not in self._addresses and len(self._addresses) >= MAX_MEMBERS):
+        """As it was said: one that is never asked for need not be understood."""
+        if tie.device not in self._addresses and len(self._addresses) >= MAX_MEMBERS:
             return
         known = self._addresses.setdefault(tie.device, {})
-        known.pop(address, None)
-        known[address] = None
+        known.pop(tie.address, None)
+        known[tie.address] = None
         if len(known) > _MAX_ADDRESSES:
             del known[next(iter(known))]
 
@@ -144,7 +155,7 @@ class Book:
             self._feeds.pop(feed, None)
 
     def held(self) -> list[Held]:
-        return [member.card.held() for member in self._members.values()]
+        return list(self._held.values())
 
     def lacking(self, held: Iterable[Held]) -> list[bytes]:
         """Whose cards somebody that has these has not, or older ones."""

@@ -114,10 +114,10 @@ def beyond(version: Version) -> int:
     return min(version[0] + 1, LAST_COUNT)
 
 
-def address_of(tie: Tie) -> Address | None:
-    """Where the other end is reached; None where nothing is said, or nothing that is an address."""
+def address_of(said: str) -> Address | None:
+    """What a tie says; None if that is no address."""
     try:
-        return Address.parse(tie.address) if tie.address else None
+        return Address.parse(said)
     except InvalidName:
         return None
 

@@ -133,6 +133,9 @@ class Members:
             WireError: if it is no card.
             CardForged: if it is news, and not signed by its member.
         """
+        had = self.book.has(signed)
+        if had is not None:
+            return had
         card = opened(signed)
         held = card.held()
         device, known = held.device, self.book.get(held.device)

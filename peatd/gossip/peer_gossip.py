@@ -48,7 +48,8 @@ class PeerGossip:
         self.device = bytes.fromhex(link.peer.device_id)
         self.is_heard = link.peer.gossips
         self._members, self._doubts, self._prober = members, doubts, prober
-        self._feed = Feed(lambda: self._wake())
+        self._feed = Feed(self._owe_cards)
+        self._owes_cards = False
         self._owes_held = self.is_heard
         self._owes_digest = self._has_compared = False
         self._accused: dict[bytes, None] = {}
@@ -94,8 +95,9 @@ class PeerGossip:
             self._has_compared = True
             taken.append(MembersDigest(self._members.book.digest))
         self._owes_held = self._owes_digest = False
-        if cards := self._members.book.take(self._feed, trio.current_time()):
+        if self._owes_cards and (cards := self._members.book.take(self._feed, trio.current_time())):
             taken.append(Cards(list(cards)))
+        self._owes_cards = self._owes_cards and bool(self._feed.owed)
         return taken
 
     def received(self, message: Message) -> None:
@@ -127,6 +129,7 @@ class PeerGossip:
             self._has(held)
         for device in self._members.book.lacking(theirs.held):
             self._feed.owed[device] = None
+        self._owe_cards()
         self._owe_held(self._has_compared)
         self._has_compared = False
 
@@ -137,6 +140,11 @@ class PeerGossip:
 
     def _owe_held(self, owes: bool) -> None:
         self._owes_held = self._owes_held or owes
+        self._wake()
+
+    def _owe_cards(self) -> None:
+        """Not with whatever else is sent: most of what is told early has been told by others."""
+        self._owes_cards = True
         self._wake()
 
     def _answer(self, device: bytes, lives: bool) -> None:

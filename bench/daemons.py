@@ -21,7 +21,8 @@ from peatd.transport.tls import order_papers
 PATIENCE = 60.0
 """Seconds after which something is broken and not slow."""
 
-_PAUSE = 0.002
+_PAUSE, _SELDOM = 0.002, 0.05
+"""Seconds; the second for what the node has to work for, and is measured at work."""
 _FORMATION = "peat"  # what peatd calls one that was given no name
 
 
@@ -68,6 +69,9 @@ class Daemon:
 
     def wait_linked(self, count: int) -> None:
         self._wait(lambda: sum(peer["connected"] for peer in self.ask("GET", "peers")[1]["peers"]) == count)
+
+    def wait_documents(self, count: int) -> None:
+        self._wait(lambda: f"peat_documents {count}.0" in self.text("/metrics"), _SELDOM)
 
     @property
     def mesh(self) -> str:
@@ -127,7 +131,7 @@ class Daemon:
             self._api.close()
         self._api = None
 
-    def _wait(self, condition: Any) -> None:
+    def _wait(self, condition: Any, pause: float = _PAUSE) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -135,7 +139,7 @@ class Daemon:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if condition():
                     return
-            time.sleep(_PAUSE)
+            time.sleep(pause)
         raise TimeoutError(f"not within {PATIENCE:g} s; its log: {self._log.read_text()[-2000:]}")
 
 

@@ -2,7 +2,8 @@
 
 This process dials, `bench.relay_peer` answers, a real `peat-relay` is between them. Links are those of nodes, TLS and
 proof and all, but nothing is merged or stored behind them: that would hide the relay. Where there are as few as two
-cores, half of the direct throughput is about what three processes can have instead of two.
+cores, half of the direct throughput is about what three processes can have instead of two. What remains of it for
+documents, which nodes merge and store, is measured as well.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import trio
 
 from bench.daemons import bare_environ, credentials, secret_file
 from bench.relay_peer import ACK, BOB, CAROL, CHUNK, UP, asker_of, hello, relay_keys
+from bench.relayed import synced
 from bench.table import Row, tails
 from peatd.names import Address, DeviceId
 from peatd.relay.asking import Asker
@@ -42,8 +44,10 @@ def measure(*, quick: bool) -> list[Row]:
             found = trio.run(
                 _run, Path(made), bob, {TCP: (by_tcp, BOB), WEB: (by_web, BOB), WEBS: (by_web, CAROL)}, quick
             )
+        ways = {DIRECT: None, TCP: by_tcp, WEBS: by_web}
+        speeds = {way: synced(Path(made), url, number, quick=quick) for number, (way, url) in enumerate(ways.items())}
     direct = found.pop(DIRECT)
-    rows = []
+    rows = _of_documents(speeds)
     for name, ours in found.items():
         rows += [
             Row(
@@ -70,6 +74,21 @@ def measure(*, quick: bool) -> list[Row]:
             ),
         ]
     return rows
+
+
+def _of_documents(speeds: dict[str, float]) -> list[Row]:
+    direct = speeds.pop(DIRECT)
+    return [
+        Row(
+            f"by a relay, {way}: documents",
+            100 * speed / direct,
+            "%",
+            SHARE,
+            more_is_better=True,
+            note=f"{speed:.0f} MB/s, directly {direct:.0f}",
+        )
+        for way, speed in speeds.items()
+    ]
 
 
 class _Found:

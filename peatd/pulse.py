@@ -5,6 +5,7 @@ task's sleep takes ten times the look that follows. Nor may all have the same be
 would go to all peers at once, and overtake what goes from one to the next (lazy.py, rule 2).
 """
 
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,17 +23,30 @@ class Pulse:
 
     def __init__(self) -> None:
         self._turns = [trio.Event() for _ in range(_TURNS)]
+        self._awaited = trio.Event()
 
     async def run(self) -> None:
-        while True:
-            for turn in range(_TURNS):
-                await trio.sleep(BEAT / _TURNS * random.uniform(0.75, 1.25))
-                self._turns[turn].set()
-                self._turns[turn] = trio.Event()
+        """A turn that no link waits for is passed over; where no turn is waited for, this waits for the first."""
+        pause, passed = 0.0, 0
+        for number in itertools.cycle(range(_TURNS)):
+            pause += BEAT / _TURNS * random.uniform(0.75, 1.25)
+            turn = self._turns[number]
+            if turn.statistics().tasks_waiting:
+                await trio.sleep(pause)
+                self._turns[number] = trio.Event()
+                turn.set()
+            elif passed < _TURNS - 1:
+                passed += 1
+                continue
+            else:
+                self._awaited = trio.Event()
+                await self._awaited.wait()
+            pause, passed = 0.0, 0
 
     def turn(self) -> Callable[[], Awaitable[None]]:
         """One by chance, for one link; each call waits for the next time that it comes."""
         return partial(self._beat, random.randrange(_TURNS))
 
-    async def _beat(self, turn: int) -> None:
-        await self._turns[turn].wait()
+    async def _beat(self, number: int) -> None:
+        self._awaited.set()
+        await self._turns[number].wait()

@@ -113,6 +113,7 @@ class PeerExchange:
             for side in self._sides:
                 stack.enter_context(side.told(lambda: self._wake_writer.set()))
             stack.callback(self._assembly.clear)
+            stack.callback(self._replication.coming.parted, self._device_id)
             yield
 
     async def run(self) -> None:
@@ -126,6 +127,8 @@ class PeerExchange:
         while True:
             await beat()
             self.summaries.look()
+            if self._offers.look():
+                self._wake()
             if self._standing is not None:
                 self._standing.look(self._wake)
 
@@ -169,8 +172,8 @@ class PeerExchange:
     async def _compare(self) -> None:
         compares = self._compares
         while True:
-            for comparison in self.copies.compare() if compares else ():
-                self.sync.say(comparison)
+            if compares:
+                self._offers.compare()
             self.sync.chase()
             self._wake()
             compares = self._compares
@@ -186,6 +189,7 @@ class PeerExchange:
             case Updates():
                 await self._updates(message)
             case Piece():
+                self._offers.came_in_part(named(message.name))
                 whole = self._assembly.add(message)
                 if whole is not None:
                     await self._updates(whole)
@@ -200,12 +204,12 @@ class PeerExchange:
             case Tombstone():
                 self._tombstone(message)
             case Compare():
-                for answer in self.copies.answers(message):
+                for answer in self._offers.answers(message):
                     self._answer(answer)
                     if isinstance(answer, Equal):
                         self._equal()
             case Offer():
-                self._offer(message)
+                self._offers.heard(message)
             case Equal():
                 self._equal()
             case Horizon() if self._standing is not None:
@@ -226,12 +230,14 @@ class PeerExchange:
 
     def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
         if merged is not None:
+            self._offers.came(merged.key.name)
             self.summaries.merged(merged.key)
         if merged is not None and counted == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
             self.copies.merged(merged.key, reached.version)
 
     def _failed(self, key: DocumentKey, error: PeatError) -> None:
+        self._offers.came(key.name)
         self.sync.rounds[key.name] += 1
         self._unconfirmed.forget(key.name)
         self._setbacks.note(key, error)
@@ -252,25 +258,18 @@ class PeerExchange:
         if entry is not None and self.sync.heard_state(entry, state):
             self._confirm_later(self._replication.store.last_seq, Reached(key.name, key.incarnation, state.version))
             self._agree()
+            self._offers.came(key.name)
             self.copies.agreed(entry)
         if self._replication.bury(key.name, state.former) or state.answer:
             self.sync.tell(key)
 
     def _tombstone(self, tombstone: Tombstone) -> None:
         key = DocumentKey(named(tombstone.name), tombstone.incarnation)
+        self._offers.came(key.name)
         self._replication.end(key, self._device_id, tombstone.age)
         self._confirm_later(self._replication.store.last_seq, Reached(key.name, key.incarnation, tombstone.version))
         if self._replication.bury(key.name, tombstone.former):
             self.sync.tell(key)
-
-    def _offer(self, offer: Offer) -> None:
-        theirs = {named(offered.name): offered for offered in offer.documents}
-        for name in sorted(self.copies.tree.below(offer.prefix) - theirs.keys()):
-            entry = self._table.get(name)
-            assert entry is not None
-            self._offers.lacking(entry)
-        for name, offered in theirs.items():
-            self._offers.offered(DocumentKey(name, offered.incarnation), offered)
 
     # Confirming ------------------------------------------------------------------------------------------------
 

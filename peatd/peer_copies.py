@@ -33,11 +33,15 @@ class PeerCopies(Share):
 
     Args:
         theirs: the collections that the peer restricts; None where its release knows nothing of that: it holds all.
+
+    Attributes:
+        is_to_compare: some of what it offers is coming from others (offers.py, rule 1).
     """
 
     def __init__(
         self, replication: Replication, sync: PeerSync, device_id: DeviceId, theirs: frozenset[str] | None
     ) -> None:
+        self.is_to_compare = False
         self._replication = replication
         self._table = replication.table
         self._interest = replication.interest
@@ -72,7 +76,8 @@ class PeerCopies(Share):
             self.copied(entry)
             return False
         if self.is_everywhere(entry.name):
-            return True
+            # What others have brought meanwhile, the peer may have offered as well: the comparison tells.
+            return not self.is_to_compare or entry.brought_by is None or self._sync.knows(entry.key)
         self._stale.add(entry.name)
         if entry.version == entry.begun:
             self.copied(entry)
@@ -245,7 +250,7 @@ class PeerCopies(Share):
         self._kept = self._table.tree_of(self._restricted)
         return self._kept
 
-    def _offer_of(self, name: DocumentName) -> Offered:
+    def offer_of(self, name: DocumentName) -> Offered:
         return self._table.offered(name, collection_of(name) in self._restricted)
 
     def compare(self) -> Iterator[Message]:
@@ -256,7 +261,7 @@ class PeerCopies(Share):
 
     def answers(self, compare: Compare) -> Iterator[Message]:
         """What to say to a `Compare`."""
-        return self.tree.answer(compare, self._offer_of)
+        return self.tree.answer(compare, self.offer_of)
 
     def _compare_shared(self, compare: CompareShared) -> None:
         for answer in self._fresh().answer(Compare(compare.prefix, compare.children), self._table.offered):

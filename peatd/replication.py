@@ -23,7 +23,7 @@ import trio
 
 from peatd.documents import Documents, News
 from peatd.entry import Copy, Entry
-from peatd.fetches import Fetches
+from peatd.fetches import Coming, Fetches
 from peatd.horizon import Horizon
 from peatd.interest import Interest
 from peatd.merged import Merged, MergedCount
@@ -90,7 +90,7 @@ class Replication:
         self._watchers: list[Watcher] = []
         self._unborn = Unborn()
         self.interest = interest or Interest({}, b"")
-        self.releases, self.fetches, self.pulse = Releases(), Fetches(), Pulse()
+        self.releases, self.fetches, self.coming, self.pulse = Releases(), Fetches(), Coming(), Pulse()
         self.is_mesh_full: Callable[[], bool] = lambda: True  # everybody is linked with everybody
         self.want: Callable[[Entry], None] = lambda _: None  # has it come from elsewhere (holding.py)
         self.table.restricted = self.interest.restricted
@@ -127,7 +127,7 @@ class Replication:
         """A new document, or a new incarnation of one; still empty. `by_name`: its content is elsewhere."""
         self._close(key.name)
         seq = self.store.set_incarnation(key.name, key.incarnation, deleted=False)
-        entry = self.table.begin(key)
+        entry = self.table.begin(key, origin)
         entry.born = entry.changed = self.newest = seq
         entry.reach.bury(self._unborn.take(key.name))
         self._save_former(entry)

@@ -36,7 +36,7 @@ class PeerSync:
     def __init__(self, device_id: DeviceId, table: DocumentTable) -> None:
         self.device_id = device_id
         self._table = table
-        self._base = table.clock
+        self.base = table.clock  # what began before it, the peer may hold
         self._known: dict[DocumentName, Known] = {}
         self._said: deque[Message] = deque()
         self._states: dict[DocumentKey, bool] = {}
@@ -58,7 +58,7 @@ class PeerSync:
             return
         known = self._known_of(entry)
         if known is None:
-            if entry.begun <= self._base:
+            if entry.begun <= self.base:
                 self.ask(entry)
                 return
             echoed = self._echoed[entry.name]

@@ -123,9 +123,11 @@ class DocumentTable:
         self._put(entry)
         return entry
 
-    def begin(self, key: DocumentKey) -> Entry:
+    def begin(self, key: DocumentKey, origin: DeviceId | None = None) -> Entry:
         """A new incarnation, empty; any earlier one is over."""
-        return self._set(key, deleted=False)
+        entry = self._set(key, deleted=False)
+        entry.brought_by = origin
+        return entry
 
     def end(self, key: DocumentKey) -> Entry:
         """A tombstone for this incarnation and all before it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from deploy.chart import Json
 from deploy.kubelet import Cluster
-from e2e.nodes import free_address
+from e2e.machine import free_address
 from fakes.apiserver import FakeApiServer
 from fakes.certificates import Authority
 

@@ -8,10 +8,8 @@ import contextlib
 import http.client
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import pytest
+from e2e.machine import command_line, free_address
 from e2e.unix_http import Connection, Reply
 
 from peatd.formation import new_formation_secret
@@ -49,16 +48,6 @@ def until(condition: Callable[[], T], what: str, *, within: float = PATIENCE) ->
             last = error
         time.sleep(_PAUSE)
     pytest.fail(f"not within {within:g} s: {what}; last: {last!r}"[:4000])
-
-
-def free_address() -> str:
-    """An address that nothing listens on. Not one of those that Linux gives to who asks for any, or to who dials: so it
-    stays free while its node is down."""
-    while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as found, contextlib.suppress(OSError):
-            found.bind(("127.0.0.1", port))
-            return f"127.0.0.1:{port}"
 
 
 @dataclass(eq=False)
@@ -173,14 +162,15 @@ class Node:
     def engine_pids(self) -> list[int]:
         """Of its engine's processes: its children, once they are themselves and no copies of it."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"peatd.engine" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if b"peatd.engine" in command_line(int(pid))]
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def events(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        """What it has logged, but for a line that it is writing just now."""
+        whole, _, _ = self.log().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def has_logged(self, event: str) -> bool:
         return any(found["event"] == event for found in self.events())

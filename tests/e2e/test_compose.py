@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e.nodes import Formation, Node, free_address, wait_linked
+from e2e.machine import free_address
+from e2e.nodes import Formation, Node, wait_linked
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from e2e.machine import is_alive
 from e2e.nodes import STOP_WITHIN, bare_environ, peatd, until
 
 NODES = ("node-1", "node-2", "node-3")
@@ -81,14 +82,6 @@ def demo(home: Path, *arguments: str, **environ: str) -> Iterator[Demo]:
         process.wait()
         for pid in filter(is_alive, pids):
             os.kill(pid, signal.SIGKILL)
-
-
-def is_alive(pid: int) -> bool:
-    """Zombies are not: whoever kills us leaves them to the machine's first process, which may take its time."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_it_shows_three_linked_nodes_and_leaves_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.machine import is_alive
 from e2e.nodes import Formation, Node, until, up, wait_equal
 from e2e.writers import check_all_there, wait_acknowledged, writing
 
@@ -52,7 +53,7 @@ def undisturbed(formation: Formation) -> Iterator[list[Node]]:
         engines = node.engine_pids()
         node.stop()
         for pid in engines:
-            until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "the engine has ended with its node")  # type: ignore[misc]
+            until(lambda pid=pid: not is_alive(pid), "the engine has ended with its node")  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
@@ -121,4 +122,4 @@ def test_the_engine_does_not_outlive_a_node_that_is_killed(formation: Formation)
     alice = formation.node("alice").start().wait_ready()
     (engine,) = alice.engine_pids()
     alice.kill()
-    until(lambda: not Path(f"/proc/{engine}").exists(), "the engine is gone")
+    until(lambda: not is_alive(engine), "the engine is gone")

@@ -8,7 +8,8 @@ from pathlib import Path
 from unittest.mock import ANY
 
 from e2e.followers import following, watching
-from e2e.nodes import Formation, Node, free_address, until, up, wait_equal
+from e2e.machine import free_address
+from e2e.nodes import Formation, Node, until, up, wait_equal
 from e2e.scraping import scrape
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from e2e.machine import command_line
 from e2e.nodes import STOP_WITHIN, Formation, Node, peatd, until
 
 _NAMESPACE = ["--user", "--map-root-user", "--pid", "--mount"]
@@ -41,7 +42,7 @@ class First:
         return subprocess.run([*enter, *command], check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def engines(self) -> list[int]:
-        return [pid for pid in children(self.pid) if b"peatd.engine" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [pid for pid in children(self.pid) if b"peatd.engine" in command_line(pid)]
 
     def states(self) -> Sequence[str]:
         """Of its children, as proc(5) has them: `Z` is a zombie."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.nodes import Formation, Node, formation_in, free_address, until, wait_equal, wait_linked
+from e2e.machine import free_address
+from e2e.nodes import Formation, Node, formation_in, until, wait_equal, wait_linked
 from e2e.relays import Hosts, Relay, hosts
 from fakes.certificates import Authority
 

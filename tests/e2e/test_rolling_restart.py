@@ -6,7 +6,8 @@ import time
 
 import pytest
 from e2e.balancer import LAG, PROBE_INTERVAL, balanced
-from e2e.nodes import STOP_WITHIN, Formation, Node, free_address, until, up, wait_equal
+from e2e.machine import free_address
+from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
 from e2e.service_clients import ServiceClient, Writer, visiting
 
 SHARED = "rolling/shared"

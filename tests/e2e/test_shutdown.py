@@ -8,9 +8,9 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from e2e.machine import is_alive
 from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
 from e2e.unix_http import Connection
 
@@ -167,4 +167,4 @@ def test_a_signal_to_the_whole_group_stops_it_in_order(formation: Formation) -> 
     alice.wait_stopped()
     assert not alice.has_logged("engine.ended")
     for pid in engines:
-        until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), "its engine has ended with it")  # type: ignore[misc]
+        until(lambda pid=pid: not is_alive(pid), "its engine has ended with it")  # type: ignore[misc]

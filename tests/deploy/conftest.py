@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from deploy.chart import Json
 from deploy.kubelet import Cluster
-from e2e.machine import free_address
 from fakes.apiserver import FakeApiServer
 from fakes.certificates import Authority
+from fakes.ports import free_address
 
 
 @pytest.fixture

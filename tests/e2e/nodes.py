@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import pytest
-from e2e.machine import command_line, free_address
+from e2e.processes import command_line
 from e2e.unix_http import Connection, Reply
+from fakes.ports import free_address
 
 from peatd.formation import new_formation_secret
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e.machine import free_address
 from e2e.nodes import Formation, Node, wait_linked
+from fakes.ports import free_address
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from e2e.machine import is_alive
 from e2e.nodes import STOP_WITHIN, bare_environ, peatd, until
+from e2e.processes import is_alive
 
 NODES = ("node-1", "node-2", "node-3")
 

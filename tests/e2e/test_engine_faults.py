@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.machine import is_alive
 from e2e.nodes import Formation, Node, until, up, wait_equal
+from e2e.processes import is_alive
 from e2e.writers import check_all_there, wait_acknowledged, writing
 
 VECTORS = Path(__file__).parent.parent / "vectors"

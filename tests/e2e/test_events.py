@@ -8,9 +8,9 @@ from pathlib import Path
 from unittest.mock import ANY
 
 from e2e.followers import following, watching
-from e2e.machine import free_address
 from e2e.nodes import Formation, Node, until, up, wait_equal
 from e2e.scraping import scrape
+from fakes.ports import free_address
 
 
 def test_a_peers_write_and_delete_are_told_of_here(three: list[Node]) -> None:

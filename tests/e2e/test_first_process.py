@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from e2e.machine import command_line
 from e2e.nodes import STOP_WITHIN, Formation, Node, peatd, until
+from e2e.processes import command_line
 
 _NAMESPACE = ["--user", "--map-root-user", "--pid", "--mount"]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.machine import free_address
 from e2e.nodes import Formation, Node, formation_in, until, wait_equal, wait_linked
 from e2e.relays import Hosts, Relay, hosts
 from fakes.certificates import Authority
+from fakes.ports import free_address
 
 DIRECT_WITHIN = 30.0
 """Seconds after a route has appeared."""

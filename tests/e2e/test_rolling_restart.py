@@ -6,9 +6,9 @@ import time
 
 import pytest
 from e2e.balancer import LAG, PROBE_INTERVAL, balanced
-from e2e.machine import free_address
 from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
 from e2e.service_clients import ServiceClient, Writer, visiting
+from fakes.ports import free_address
 
 SHARED = "rolling/shared"
 DRAIN_DELAY = 4 * (PROBE_INTERVAL + LAG)

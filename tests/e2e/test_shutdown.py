@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from e2e.machine import is_alive
 from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
+from e2e.processes import is_alive
 from e2e.unix_http import Connection
 
 RUNNING_FILES = ("node.json", "api.sock", "api.token")

@@ -33,6 +33,7 @@ from fakes.apiserver_wire import (
     status,
 )
 from fakes.endpointslices import Gone, Json, SliceStore
+from fakes.ports import free_port
 
 PATIENCE = 20.0
 """Seconds after which a test that waits for the server has failed."""
@@ -77,7 +78,7 @@ class FakeApiServer:
         self._watches: list[Watch] = []
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -93,7 +94,6 @@ class FakeApiServer:
     def start(self) -> None:
         """Listens, on the port it had before if it was stopped."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
         self._spawn(self._accept, self._listener)
 
     def stop(self, how: CutHow = "fin") -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 from fakes.certificates import Authority
@@ -73,7 +74,7 @@ async def answering(answer: Callable[[trio.SocketStream], Awaitable[None]]) -> A
             return
 
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, serve, 0)
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         yield Address("127.0.0.1", listeners[0].socket.getsockname()[1])
         nursery.cancel_scope.cancel()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 from fakes.certificates import Authority
+from fakes.ports import free_port
 from fakes.relays import answering, asker, relay_running
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection
@@ -93,8 +94,7 @@ async def test_who_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_where_nobody_listens_the_reason_is_told() -> None:
-    async with answering(trio.aclose_forcefully) as at:
-        pass
+    at = Address("127.0.0.1", free_port())
     error = await refused(f"tcp://{at}")
     assert (error.code, str(error)) == (UNREACHABLE, f"tcp://{at}: no connection to {at}: connection refused")
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 from fakes.links import OTHER_SECRET, SECRET, credentials, hello, peer
+from fakes.ports import free_port
 from fakes.relays import RunningRelay, answering, asker, device_of, relay_running, until
 
 from peatd.discovery.events import PeerInfo
@@ -266,8 +267,8 @@ async def test_while_a_secret_is_rotated_a_peer_that_knows_only_the_old_one_is_r
 
 
 async def test_a_node_registers_again_when_its_relay_is_back() -> None:
-    async with relay_running() as relay:
-        url, at = relay.url(), relay.address
+    at = Address("127.0.0.1", free_port())
+    url = RelayUrl.parse(f"tcp://{at}")
     async with registered("bob", url, wait=False) as there:
         (standing,) = there.registrations.standings()
         for _ in range(2):

@@ -1,12 +1,12 @@
 """Dialling: the addresses that are tried, the reason that is told, and secrets that are being rotated."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 from fakes.links import OTHER_SECRET, SECRET, credentials, hello
+from fakes.ports import free_port
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
@@ -28,11 +28,9 @@ async def listening(bob: Credentials, name: str = "bob") -> AsyncIterator[Addres
         nursery.cancel_scope.cancel()
 
 
-def free_port() -> Address:
-    """A port on which nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return Address("127.0.0.1", bound.getsockname()[1])
+def nowhere() -> Address:
+    """Nobody listens there."""
+    return Address("127.0.0.1", free_port())
 
 
 async def reason(*addresses: Address, dialling: Credentials | None = None) -> Unreachable | HandshakeError:
@@ -42,7 +40,7 @@ async def reason(*addresses: Address, dialling: Credentials | None = None) -> Un
 
 
 async def test_nobody_listens() -> None:
-    address = free_port()
+    address = nowhere()
     refused = await reason(address)
     assert isinstance(refused, Unreachable)
     assert refused.code == "refused"
@@ -103,7 +101,7 @@ async def test_an_address_that_takes_connections_and_says_nothing_does_not_hide_
 
 async def test_the_next_address_is_tried() -> None:
     async with listening(credentials("bob")) as address:
-        link = await dial([free_port(), address], credentials("alice"), hello("alice"))
+        link = await dial([nowhere(), address], credentials("alice"), hello("alice"))
         assert link.address == address
         await link.stream.aclose()
 
@@ -119,7 +117,7 @@ async def test_where_a_linked_peer_answers_the_next_address_is_tried() -> None:
             assert link.peer.node_id == "carol"
             await link.stream.aclose()
             with pytest.raises(Declined):
-                await dial([free_port(), at_bob, free_port()], *ours)
+                await dial([nowhere(), at_bob, nowhere()], *ours)
         assert logs == [], "bob has nothing to complain of"
 
 
@@ -132,7 +130,7 @@ async def test_a_name_is_dialled() -> None:
 async def test_the_most_telling_reason_is_told() -> None:
     with capture_logs():
         async with listening(credentials("bob", OTHER_SECRET)) as stranger:
-            told = await reason(Address("no-such-host.invalid", 1), stranger, free_port())
+            told = await reason(Address("no-such-host.invalid", 1), stranger, nowhere())
             assert isinstance(told, HandshakeError)
             assert told.code == "not-our-formation"
             assert str(told).startswith(f"{stranger}: ")

@@ -6,8 +6,8 @@ from itertools import permutations, zip_longest
 from typing import Any, Self
 
 from e2e.lines import Line
-from e2e.machine import free_address
 from e2e.nodes import Formation, Node, until, up
+from fakes.ports import free_address
 from fakes.yjs import YjsClients, with_cut_pairs
 
 KINDS = ("y-websocket", "hocuspocus")

@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 
 from e2e.lines import Line
-from e2e.machine import free_address
 from e2e.nodes import formation_in, until
+from fakes.ports import free_address
 from fakes.yjs import YjsClients
 from yjs.meshes import KINDS, Mesh
 

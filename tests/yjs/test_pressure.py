@@ -6,8 +6,8 @@ import time
 
 from e2e.disks import LimitedFiles
 from e2e.lines import Line
-from e2e.machine import free_address
 from e2e.nodes import Node, until
+from fakes.ports import free_address
 from fakes.yjs import YjsClients
 from yjs.meshes import KINDS, Mesh, open_clients, wait_converged, wait_synced
 

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from e2e.machine import free_address
 from e2e.nodes import PATIENCE, formation_in, until, up
 from e2e.traces import read_trace
+from fakes.ports import free_address
 from fakes.yjs import YjsClients
 from yjs.meshes import KINDS, NAMES, Mesh, open_clients, seen_by_api, seen_by_clients, wait_converged, wait_synced
 

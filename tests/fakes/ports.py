@@ -1,4 +1,4 @@
-"""What real nodes take of this machine: ports and processes."""
+"""Ports of this machine for the tests."""
 
 import contextlib
 import socket
@@ -11,14 +11,18 @@ _BLOCK = 50
 """Ports that a process takes at a time: those of a few tests."""
 
 
-def free_address() -> str:
-    """An address that nothing listens on, given once. Not one of those that Linux gives to who asks for any, or to who
-    dials: so it stays free while its node is down."""
+def free_port() -> int:
+    """One that nothing listens on at 127.0.0.1, given once. Not one of those that Linux gives to who asks for any, or
+    to who dials: so it stays free while whoever is to listen there is down."""
     for port in _PORTS:
         with socket.socket() as found, contextlib.suppress(OSError):
             found.bind(("127.0.0.1", port))
-            return f"127.0.0.1:{port}"
+            return port
     pytest.fail("there is no port left")
+
+
+def free_address() -> str:
+    return f"127.0.0.1:{free_port()}"
 
 
 def _ports() -> Iterator[int]:
@@ -38,19 +42,3 @@ def _ports() -> Iterator[int]:
 
 
 _PORTS = _ports()
-
-
-def command_line(pid: int) -> bytes:
-    """Nothing if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
-
-
-def is_alive(pid: int) -> bool:
-    """Zombies are not: whoever kills us leaves them to the machine's first process, which may take its time."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -124,7 +124,7 @@ async def test_the_list_and_watch_are_as_they_should_be(server: FakeApiServer) -
 
 async def test_everything_is_listed_again_when_the_poll_interval_is_over(server: FakeApiServer) -> None:
     async with running(discovery_of(server, poll_interval=1)):
-        await server.until(lambda: server.count("list") == 2)
+        await server.until(lambda: server.count("list") >= 2)
     assert server.count("watch") in (1, 2)
 
 
@@ -151,7 +151,7 @@ async def test_a_bookmark_moves_where_the_watch_goes_on(server: FakeApiServer) -
         server.bookmark()
         await server.until(server.all_is_said)
         server.cut_watches("fin")
-        await server.until(lambda: server.count("watch") == 2)
+        await server.until(lambda: server.count("watch") >= 2)
     assert [request.query.get("resourceVersion") for request in server.requests] == [None, "101", "102"]
 
 
@@ -242,7 +242,7 @@ async def test_a_slice_that_cannot_be_read_stays_as_it_was(server: FakeApiServer
             server.put({**endpoint_slice("mesh", ALICE), "endpoints": "?"}, endpoint_slice("other", BOB))
             assert await events.receive() == FOUND_BOB
             server.say(b"so that it lists again\n")
-            await server.until(lambda: server.count("list") == 2 and server.is_watched())
+            await server.until(lambda: server.count("list") >= 2 and server.is_watched())
             assert len(discovery.discovered_peers()) == 2
     assert {log["event"] for log in logs if log.get("name") == "mesh"} == {"endpointslice_unreadable"}
 
@@ -253,7 +253,7 @@ async def test_a_missing_role_is_named_and_waited_for(server: FakeApiServer) -> 
     discovery = discovery_of(server)
     with structlog.testing.capture_logs() as logs:
         async with running(discovery) as events:
-            await server.until(lambda: server.count("list") == 4)
+            await server.until(lambda: server.count("list") >= 4)
             server.verbs = {"list", "watch"}
             await settled(server, events)
             assert discovery.status() == DiscoveryStatus(True)
@@ -267,7 +267,7 @@ async def test_not_ready_says_which_rule_is_missing(server: FakeApiServer) -> No
     server.verbs = {"watch"}
     discovery = discovery_of(server)
     async with running(discovery):
-        await server.until(lambda: server.count("list") == 2)
+        await server.until(lambda: server.count("list") >= 2)
         status = discovery.status()
     assert not status.ready
     assert status.message is not None
@@ -282,7 +282,7 @@ async def test_a_role_lost_later_leaves_it_ready_and_stale_with_its_peers(server
         await settled(server, events)
         server.verbs = set()
         server.cut_watches("fin")
-        await server.until(lambda: server.count("watch") == 4)
+        await server.until(lambda: server.count("watch") >= 4)
         status = discovery.status()
         assert status.ready
         assert status.message is not None

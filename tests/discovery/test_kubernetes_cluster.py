@@ -93,7 +93,7 @@ async def test_a_token_that_was_replaced_is_read_when_the_old_one_is_refused(
         await tls_server.until(tls_server.is_watched)
         tls_server.tokens = {"the-next-token"}
         tls_server.cut_watches("fin")
-        await tls_server.until(lambda: tls_server.count("watch") == 3)
+        await tls_server.until(lambda: tls_server.count("watch") >= 3)
         assert "(401)" in (discovery.status().message or "")
         (in_cluster.service_account_dir / "token").write_text("the-next-token\n")
         await tls_server.until(tls_server.is_watched)
@@ -110,7 +110,7 @@ async def test_a_token_is_read_again_before_it_is_refused(
         tls_server.tokens = {"the-next-token"}
         (in_cluster.service_account_dir / "token").write_text("the-next-token\n")
         tls_server.cut_watches("fin")
-        await tls_server.until(lambda: tls_server.count("watch") == 2 and tls_server.is_watched())
+        await tls_server.until(lambda: tls_server.count("watch") >= 2 and tls_server.is_watched())
 
 
 async def test_a_token_file_that_is_gone_for_a_moment_does_no_harm(
@@ -122,7 +122,7 @@ async def test_a_token_file_that_is_gone_for_a_moment_does_no_harm(
         await tls_server.until(tls_server.is_watched)
         (in_cluster.service_account_dir / "token").write_text("")
         tls_server.cut_watches("fin")
-        await tls_server.until(lambda: tls_server.count("watch") == 2 and tls_server.is_watched())
+        await tls_server.until(lambda: tls_server.count("watch") >= 2 and tls_server.is_watched())
 
 
 async def test_an_api_server_of_another_ca_is_not_believed(

@@ -44,8 +44,8 @@ NOISE = [
     bytes(64),
 ]
 """What is said to ports: nearly HTTP, WebSockets and TLS."""
-SHORT = 4.0
-"""Seconds of feeding without `--minutes`."""
+SHORT = 8
+"""Documents of each door without `--minutes`: so many on a slow machine, and no others on a quick one."""
 PER_DOCUMENT = 30
 LEAD = 100
 DOORS = ("peer", "raw", "y-websocket", "hocuspocus")
@@ -68,21 +68,27 @@ def formation(tmp_path: Path) -> Iterator[Formation]:
 
 
 class Mill:
-    """What is sent, by whom and how much of it."""
+    """What is sent, by whom and how much of it: for so many minutes, or of so many documents."""
 
-    def __init__(self, seed: int, seconds: float, recorded: Sequence[bytes]) -> None:
+    def __init__(self, seed: int, minutes: float | None, recorded: Sequence[bytes]) -> None:
         self.sent = dict.fromkeys(DOORS, 0)
         self.sent_away = self.shouts = 0
         self._moved = trio.Event()
         self._seed = seed
-        self._until = time.monotonic() + seconds
+        self._until = None if minutes is None else time.monotonic() + 60 * minutes
         self._recorded = [*GOOD, *BROKE, *recorded]
 
+    @property
+    def is_over(self) -> bool:
+        if self._until is not None:
+            return time.monotonic() > self._until
+        return min(self.sent.values()) >= SHORT * PER_DOCUMENT
+
     async def feed(self, name: str, door: doors.Door) -> None:
-        """Brings updates to document after document until the time is over."""
+        """Brings updates to document after document until it is over."""
         chance = random.Random(f"{self._seed} {name}")
-        for number in itertools.count():
-            if time.monotonic() > self._until:
+        for number in itertools.count() if self._until is not None else range(SHORT):
+            if self.is_over:
                 return
             document = f"shared/{number}" if number % 4 == 3 else f"{name}/{number}"
             updates = list(self._updates(chance))
@@ -97,7 +103,7 @@ class Mill:
 
     async def _turn(self, name: str) -> None:
         """Nobody is far ahead: a link would leave the others no time of the engine's."""
-        while self.sent[name] > min(self.sent.values()) + LEAD and time.monotonic() < self._until:
+        while self.sent[name] > min(self.sent.values()) + LEAD and not self.is_over:
             moved = self._moved
             with trio.move_on_after(1):
                 await moved.wait()
@@ -109,7 +115,7 @@ class Mill:
         """Says to all ports what is nearly HTTP, nearly a WebSocket's frames, nearly TLS."""
         chance = random.Random(f"{self._seed} noise")
         ports = [node.stated()[port] for port in ("api", "clients", "mesh")]
-        while time.monotonic() < self._until:
+        while not self.is_over:
             junk = bytearray(chance.choice(NOISE))
             for _ in range(chance.choice((0, 1, 2, 5))):
                 junk[chance.randrange(len(junk))] = chance.randrange(256)
@@ -153,7 +159,7 @@ async def _write_honestly(node: Node, mill: Mill) -> None:
             begun = trio.current_time()
             await trio.to_thread.run_sync(node.write, "PATCH", name, {"turn": turn})
             assert trio.current_time() - begun < doors.PATIENCE
-        if time.monotonic() > mill._until:
+        if mill.is_over:
             return
         await trio.sleep(0.2)
 
@@ -168,7 +174,8 @@ def test_nobody_else_notices(
     pids = [node.pid for node in (alice, bob)]
     for name in SAFE:
         alice.write("PUT", name, {"turn": -1, "name": name}, "?ack=replicated:1")
-    mill = Mill(random.randrange(2**32) if minutes else 0, 30 * minutes if minutes else SHORT, recorded(yjs))
+    each = minutes / 2 if minutes else None
+    mill = Mill(random.randrange(2**32) if minutes else 0, each, recorded(yjs))
 
     trio.run(mutate, alice, formation.secret_file.read_text(), mill)
 

@@ -20,10 +20,10 @@ from deploy.faults_shape import schema_faults
 from deploy.kubelet import Cluster, Pod
 from deploy.objects import Objects
 from deploy.test_nodes import up_again
+from fakes.shell import Shell
 
 GUIDE = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
 
-_END = "~~~end~~~"
 _VARYING = (
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "FINGERPRINT"),
@@ -68,18 +68,12 @@ def masked(text: str) -> str:
 
 def run(given: list[tuple[str, str]], directory: Path, forwarded: str) -> None:
     """Runs commands one after another in one shell, and compares what they print."""
-    script = "set -m\n"
-    for command, _ in given:
-        stderr = " 2>&1" if command.startswith("helm ") else ""
-        command = command.rstrip("\n").replace("127.0.0.1:11204", forwarded)
-        script += f"{command}{stderr}\necho '{_END}'\n"
     path = f"{directory / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environ = {"PATH": path, "HOME": str(directory), "KUBECONFIG": os.devnull}
-    done = subprocess.run(
-        ["bash", "--norc"], input=script, cwd=directory, env=environ, capture_output=True, text=True, timeout=180
-    )
-    outputs = [masked(output) for output in done.stdout.split(f"{_END}\n")]
-    assert outputs[: len(given)] == [masked(output) for _, output in given], done.stderr
+    with Shell(directory, {"PATH": path, "HOME": str(directory), "KUBECONFIG": os.devnull}) as shell:
+        for command, output in given:
+            stderr = " 2>&1" if command.startswith("helm ") else ""
+            real = command.rstrip("\n").replace("127.0.0.1:11204", forwarded)
+            shell.shows(f"{real}{stderr}\n", masked(output), masked, is_look=" peat peers" in command)
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 from e2e.nodes import until
 from fakes.ports import free_address
+from fakes.shell import Shell
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-_END = "~~~end~~~"
+_LOOKS = ("peat topology", "peat peers", "peat docs list")
+"""Commands that show what is so by now."""
 _VARYING = (
     (re.compile(r"\b[0-9a-f]{32,64}\b"), "ID"),
     (re.compile(r"\b(now|\d+(\.\d+)? ?(us|ms|s|min)( ago)?)(?=\s)"), "T"),
@@ -60,28 +62,17 @@ def with_free_ports(text: str) -> str:
 
 
 def test_the_tour_gives_the_output_that_it_shows(tmp_path: Path) -> None:
-    steps = tour()
     addresses = {f"A{digit}{i}": free_address() for digit in "23" for i in "123"}
-    script = "set -m\n" + "".join(f"{with_free_ports(command)}echo '{_END}'\n" for command, _ in steps) + "wait\n"
     environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path), **addresses}
-    done = subprocess.run(
-        ["bash", "--norc"],
-        input=script,
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    outputs = done.stdout.split(f"{_END}\n")
-    shown = [masked(output) for _, output in steps]
-    given = []
-    for output in outputs[: len(steps)]:
+
+    def as_shown(given: str) -> str:
         for name, address in addresses.items():
-            output = output.replace(address, f"127.0.0.1:7{name[1]}0{name[2]}")
-        given.append(masked(output))
-    assert given == shown, done.stderr
+            given = given.replace(address, f"127.0.0.1:7{name[1]}0{name[2]}")
+        return masked(given)
+
+    with Shell(tmp_path, environ) as shell:
+        for command, output in tour():
+            shell.shows(with_free_ports(command), masked(output), as_shown, is_look=command.startswith(_LOOKS))
 
 
 @pytest.fixture(scope="module")

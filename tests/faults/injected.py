@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from e2e.nodes import Node, peatd, until
@@ -13,7 +14,7 @@ from e2e.nodes import Node, peatd, until
 WRITES = "pwrite64,fdatasync,fsync,ftruncate,fallocate"
 """What SQLite and we do to a disk. Neither pipes nor sockets are touched by it."""
 
-_ATTACHED = 20.0
+_ATTACHED = 60.0
 """Seconds until strace has all threads of a process."""
 
 
@@ -59,8 +60,8 @@ def injected(node: Node, tampering: str, calls: str = WRITES) -> Iterator[None]:
 
 def is_traced(node: Node) -> bool:
     """Whether all its threads are."""
-    with open(f"/proc/{node.pid}/status") as status:  # noqa: PTH123
-        return "TracerPid:\t0\n" not in status.read()
+    statuses = [path.read_text() for path in Path(f"/proc/{node.pid}/task").glob("*/status")]
+    return not any("TracerPid:\t0\n" in status for status in statuses)
 
 
 def wait_ended(node: Node, within: float) -> bool:

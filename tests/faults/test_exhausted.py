@@ -120,7 +120,7 @@ def check_start(node: Node) -> bool:
     """Whether it came up. If not, it has ended with one line that says why, or one says what it waits for."""
     while not wait_ended(node, 0.1):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if node.is_ready():
+            if node.says_ready():
                 return True
             if node.has_logged("engine.not_started"):
                 return False

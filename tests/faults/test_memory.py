@@ -54,6 +54,11 @@ class Load:
         work = [self._write] * WRITERS + [self._read] * READERS
         self._threads = [threading.Thread(target=self._go_on, args=(one, n), daemon=True) for n, one in enumerate(work)]
 
+    @property
+    def is_felt(self) -> bool:
+        """Some of it was taken, and some refused."""
+        return bool(self.acknowledged) and 503 in self.statuses
+
     @contextlib.contextmanager
     def lasting(self) -> Iterator[None]:
         for thread in self._threads:
@@ -116,20 +121,19 @@ def test_it_refuses_rather_than_dies(formation: Formation, engine: str, is_long:
     up(*nodes)
     alice.write("PUT", "small/a", {"n": 0}, "?ack=replicated:1")
     load, most, slowest = Load(alice), 0.0, 0.0
-    lasts = time.monotonic() + (LASTS_LONG if is_long else LASTS)
+    begun = time.monotonic()
+    lasts = begun + (LASTS_LONG if is_long else LASTS)
     with load.lasting():
-        while time.monotonic() < lasts:
+        while time.monotonic() < lasts or not load.is_felt:
             most = max(most, resident_mib(alice))
             slowest = max(slowest, probe(alice))
             lapse(0.1)
     print(f"{most:.0f} MiB at most, slowest probe {slowest:.2f} s, {load.statuses}")
     assert most < MEMORY_MIB
     assert load.statuses.keys() <= {200, 201, 404, 422, 503}
-    assert load.statuses.get(503)
-    assert load.acknowledged
     assert alice.stated()["pid"] == alice.pid
     lines = [event for event in alice.events() if event.get("limit") == "request_memory"]
-    assert 1 <= len(lines) <= 1 + lasts // 60
+    assert 1 <= len(lines) <= 1 + (time.monotonic() - begun) // 60
     assert not any(node.has_logged("peer unlinked") for node in nodes)
     until(lambda: alice.ask("PATCH", "documents/small/a", {"n": 1}).status == 200, "it works as before")
     sample = sorted(load.acknowledged)[:8]
@@ -158,7 +162,7 @@ def test_a_first_sync_of_large_documents_fits_or_waits(formation: Formation) -> 
     wait_equal([alice, bob], "small/a", "large/text")
     until(lambda: any(event.get("limit") == "engine_memory" for event in bob.events()), "it is told")
     until(lambda: alice.peers()["bob"]["owed_documents"] == 1, "one waits")
-    assert "--memory" in bob.peers()["alice"]["error"]
+    until(lambda: "--memory" in (bob.peers()["alice"]["error"] or ""), "and why is told")
     assert bob.get("quarantine")["updates"] == []
     bob.write("PATCH", "small/a", {"by": "bob"}, "?ack=replicated:1")
     assert bob.ask("GET", "ready").status == 200

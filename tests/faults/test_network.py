@@ -17,6 +17,8 @@ from faults.network import Network, network
 
 WHOLE_WITHIN = 5.0
 """Seconds after a line is back."""
+BUSY = 4
+"""So many times as long it may take beside other tests; `--long` has the machine to itself."""
 
 
 @pytest.fixture
@@ -108,4 +110,4 @@ def test_a_cut_line_is_told_and_whole_again_soon(
     whole = time.monotonic() - begun
     print(f"whole {whole:.1f} s after the line was back")
     assert set(alice.document("net/a")) == {"n", "late", "alice", "bob", "alice-later", "bob-later"}
-    assert whole < WHOLE_WITHIN
+    assert whole < WHOLE_WITHIN * (1 if is_long else BUSY)

@@ -29,7 +29,7 @@ def is_up(node: Node) -> bool:
     """Whether it came up, or never will: then it is not."""
     while not wait_ended(node, 0.05):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if node.is_ready():
+            if node.says_ready():
                 return True
     return False
 
@@ -73,7 +73,7 @@ def test_whatever_write_it_dies_at_nothing_acknowledged_is_lost(formation: Forma
         dying = killed_at(node, point).start()
         formation.nodes.append(dying)
         acknowledged = write_until_it_dies(dying)
-        deaths += wait_ended(dying, 0.5)
+        deaths += wait_ended(dying, 5)
         dying.kill()
         acknowledged_in_all += len(acknowledged)
         check(node, acknowledged)

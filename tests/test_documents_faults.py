@@ -260,7 +260,7 @@ async def test_worker_dies_with_its_node(tmp_path):
     node = await trio.run_process([sys.executable, script], capture_stdout=True, check=False, env=environment)
     pid = int(node.stdout)
 
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         try:
             fd = os.pidfd_open(pid)
         except ProcessLookupError:

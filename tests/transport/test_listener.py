@@ -54,7 +54,7 @@ async def dial_bob(bob: Bob) -> Link:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Waits for what other tasks do on real sockets."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not is_so():
             await trio.lowlevel.checkpoint()
 
@@ -142,9 +142,8 @@ async def test_two_hundred_silent_connections_disturb_no_link() -> None:
 
             async def count_if_closed(stream: trio.SocketStream) -> None:
                 nonlocal closed
-                with trio.move_on_after(5):
-                    assert await stream.receive_some(1) == b""
-                    closed += 1
+                assert await stream.receive_some(1) == b""
+                closed += 1
 
             async with trio.open_nursery() as watching:
                 for stream in silent:
@@ -201,7 +200,7 @@ async def test_junk_is_answered_with_a_close(junk: bytes) -> None:
             [address] = bob.addresses
             stream = await trio.open_tcp_stream(address.host, address.port)
             await stream.send_all(junk)
-            with trio.fail_after(5):
+            with trio.fail_after(60):
                 try:
                     while await stream.receive_some():
                         pass

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from e2e.nodes import Node, until
+from e2e.nodes import PATIENCE, Node, until
 
 from cli.event_stream import Parser
 
@@ -91,12 +91,16 @@ class Watching:
     def out(self) -> str:
         return self._out.read_text()
 
+    def last(self) -> Any:
+        """The JSON in its last line that is whole."""
+        return json.loads(self.out().rpartition("\n")[0].splitlines()[-1])
+
     def err(self) -> str:
         return self._err.read_text()
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
     def until_it_says(self, text: str, where: Callable[[], str] | None = None) -> None:
         said = where or self.out

@@ -33,7 +33,7 @@ _PAUSE = 0.03
 """Seconds between two questions."""
 
 STOP_WITHIN = 5.0
-"""Seconds that an orderly stop may take, by contract."""
+"""Seconds that an orderly stop may take, by contract: for tests of just that."""
 
 
 def until(condition: Callable[[], T], what: str, *, within: float = PATIENCE) -> T:
@@ -95,6 +95,10 @@ class Node:
         assert self.process is not None
         if self.process.poll() is not None:
             pytest.fail(f"{self.name} ended with {self.process.returncode}: {self.log()[-2000:]}")
+        return self.says_ready()
+
+    def says_ready(self) -> bool:
+        """Where it may end at any moment."""
         return self.stated().get("pid") == self.pid and self.ask("GET", "ready").status == 200
 
     def stated(self) -> dict[str, Any]:
@@ -114,18 +118,18 @@ class Node:
         (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
         return bool(int(caught, 16) >> (number - 1) & 1)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, within: float = PATIENCE) -> None:
         """In order, or the test has failed."""
         self.send_signal(number)
-        self.wait_stopped()
+        self.wait_stopped(within=within)
 
-    def wait_stopped(self) -> None:
+    def wait_stopped(self, *, within: float = PATIENCE) -> None:
         """Waits for the end of an orderly stop."""
         assert self.process is not None
         try:
-            code = self.process.wait(STOP_WITHIN)
+            code = self.process.wait(within)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"{self.name} did not stop within {STOP_WITHIN:g} s")
+            pytest.fail(f"{self.name} did not stop within {within:g} s")
         assert code == 0, f"{self.name} ended with {code}"
 
     def kill(self) -> None:

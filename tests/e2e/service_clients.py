@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_TIMEOUT = 10.0
+_TIMEOUT = 30.0
 _AGAIN = frozenset({502, 503})
 """Answers that say: not now, or not here."""
 
@@ -25,7 +25,7 @@ class Habit:
 HABITS = (
     Habit("busy", keeps=True),
     Habit("calm", keeps=True, pause=0.9),
-    Habit("sleepy", keeps=True, pause=3.5),  # longer than a drain: it learns of it by a connection that is closed
+    Habit("sleepy", keeps=True, pause=6.5),  # longer than a drain: it learns of it by a connection that is closed
     Habit("brief", keeps=False, pause=0.01),
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from e2e.nodes import STOP_WITHIN, bare_environ, peatd, until
+from e2e.nodes import PATIENCE, bare_environ, peatd, until
 from e2e.processes import is_alive
 
 NODES = ("node-1", "node-2", "node-3")
@@ -49,10 +49,10 @@ class Demo:
         nodes = self.ask("GET", "nodes.json")[1]["nodes"]
         return {node["name"]: (node["running"], {link["to"] for link in node["links"]}) for node in nodes}
 
-    def end(self, *signals: signal.Signals, within: float) -> int:
+    def end(self, *signals: signal.Signals) -> int:
         for number in signals:
             self.process.send_signal(number)
-        return self.process.wait(within)
+        return self.process.wait(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -78,6 +78,9 @@ def demo(home: Path, *arguments: str, **environ: str) -> Iterator[Demo]:
         pids = running.pids()
         yield running
     finally:
+        process.terminate()  # and its nodes, where it has not told of them yet
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
         process.kill()
         process.wait()
         for pid in filter(is_alive, pids):
@@ -91,7 +94,7 @@ def test_it_shows_three_linked_nodes_and_leaves_nothing(tmp_path: Path) -> None:
         assert b"<!doctype html>" in running.ask("GET", "")[1]
         assert running.ask("GET", "nodes/node-1/documents/demo/welcome")[1]["status"] == 404
         pids = running.pids()
-        assert running.end(signal.SIGINT, within=STOP_WITHIN) == 0
+        assert running.end(signal.SIGINT) == 0
         assert [pid for pid in pids if is_alive(pid)] == []
         assert not running.place.exists()
         assert (tmp_path / "warned").read_text() == "peatd: starting three nodes …\n"
@@ -105,7 +108,7 @@ def test_the_page_is_opened_unless_it_is_not_wanted(tmp_path: Path, arguments: l
     with demo(tmp_path, *arguments, BROWSER=str(browser)) as running:
         if not arguments:
             assert until(lambda: opened.exists() and opened.read_text(), "it is opened") == f"{running.url}\n"
-        assert running.end(signal.SIGINT, within=STOP_WITHIN) == 0
+        assert running.end(signal.SIGINT) == 0
     assert opened.exists() is not bool(arguments)
 
 
@@ -119,7 +122,7 @@ def test_a_node_is_killed_and_started_again(tmp_path: Path) -> None:
         assert running.ask("GET", "nodes/node-2/documents/a/b")[1]["status"] == 503
         assert running.ask("POST", "nodes/node-2/start")[0] == 204
         until(lambda: running.nodes()["node-2"] == (True, {"node-1", "node-3"}), "it is back")
-        assert running.end(signal.SIGTERM, within=STOP_WITHIN) == 0
+        assert running.end(signal.SIGTERM) == 0
 
 
 def test_a_node_that_ends_by_itself_is_told_of(tmp_path: Path) -> None:
@@ -127,7 +130,7 @@ def test_a_node_that_ends_by_itself_is_told_of(tmp_path: Path) -> None:
         os.kill(running.pids()[2], signal.SIGKILL)
         until(lambda: "node-3 ended with signal 9" in (tmp_path / "warned").read_text(), "it says so")
         assert running.nodes()["node-3"] == (False, set())
-        assert running.end(signal.SIGHUP, within=STOP_WITHIN) == 0
+        assert running.end(signal.SIGHUP) == 0
 
 
 def test_a_directory_of_ones_own_stays(tmp_path: Path) -> None:
@@ -135,10 +138,10 @@ def test_a_directory_of_ones_own_stays(tmp_path: Path) -> None:
     with demo(tmp_path, "--data-dir", str(place)) as running:
         assert running.place == place
         device = running.stated("node-1")["device_id"]
-        assert running.end(signal.SIGINT, within=STOP_WITHIN) == 0
+        assert running.end(signal.SIGINT) == 0
     with demo(tmp_path, "--data-dir", str(place)) as running:
         assert running.stated("node-1")["device_id"] == device
-        assert running.end(signal.SIGINT, within=STOP_WITHIN) == 0
+        assert running.end(signal.SIGINT) == 0
 
 
 def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
@@ -147,7 +150,7 @@ def test_a_second_signal_ends_all_at_once(tmp_path: Path) -> None:
         os.kill(pids[0], signal.SIGSTOP)  # it will not stop in order
         running.process.send_signal(signal.SIGINT)
         until(lambda: not is_alive(pids[1]), "the others stop")
-        assert running.end(signal.SIGINT, within=STOP_WITHIN) == 130
+        assert running.end(signal.SIGINT) == 130
         until(lambda: not any(map(is_alive, pids)), "nothing runs any more")
         assert not running.place.exists()
 

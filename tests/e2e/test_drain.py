@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_linked
+from e2e.nodes import PATIENCE, STOP_WITHIN, Formation, Node, until, up, wait_linked
 
 DELAY = 1.0
 LONG = 600.0
@@ -57,7 +57,7 @@ def test_a_second_signal_during_the_delay_ends_it_at_once(formation: Formation) 
     until(lambda: alice.has_logged("node stopping"), "it heard the first one")
     alice.send_signal(signal.SIGTERM)
     assert alice.process is not None
-    assert alice.process.wait(STOP_WITHIN) == 130
+    assert alice.process.wait(PATIENCE) == 130
 
 
 def test_after_the_delay_it_ends_in_order(pair: list[Node]) -> None:
@@ -65,7 +65,7 @@ def test_after_the_delay_it_ends_in_order(pair: list[Node]) -> None:
     began = time.monotonic()
     alice.send_signal(signal.SIGTERM)
     assert alice.process is not None
-    assert alice.process.wait(DELAY + STOP_WITHIN) == 0
+    assert alice.process.wait(DELAY + PATIENCE) == 0
     assert time.monotonic() - began >= DELAY
 
 
@@ -91,7 +91,7 @@ def test_what_it_acknowledged_is_with_its_peers_when_it_is_gone(pair: list[Node]
         writer.join()
     assert len(acknowledged) > before, "it went on taking writes"
     assert alice.process is not None
-    assert alice.process.wait(DELAY + STOP_WITHIN) == 0
+    assert alice.process.wait(DELAY + PATIENCE) == 0
     # Alice is not coming back.
     document = bob.document("drain/a")
     assert [field for field in acknowledged if field not in document] == []

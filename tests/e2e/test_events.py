@@ -147,9 +147,9 @@ def test_peers_watch_tells_of_a_peer_that_leaves(formation: Formation, tmp_path:
     with watching(alice, tmp_path, "peers", "--watch", "--json") as watcher:
         watcher.until_it_says('"state":"linked"')
         bob.stop()
-        until(lambda: json.loads(watcher.out().splitlines()[-1])["peers"][0]["connected"] is False, "bob is gone")
+        until(lambda: watcher.last()["peers"][0]["connected"] is False, "bob is gone")
         bob.start().wait_ready()
-        until(lambda: json.loads(watcher.out().splitlines()[-1])["peers"][0]["connected"] is True, "bob is back")
+        until(lambda: watcher.last()["peers"][0]["connected"] is True, "bob is back")
         assert watcher.interrupt() == 130
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from e2e.nodes import STOP_WITHIN, Formation, Node, peatd, until
+from e2e.nodes import PATIENCE, Formation, Node, peatd, until
 from e2e.processes import command_line
 
 _NAMESPACE = ["--user", "--map-root-user", "--pid", "--mount"]
@@ -75,4 +75,4 @@ def test_it_still_learns_how_its_engine_ended(first: First) -> None:
 
 def test_it_stops_in_order(first: First) -> None:
     os.kill(first.pid, signal.SIGTERM)
-    assert first.unshare.wait(STOP_WITHIN) == 0
+    assert first.unshare.wait(PATIENCE) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from e2e.disks import Disk, limited_files, small_volume
-from e2e.nodes import Formation, Node, until, wait_equal, wait_linked
+from e2e.nodes import PATIENCE, Formation, Node, until, wait_equal, wait_linked
 
 CHUNK = "x" * 20_000
 
@@ -104,7 +104,7 @@ def test_a_start_on_a_full_disk_is_no_mistake_of_the_settings(alice: Node, disk:
     before = alice.log()
     assert alice.start().process is not None
     assert alice.process is not None
-    assert alice.process.wait(20) == 1
+    assert alice.process.wait(PATIENCE) == 1
     (line,) = alice.log().removeprefix(before).splitlines()
     assert line.startswith("peatd: ")
     assert "space" in line

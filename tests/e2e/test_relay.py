@@ -74,7 +74,7 @@ class Writer:
     def go_on(self) -> None:
         """Some more are on both."""
         written = len(self.acknowledged)
-        until(lambda: len(self.acknowledged) > written + 2, "writes go on", within=10)
+        until(lambda: len(self.acknowledged) > written + 2, "writes go on")
 
     def _run(self) -> None:
         number = 0
@@ -121,7 +121,7 @@ def test_by_two_relays_by_one_and_then_directly_without_a_write_lost_or_read(
                 writer.go_on()
                 first, second = (secure, plain) if via.startswith("https") else (plain, secure)
                 first.kill()
-                until(lambda: alice.peers()["bob"]["via"] not in (None, via), "by the other relay", within=10)
+                until(lambda: alice.peers()["bob"]["via"] not in (None, via), "by the other relay")
                 writer.go_on()
                 net.open_a_route()
                 until(lambda: ways(alice, bob) == {"direct"}, "it goes directly", within=DIRECT_WITHIN)

@@ -6,12 +6,12 @@ import time
 
 import pytest
 from e2e.balancer import LAG, PROBE_INTERVAL, balanced
-from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
+from e2e.nodes import PATIENCE, Formation, Node, until, up, wait_equal
 from e2e.service_clients import ServiceClient, Writer, visiting
 from fakes.ports import free_address
 
 SHARED = "rolling/shared"
-DRAIN_DELAY = 4 * (PROBE_INTERVAL + LAG)
+DRAIN_DELAY = 8 * (PROBE_INTERVAL + LAG)
 
 
 def restart(node: Node) -> float:
@@ -19,7 +19,7 @@ def restart(node: Node) -> float:
     assert node.process is not None
     before = time.monotonic()
     node.send_signal(signal.SIGTERM)
-    assert node.process.wait(DRAIN_DELAY + STOP_WITHIN) == 0
+    assert node.process.wait(DRAIN_DELAY + PATIENCE) == 0
     took = time.monotonic() - before
     node.start().wait_ready()
     return took

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import pytest
 from e2e.nodes import Formation, Node, bare_environ, until, up, wait_linked
 from e2e.writers import Writer, check_all_there, wait_acknowledged, writing
 
@@ -23,6 +24,14 @@ takes half of one. A rotation that loses its links to a backoff takes longer."""
 
 OUT_WITHIN = 5.0
 """Seconds until a revoked node is out everywhere, by contract."""
+
+BUSY = 4
+"""So many times as long either may take beside other tests; `--long` has the machine to itself."""
+
+
+@pytest.fixture
+def slack(*, is_long: bool) -> float:
+    return 1 if is_long else BUSY
 
 
 def peat(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -68,7 +77,10 @@ class Gaps(threading.Thread):
         since = dict.fromkeys(itertools.permutations([node.name for node in self._nodes], 2), time.monotonic())
         while not self.stopped.is_set():
             for node in self._nodes:
-                linked = node.linked()
+                try:
+                    linked = node.linked()
+                except OSError:  # it was too busy to answer: what it would have said counts when it does
+                    continue
                 now = time.monotonic()
                 for one, other in since:
                     if one == node.name and other in linked:
@@ -90,7 +102,7 @@ def under_writes(nodes: Sequence[Node]) -> Iterator[tuple[list[Writer], Gaps]]:
         gaps.join(30)
 
 
-def test_a_file_that_is_changed_in_three_steps_rotates_the_secret(formation: Formation) -> None:
+def test_a_file_that_is_changed_in_three_steps_rotates_the_secret(formation: Formation, slack: float) -> None:
     nodes = formation.mesh("alice", "bob", "carol")
     up(*nodes)
     old, new = formation.secret_file.read_text(), f"{new_formation_secret()}\n"
@@ -113,7 +125,7 @@ def test_a_file_that_is_changed_in_three_steps_rotates_the_secret(formation: For
             )
             wait_acknowledged(writers, 3)
     check_all_there(nodes, writers)
-    assert gaps.longest < LONGEST_GAP
+    assert gaps.longest < LONGEST_GAP * slack
     assert not before & device_ids(nodes), "who has the old secret can derive the old keys"
     assert {node.stated()["device_id"] for node in nodes} == device_ids(nodes)
     for node in nodes:
@@ -130,7 +142,7 @@ def test_a_file_that_is_changed_in_three_steps_rotates_the_secret(formation: For
     assert all("mallory" not in node.peers() for node in nodes)
 
 
-def test_the_command_walks_nodes_with_files_of_their_own(formation: Formation) -> None:
+def test_the_command_walks_nodes_with_files_of_their_own(formation: Formation, slack: float) -> None:
     nodes = alice, bob, carol = with_own_secrets(formation, "alice", "bob", "carol")
     up(*nodes)
     old = secrets(alice)
@@ -155,7 +167,7 @@ def test_the_command_walks_nodes_with_files_of_their_own(formation: Formation) -
     assert new not in old
     wait_linked(*nodes)
     check_all_there(nodes, writers)
-    assert gaps.longest < LONGEST_GAP
+    assert gaps.longest < LONGEST_GAP * slack
     for node in nodes:
         assert (formation.directory / f"{node.name}.secret").read_text() == format_formation_secret(
             parse_formation_secret(text, "test")
@@ -165,7 +177,7 @@ def test_the_command_walks_nodes_with_files_of_their_own(formation: Formation) -
     wait_linked(*nodes)
 
 
-def test_a_revoked_node_is_out_everywhere_at_once_and_for_good(formation: Formation) -> None:
+def test_a_revoked_node_is_out_everywhere_at_once_and_for_good(formation: Formation, slack: float) -> None:
     nodes = alice, bob, carol = formation.mesh("alice", "bob", "carol")
     dave = formation.node("dave", peers=[f"alice@{alice.mesh}", f"carol@{carol.mesh}"])
     up(*nodes)
@@ -180,12 +192,12 @@ def test_a_revoked_node_is_out_everywhere_at_once_and_for_good(formation: Format
             began = time.monotonic()
             revoked = peat(alice, "node", "revoke", device_id)
             assert (revoked.returncode, revoked.stdout) == (0, f"revoked {device_id}\n")
-            until(lambda: alice.linked() == {"bob"}, "she is out at alice's", within=OUT_WITHIN)
-            until(lambda: bob.linked() == {"alice"}, "and at bob's", within=OUT_WITHIN)
-            until(lambda: carol.linked() == set(), "and is alone", within=OUT_WITHIN)
-            assert time.monotonic() - began < OUT_WITHIN
+            until(lambda: alice.linked() == {"bob"}, "she is out at alice's", within=OUT_WITHIN * slack)
+            until(lambda: bob.linked() == {"alice"}, "and at bob's", within=OUT_WITHIN * slack)
+            until(lambda: carol.linked() == set(), "and is alone", within=OUT_WITHIN * slack)
+            assert time.monotonic() - began < OUT_WITHIN * slack
         wait_acknowledged(writers, 10)
-    assert gaps.longest < LONGEST_GAP
+    assert gaps.longest < LONGEST_GAP * slack
     check_all_there([alice, bob], writers)
     for node in (alice, bob):
         until(lambda node=node: node.peers()["carol"]["revoked"], "it is shown")  # type: ignore[misc]

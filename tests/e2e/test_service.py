@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.nodes import STOP_WITHIN, Formation, Node, until
+from e2e.nodes import PATIENCE, Formation, Node, until
 
 _CREDENTIALS = struct.Struct("3i")
 """SCM_CREDENTIALS: pid, uid and gid of the sender, by the kernel's word."""
@@ -55,6 +55,12 @@ def serviced(formation: Formation, manager: Manager, *arguments: str, peers: tup
     return formation.node("alice", *arguments, peers=peers, **environ)
 
 
+def thread_states(node: Node) -> list[str]:
+    """As proc(5) has them."""
+    stats = [path.read_text() for path in Path(f"/proc/{node.pid}/task").glob("*/stat")]
+    return [stat.rpartition(")")[2].split()[0] for stat in stats]
+
+
 def test_it_hears_all_of_a_nodes_life(formation: Formation, manager: Manager) -> None:
     bob = formation.node("bob").start().wait_ready()
     alice = serviced(formation, manager, peers=(bob.mesh,)).start()
@@ -77,7 +83,7 @@ def test_while_the_process_stands_still_it_hears_nothing(formation: Formation, m
     alice = serviced(formation, manager).start()
     until(lambda: manager.count("WATCHDOG=1") > 2, "it lives")
     alice.send_signal(signal.SIGSTOP)
-    until(lambda: Path(f"/proc/{alice.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "it is stopped")
+    until(lambda: set(thread_states(alice)) == {"T"}, "it is stopped")
     before = len(manager.heard())
     with contextlib.suppress(TimeoutError):
         manager._socket.settimeout(1.0)
@@ -94,7 +100,7 @@ def test_where_it_hung_is_in_its_log_when_it_is_ended_for_that(formation: Format
     until(lambda: manager.count("READY=1"), "it is up")
     alice.send_signal(signal.SIGABRT)  # as systemd does after WatchdogSec
     assert alice.process is not None
-    assert alice.process.wait(STOP_WITHIN) == -signal.SIGABRT
+    assert alice.process.wait(PATIENCE) == -signal.SIGABRT
     assert "Fatal Python error: Aborted" in alice.log()
     assert "in _watch" in alice.log(), "all threads are there"
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from e2e.nodes import STOP_WITHIN, Formation, Node, until, up, wait_equal
+from e2e.nodes import PATIENCE, STOP_WITHIN, Formation, Node, until, up, wait_equal
 from e2e.processes import is_alive
 from e2e.unix_http import Connection
 
@@ -59,7 +59,7 @@ def test_it_is_not_ready_first_and_leaves_nothing_behind(stalled: list[Node], nu
         statuses = seen_until_closed(connection)
         assert statuses == sorted(statuses), "once not ready, it stays that way"
         assert statuses[-1] == 503, "with a peer that stalls, there is time to see it"
-        alice.wait_stopped()
+        alice.wait_stopped(within=STOP_WITHIN)
     assert left_behind(alice) == []
     bob.send_signal(signal.SIGCONT)
     alice.start().wait_ready()
@@ -73,7 +73,7 @@ def test_a_second_signal_ends_it_at_once(stalled: list[Node], number: signal.Sig
     until(lambda: alice.has_logged("node stopping"), "it heard the first one")
     alice.send_signal(number)
     assert alice.process is not None
-    assert alice.process.wait(STOP_WITHIN) == 130
+    assert alice.process.wait(PATIENCE) == 130
 
 
 def trickle(stream: socket.socket, stop: threading.Event) -> None:
@@ -108,7 +108,7 @@ def test_clients_that_stall_do_not_hold_it_up(stalled: list[Node]) -> None:
         waiting.sendall(path.encode())
         until(lambda: alice.get("documents/stop")["documents"][-1]["id"] == "c", "all are at it")
         assert silent.fileno() > 0
-        alice.stop()
+        alice.stop(within=STOP_WITHIN)
     assert left_behind(alice) == []
 
 

@@ -197,8 +197,8 @@ async def test_many_events_come_in_pieces(node):
 
 
 async def test_a_stream_outlives_the_deadlines_of_other_answers(serve_with, monkeypatch):
-    monkeypatch.setattr(events, "HEARTBEAT", 0.03)
-    async with serve_with(quick(idle=0.01, half_closed=0.01)) as node, following(node) as stream:
+    monkeypatch.setattr(events, "HEARTBEAT", 0.08)
+    async with serve_with(quick(idle=0.5, half_closed=0.01)) as node, following(node) as stream:
         for _ in range(10):
             await stream.next()
         begin(node.mesh.events, TODAY)

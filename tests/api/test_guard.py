@@ -197,7 +197,7 @@ async def test_an_answer_that_does_not_wait_for_the_body_says_that_the_connectio
 
 
 async def test_fault_5_a_connection_that_is_kept_for_nothing_closes(serve_with):
-    async with serve_with(quick(idle=0.05)) as node, unharmed(node) as client:
+    async with serve_with(quick(idle=0.5)) as node, unharmed(node) as client:
         assert (await client.ask("GET", "/api/v1/node")).status == 200
         assert await client.hear_all() == b""
 

@@ -88,7 +88,7 @@ async def test_a_body_that_breaks_off_is_refused(node):
 
 
 async def test_slow_headers_end_with_the_idle_time(serve_with):
-    async with serve_with(quick(idle=0.05)) as node, unharmed(node) as client:
+    async with serve_with(quick(idle=0.5)) as node, unharmed(node) as client:
         await client.say(b"GET /livez HTTP/1.1\r\n")
         await say_until_cut(client, b"x: y\r\n")
 

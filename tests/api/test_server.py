@@ -9,7 +9,7 @@ from fakes.http_client import connect_tcp
 
 from peatd.api.connection import Limits
 
-BOUNDED = 5.0
+BOUNDED = 20.0
 GET_WAIT = b"GET /api/v1/wait HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

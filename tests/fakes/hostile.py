@@ -17,7 +17,7 @@ UPGRADE = (
     b"GET /api/v1/sync/a/b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
-BOUNDED = 5.0
+BOUNDED = 20.0
 """Seconds in which what has a deadline of far less must be over."""
 
 

@@ -2,9 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Iterator
 
-import pytest
 import trio
 from trio.testing import MockClock
 
@@ -21,14 +19,8 @@ class Island:
         self.read = b"x" * size_bytes
 
 
-@pytest.fixture(autouse=True)
-def collected_by_nobody_else() -> Iterator[None]:
-    gc.disable()
-    yield
-    gc.enable()
-
-
 async def test_it_collects_when_memory_has_grown_and_not_before(mock_clock: MockClock) -> None:
+    assert not gc.isenabled(), "nobody else collects"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(collect_when_grown, 64 * MIB)
         await trio.testing.wait_all_tasks_blocked()

@@ -92,20 +92,17 @@ async def test_what_a_connection_has_read_goes_with_it(serve_with):
     """And does not wait for the collector, which comes after so many objects, however large they are."""
     gc.collect()
     before = _protocols()  # a failed test's traceback may keep some
+    assert not gc.isenabled()
     async with serve_with(replace(Limits(), grace=0.05)) as node:
-        gc.disable()
-        try:
-            for number in range(3):
-                reply = await node.ask("PUT", f"/documents/a/{number}", headers=JSON, body=BODY)
-                assert reply.status == 201
-            async with (await node.connect_privately()).stream as waiting:
-                await waiting.send_all(b"PUT /api/v1/documents/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
-                await wait_all_tasks_blocked(0.01)
-                assert _protocols() == before + 1
+        for number in range(3):
+            reply = await node.ask("PUT", f"/documents/a/{number}", headers=JSON, body=BODY)
+            assert reply.status == 201
+        async with (await node.connect_privately()).stream as waiting:
+            await waiting.send_all(b"PUT /api/v1/documents/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
             await wait_all_tasks_blocked(0.01)
-            assert _protocols() == before
-        finally:
-            gc.enable()
+            assert _protocols() == before + 1
+        await wait_all_tasks_blocked(0.01)
+        assert _protocols() == before
 
 
 def _protocols() -> int:

@@ -268,16 +268,13 @@ def test_arrays_and_texts_with_nothing_in_common_are_replaced_in_time(library):
 def test_what_is_dropped_is_freed_at_once(library):
     engine = opened(library)
     gc.collect()
-    gc.disable()
-    try:
-        before = items_in_memory()
-        for number in range(20):
-            edited(engine, Put(1, {"n": number, "list": [{"a": [number]}, "text"], "map": {"b": {"c": number}}}))
-        assert items_in_memory() > before
-        assert isinstance(engine.handle(Close(1)), Done)
-        assert items_in_memory() == before
-    finally:
-        gc.enable()
+    assert not gc.isenabled()
+    before = items_in_memory()
+    for number in range(20):
+        edited(engine, Put(1, {"n": number, "list": [{"a": [number]}, "text"], "map": {"b": {"c": number}}}))
+    assert items_in_memory() > before
+    assert isinstance(engine.handle(Close(1)), Done)
+    assert items_in_memory() == before
 
 
 def items_in_memory() -> int:

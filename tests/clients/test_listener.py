@@ -552,7 +552,7 @@ async def test_who_has_shown_no_token_sends_no_large_messages(replica: Replica) 
 async def test_who_asks_for_no_document_in_time_is_sent_away(alice: Port) -> None:
     async with alice.visit("/hocuspocus") as client:
         session = await only_session(alice)
-        session.tick(trio.current_time(), time.time() + 29)
+        session.tick(trio.current_time(), time.time() + 20)
         assert session.closing is None
         session.tick(trio.current_time(), time.time() + 31)
         assert await client.close_code() == closes.NO_DOCUMENT

@@ -112,7 +112,7 @@ class Pod(Node):
     def probe(self, name: str) -> int:
         """The status that one of the container's probes gets."""
         asked = self.objects.container[name]["httpGet"]
-        connection = http.client.HTTPConnection(self.address, self.objects.ports[asked["port"]], timeout=5)
+        connection = http.client.HTTPConnection(self.address, self.objects.ports[asked["port"]], timeout=20)
         try:
             connection.request("GET", asked["path"])
             return connection.getresponse().status

@@ -171,7 +171,7 @@ def test_the_key_of_a_pod_follows_from_the_secret_and_its_name(cluster: Cluster,
 
 
 def test_a_pod_serves_on_while_it_drains_and_is_gone_within_its_grace(cluster: Cluster, ports: Json) -> None:
-    (one,) = started(cluster, merged(ports, {"replicaCount": 1, "drainDelay": 1.5}))
+    (one,) = started(cluster, merged(ports, {"replicaCount": 1, "drainDelay": 5}))
     one.wait_ready()
     grace = one.objects.pod["terminationGracePeriodSeconds"]
     began = time.monotonic()
@@ -181,4 +181,4 @@ def test_a_pod_serves_on_while_it_drains_and_is_gone_within_its_grace(cluster: C
     one.write("PUT", "chart/late", {"n": 1}, "?ack=durable")
     assert one.process is not None
     assert one.process.wait(grace) == 0
-    assert 1.5 <= time.monotonic() - began < grace - 15, "a slow disk has the rest"
+    assert 5 <= time.monotonic() - began < grace - 15, "a slow disk has the rest"

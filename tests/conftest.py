@@ -6,6 +6,7 @@ happens in whatever thread allocates next: so here garbage goes after each test,
 """
 
 import gc
+import resource
 import signal
 from collections.abc import Iterator
 
@@ -39,6 +40,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # from a shell that began this in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)  # or whatever is started here would ignore it too
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a thousand strangers here, as a node does for them
     config.addinivalue_line("markers", "long: skipped without --long")
 
 

@@ -65,7 +65,7 @@ def test_waiting_ends_with_the_first_yes(peat: PeatProcess, node: FakeNode) -> N
 
 def test_waiting_ends_when_time_is_up(peat: PeatProcess, node: FakeNode) -> None:
     node.failing = {"store": "full"}
-    ended = peat("ready", "--wait", "0.3")
+    ended = peat("ready", "--wait", "2")
     assert ended.code == 1
     assert "store: full" in ended.err
     assert len(node.requests) >= 2

@@ -242,11 +242,15 @@ class Terminal:
         termios.tcsetwinsize(theirs, (10, 150))
         self.process = subprocess.Popen((*PROGRAM, *arguments), env=environ, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
-        self.seen = ""
+        self._heard = b""
+
+    @property
+    def seen(self) -> str:
+        return self._heard.decode(errors="replace")  # the last character may be half there
 
     def read_until(self, text: str) -> None:
         while text not in self.seen:
-            self.seen += os.read(self._end, 65536).decode()
+            self._heard += os.read(self._end, 65536)
 
     def resize(self, rows: int, columns: int) -> None:
         termios.tcsetwinsize(self._end, (rows, columns))
@@ -257,7 +261,7 @@ class Terminal:
         self.process.send_signal(number)
         with contextlib.suppress(OSError):  # EIO: nobody is left at the other end
             while octets := os.read(self._end, 65536):
-                self.seen += octets.decode()
+                self._heard += octets
         os.close(self._end)
         return self.process.wait(TIME_LIMIT)
 

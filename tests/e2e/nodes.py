@@ -36,6 +36,10 @@ STOP_WITHIN = 5.0
 """Seconds that an orderly stop may take, by contract: for tests of just that."""
 
 
+class NotNow(OSError):
+    """It answers, and says to come again."""
+
+
 def until(condition: Callable[[], T], what: str, *, within: float = PATIENCE) -> T:
     """The first true answer. A node that does not answer has not said yes."""
     deadline = time.monotonic() + within
@@ -146,6 +150,8 @@ class Node:
 
     def get(self, path: str) -> Any:
         reply = self.ask("GET", path)
+        if reply.status == 503:
+            raise NotNow(reply)
         assert reply.status == 200, reply
         return reply.json
 

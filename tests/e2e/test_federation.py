@@ -21,6 +21,10 @@ def lists(node: Node, *peers: str) -> None:
     node.arguments = [*node.arguments, *(word for peer in peers for word in ("--peer", peer))]
 
 
+def sources_of(node: Node) -> dict[str, str]:
+    return {name: peer["source"] for name, peer in node.peers().items()}
+
+
 def test_two_clusters_and_an_edge_node_are_one_mesh(formation: Formation, clusters: list[Cluster]) -> None:
     east, west = clusters
     east_0, east_1 = east.pods(2)
@@ -44,11 +48,10 @@ def test_two_clusters_and_an_edge_node_are_one_mesh(formation: Formation, cluste
     wait_equal(everyone, "federation/far", *(f"federation/{node.name}" for node in everyone))
 
     # Neither its own pod nor an address is among the peers, and each peer is there once.
-    assert set(east_0.peers()) == {"east-peat-mesh-1", "west-peat-mesh-0", "edge"}
-    assert set(east_1.peers()) == {"east-peat-mesh-0"}
-    sources = {name: peer["source"] for name, peer in east_0.peers().items()}
-    assert sources == {"east-peat-mesh-1": "kubernetes", "west-peat-mesh-0": "static", "edge": "inbound"}
-    assert set(edge.peers()) == {"east-peat-mesh-0"}
+    sources = {"east-peat-mesh-1": "kubernetes", "west-peat-mesh-0": "static", "edge": "inbound"}
+    until(lambda: sources_of(east_0) == sources, "east 0 has found out whom its sources speak of")
+    until(lambda: set(east_1.peers()) == {"east-peat-mesh-0"}, "and so has east 1")
+    until(lambda: set(edge.peers()) == {"east-peat-mesh-0"}, "and the edge")
 
     # One cluster loses its API server, and the edge its link, while the others write.
     east.server.stop("rst")

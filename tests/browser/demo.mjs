@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 
-const PATIENCE = 60_000 // ms after which something that should happen has not
+export const PATIENCE = 60_000 // ms after which something that should happen has not
 const PAUSE = 30
 
 // The first answer that is true. A question that fails has not been answered.

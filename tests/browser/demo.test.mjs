@@ -161,9 +161,10 @@ test('who needs a token is asked for it, and may do what it says', async (t) => 
   await page.waitForSelector('#ask', { state: 'visible' })
   await page.picture('token')
   assert.deepEqual(await violations(page), [])
+  await page.evaluate(() => document.getElementById('ask').addEventListener('close', () => { window.wasAsked = true }))
   await page.fill('#ask-token', 'wrong')
   await page.keyboard.press('Enter')
-  await page.waitForSelector('#ask', { state: 'hidden' })
+  await until(() => page.evaluate(() => window.wasAsked), 'it is tried') // which may be over before one could look
   await page.waitForSelector('#ask', { state: 'visible' })
   await page.fill('#ask-token', await guarded.token('--documents', 'demo/*'))
   await page.keyboard.press('Enter')

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import axe from 'axe-core'
 import { chromium } from 'playwright-core'
+import { PATIENCE } from './demo.mjs'
 
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE = { width: 390, height: 844 }
@@ -24,6 +25,7 @@ export async function openBrowser () {
 export async function openWindow ({ browser, pictures }, name, url, size, colorScheme, { sharpness = 1, isLive = true } = {}) {
   const isPhone = size === PHONE
   const context = await browser.newContext({ viewport: size, colorScheme, isMobile: isPhone, hasTouch: isPhone, deviceScaleFactor: isPhone ? 2 : sharpness })
+  context.setDefaultTimeout(PATIENCE)
   const page = await context.newPage()
   const wrong = []
   page.on('pageerror', (error) => wrong.push(error.stack))

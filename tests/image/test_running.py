@@ -11,12 +11,9 @@ import pytest
 import yaml
 from image import readme
 from image.builder import Image
-from image.container import Container, until, volume
+from image.container import PATIENCE, Container, until, volume
 
 from peatd.formation import new_formation_secret
-
-STOP_WITHIN = 5.0
-"""Seconds that an orderly stop may take, by contract."""
 
 RUNTIME_FILES = ("api.sock", "api.token", "node.json")
 UID = 65532
@@ -62,7 +59,7 @@ def test_it_runs_as_the_manifests_have_it(container: Start, image: Image, tmp_pa
     mounts = {places["formation-secret"]: secret}
     node = container("peat-mesh-0", *described.get("args", []), environ=environ, mounts=mounts).wait_ready()
     assert listening(node) == {port("0.0.0.0", one["containerPort"]) for one in described["ports"]}
-    assert node.stop(STOP_WITHIN + float(environ["PEAT_DRAIN_DELAY"])) == 0
+    assert node.stop(PATIENCE + float(environ["PEAT_DRAIN_DELAY"])) == 0
 
 
 def test_it_becomes_ready_as_nobody_in_particular(container: Start) -> None:
@@ -95,7 +92,7 @@ def test_its_ports_are_those_that_are_configured(container: Start) -> None:
 def test_the_health_check_says_no_when_nobody_is_there(container: Start, image: Image) -> None:
     _, *command = image.config["Healthcheck"]["Test"]
     probe = container("alice", entrypoint=command)
-    assert probe.wait(30) == 3, probe.log()
+    assert probe.wait(PATIENCE) == 3, probe.log()
 
 
 def test_no_zombie_stays(container: Start) -> None:
@@ -116,7 +113,7 @@ def test_it_stops_in_order_and_finds_its_documents_again(container: Start, engin
     put = first.run("peat", "docs", "put", "notes/today", '{"title": "Groceries"}')
     assert put.code == 0, put.stderr
     device = json.loads((first.data / "node.json").read_text())["device_id"]
-    assert first.stop(STOP_WITHIN) == 0
+    assert first.stop(PATIENCE) == 0
     assert [name for name in RUNTIME_FILES if (first.data / name).exists()] == []
     again = container("alice", "--engine", engine).wait_ready()
     assert json.loads(again.run("peat", "docs", "get", "notes/today").stdout) == {"title": "Groceries"}
@@ -128,12 +125,12 @@ def test_a_signal_while_it_starts_is_heard(container: Start) -> None:
     alice = container("alice")
     until(lambda: alice.hears(signal.SIGTERM), "it has started")
     os.kill(alice.pid, signal.SIGTERM)
-    assert alice.wait(STOP_WITHIN) == 0, alice.log()
+    assert alice.wait(PATIENCE) == 0, alice.log()
 
 
 def test_in_a_cluster_it_wants_a_secret(container: Start) -> None:
     alice = container("alice", environ={"KUBERNETES_SERVICE_HOST": "192.0.2.1"})
-    assert alice.wait(30) == 2
+    assert alice.wait(PATIENCE) == 2
     (line,) = alice.log().splitlines()
     assert line.startswith("peatd: ")
     assert "secret" in line
@@ -148,7 +145,7 @@ def test_a_volume_that_is_not_its_own_is_one_clear_line(
     data.chmod(mode)
     for environ in ({}, {"PEAT_FORMATION_SECRET": new_formation_secret()}):
         alice = container(f"alice-{len(environ)}", data=data, environ=environ)
-        assert alice.wait(30) == 2
+        assert alice.wait(PATIENCE) == 2
         (line,) = alice.log().splitlines()
         assert line.startswith("peatd: ")
         assert "/data" in line
@@ -165,13 +162,13 @@ def test_a_volume_that_kubernetes_gave_to_its_group(container: Start, image: Ima
     given = {"environ": {"PEAT_FORMATION_SECRET_FILE": "/run/secret"}, "mounts": {"/run/secret": secret}}
     first = container("peat-mesh-0", data=data, **given).wait_ready()
     assert first.run("peat", "docs", "put", "notes/a", '{"n": 1}').code == 0
-    assert first.stop(STOP_WITHIN) == 0
+    assert first.stop(PATIENCE) == 0
     for path in data.rglob("*"):
         os.chown(path, -1, UID)
         path.chmod(path.stat().st_mode | 0o660)
     again = container("peat-mesh-0", data=data, **given).wait_ready()
     assert json.loads(again.run("peat", "docs", "get", "notes/a").stdout) == {"n": 1}
-    assert again.stop(STOP_WITHIN) == 0
+    assert again.stop(PATIENCE) == 0
 
 
 def test_two_of_them_are_a_mesh(container: Start, tmp_path: Path) -> None:
@@ -184,5 +181,5 @@ def test_two_of_them_are_a_mesh(container: Start, tmp_path: Path) -> None:
     put = bob.run("peat", "docs", "put", "notes/today", '{"title": "Groceries"}', "--ack", "replicated:1")
     assert put.code == 0, put.stderr
     assert json.loads(alice.run("peat", "docs", "get", "notes/today").stdout) == {"title": "Groceries"}
-    assert bob.stop(STOP_WITHIN) == 0
-    assert alice.stop(STOP_WITHIN) == 0
+    assert bob.stop(PATIENCE) == 0
+    assert alice.stop(PATIENCE) == 0

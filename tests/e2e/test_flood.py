@@ -8,6 +8,7 @@ links, probes and clients are as ever. After: nothing.
 import contextlib
 import select
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_strangers_cost_little_and_keep_nobody_out(formation: Formation, port: s
     up(*nodes)
     alice.write("PUT", "flood/a", {"n": 0}, "?ack=replicated:1")
     before, address = resident_mib(alice), alice.stated()[port]
+    begun = time.monotonic()
     with contextlib.ExitStack() as held:
         for number in range(STRANGERS):
             held.enter_context(connect(address))
@@ -59,7 +61,8 @@ def test_strangers_cost_little_and_keep_nobody_out(formation: Formation, port: s
                 assert probe(alice.stated()["api"]) == b"HTTP/1.1 200"
                 alice.write("PATCH", "flood/a", {"n": number}, "?ack=replicated:1")
         assert resident_mib(alice) - before < GROWTH_MIB
-        assert len([event for event in alice.events() if event.get("limit") == limit]) == 1
+        told = [event for event in alice.events() if event.get("limit") == limit]
+        assert 1 <= len(told) <= 1 + (time.monotonic() - begun) // 60
         assert f'peat_limit_hits_total{{limit="{limit}"}} 0' not in alice.ask("GET", "metrics").body.decode()
     bob.write("PATCH", "flood/a", {"bob": 1}, "?ack=replicated:1")
     wait_equal(nodes, "flood/a")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.nodes import Formation, Node, until, up, wait_equal
+from e2e.nodes import PATIENCE, Formation, Node, until, up, wait_equal
 from faults.injected import lapse
 
 from peatd.clients.protocol import step_1
@@ -27,8 +27,8 @@ WRITERS, READERS = 60, 40
 """Connections that never pause. One saturates the engine with such bodies; 96 MiB would be what they take at once."""
 LASTS, LASTS_LONG = 5.0, 180.0
 SLOW_CLIENTS = 40
-PROBE_WITHIN = 5.0
-"""Seconds for a probe on a machine whose cores the load itself takes too."""
+PROBE_WITHIN = 15.0
+"""Seconds for a probe on a machine whose cores the load itself takes, and other tests too."""
 
 BODIES = {
     "text": json.dumps({"text": "x" * 1_000_000}).encode(),
@@ -124,13 +124,14 @@ def test_it_refuses_rather_than_dies(formation: Formation, engine: str, is_long:
     begun = time.monotonic()
     lasts = begun + (LASTS_LONG if is_long else LASTS)
     with load.lasting():
-        while time.monotonic() < lasts or not load.is_felt:
+        while time.monotonic() < (lasts if load.is_felt else begun + PATIENCE):
             most = max(most, resident_mib(alice))
             slowest = max(slowest, probe(alice))
             lapse(0.1)
     print(f"{most:.0f} MiB at most, slowest probe {slowest:.2f} s, {load.statuses}")
     assert most < MEMORY_MIB
     assert load.statuses.keys() <= {200, 201, 404, 422, 503}
+    assert load.is_felt
     assert alice.stated()["pid"] == alice.pid
     lines = [event for event in alice.events() if event.get("limit") == "request_memory"]
     assert 1 <= len(lines) <= 1 + (time.monotonic() - begun) // 60

@@ -3,25 +3,21 @@
 import ipaddress
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import structlog
 import trio
 
-from peatd.backoff import Backoff
 from peatd.claims import Verdict
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerLost, PeerUpdated
 from peatd.errors import Declined, PeerError
 from peatd.links import Links
 from peatd.names import DeviceId, NodeId
 from peatd.peers import PeerTable, Sighting
+from peatd.pursuit import LIVED, Pursuit
 from peatd.transport.link import Link, LinkEnd, LinkPeer
 
 log = structlog.get_logger()
-
-_LIVED = 10.0
-"""Seconds after which a link is taken for a good one: its loss is dialled from the shortest pause again."""
 
 _FOR_ANOTHER_KEY = 900.0
 """Seconds until an address is tried again at which a revoked node answered."""
@@ -35,35 +31,6 @@ node dials some of its peers, and not those that it and every other node are tol
 
 _FOR_AN_OPERATOR = (Verdict.TWIN.value, Verdict.REVOKED.value, Verdict.FULL.value)
 """Ends of links that trying again does not mend soon."""
-
-
-@dataclass(slots=True, eq=False)
-class _Pursuit:
-    """Of one sighting. `stop` cancels waiting and dialling, but never a link that is up: a peer that discovery has
-    lost may well be there. `nudge`: what discovery knows of it has changed, dial at once."""
-
-    node_id: NodeId
-    backoff: Backoff = field(default_factory=Backoff)
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    nudge: trio.Event = field(default_factory=trio.Event)
-    is_lost: bool = False
-    is_idle: bool = False
-    """Nothing is to be done until the link under that name ends, or there is need of one."""
-    is_content: bool = False
-    """There was such a link."""
-    is_twin: bool = False
-    """Whom we reached there goes by a node id that is taken: no arrival mends that, only an operator."""
-
-    def stop(self) -> None:
-        self.is_lost = True
-        self.scope.cancel()
-
-    def stoppable(self) -> trio.CancelScope:
-        """A scope for one stretch of waiting; each can be used once."""
-        self.scope = trio.CancelScope()
-        if self.is_lost:
-            self.scope.cancel()
-        return self.scope
 
 
 class Dialer:
@@ -80,7 +47,7 @@ class Dialer:
         self._links = links
         self._dial = dial
         self._sources_of = sources_of
-        self._pursuits: dict[NodeId, _Pursuit] = {}
+        self._pursuits: dict[NodeId, Pursuit] = {}
 
     async def run(self, events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> None:
         async with trio.open_nursery() as nursery, events:
@@ -90,18 +57,18 @@ class Dialer:
                 for pursuit in random.sample(found, len(found)):
                     nursery.start_soon(self._pursue, pursuit, nursery)
 
-    def _take(self, events: Iterable[DiscoveryEvent]) -> Sequence[_Pursuit]:
+    def _take(self, events: Iterable[DiscoveryEvent]) -> Sequence[Pursuit]:
         """Those that have begun."""
         found = []
         for event in events:
             match event:
                 case PeerFound(info):
                     self._peers.sighted(info, partial(self._sources_of, info.node_id))
-                    pursuit = self._pursuits[info.node_id] = _Pursuit(info.node_id)
+                    pursuit = self._pursuits[info.node_id] = Pursuit(info.node_id)
                     found.append(pursuit)
                 case PeerUpdated(info):
                     self._peers.sighted(info, partial(self._sources_of, info.node_id))
-                    self._pursuits[info.node_id].nudge.set()
+                    self._pursuits[info.node_id].begin_anew()
                 case PeerLost(node_id):
                     self._peers.lost(node_id, trio.current_time())
                     self._pursuits.pop(node_id).stop()
@@ -140,9 +107,9 @@ class Dialer:
     def renew(self) -> None:
         """Our secret has changed, and our key with it: who was not let in, or did not let us in, may be now."""
         for pursuit in self._pursuits.values():
-            pursuit.nudge.set()
+            pursuit.begin_anew()
 
-    async def _pursue(self, pursuit: _Pursuit, nursery: trio.Nursery) -> None:
+    async def _pursue(self, pursuit: Pursuit, nursery: trio.Nursery) -> None:
         while not pursuit.is_lost:
             link = None
             with pursuit.stoppable():
@@ -159,7 +126,7 @@ class Dialer:
             with pursuit.stoppable():
                 await self._pause(pursuit, longest=end is not None and end.code in _FOR_AN_OPERATOR)
 
-    def _is_anothers(self, pursuit: _Pursuit, link: Link) -> bool:
+    def _is_anothers(self, pursuit: Pursuit, link: Link) -> bool:
         """Whether we have found somebody else whom discovery knows, too. That link is good; whom we look for may answer
         at another of its addresses, of which one was wrong: old, or a lie."""
         sighting = self._peers.sighting(pursuit.node_id)
@@ -167,12 +134,15 @@ class Dialer:
         has_others = sighting is not None and len(sighting.info.addresses) > 1
         return is_another and has_others and self._links.judged(link.peer) is Verdict.KEEP
 
-    async def _next_link(self, pursuit: _Pursuit) -> Link | None:
+    async def _next_link(self, pursuit: Pursuit) -> Link | None:
         """Waits until nobody is linked under that name, and dials once; a pause follows when that failed."""
         while not self._is_due(pursuit.node_id):
-            pursuit.is_idle, pursuit.is_content = True, self._peers.is_linked(pursuit.node_id)
+            pursuit.rest(self._peers.is_linked(pursuit.node_id), trio.current_time())
             await pursuit.nudge.wait()
             pursuit.nudge, pursuit.is_idle = trio.Event(), False
+        if pursuit.had_brief_link(trio.current_time()):
+            await self._pause(pursuit, longest=False)
+            return None
         sighting = self._peers.sighting(pursuit.node_id)
         assert sighting is not None
         if self._links.is_revoked(sighting.device_id):
@@ -219,7 +189,7 @@ class Dialer:
             self._peers.tell(node_id)
         return is_wanted
 
-    async def _wait_for_another_key(self, pursuit: _Pursuit, sighting: Sighting) -> None:
+    async def _wait_for_another_key(self, pursuit: Pursuit, sighting: Sighting) -> None:
         """Whoever answers there is revoked: until something is known anew, there is nobody to dial. Behind a name there
         may be others, and a node may come back with another key and not be able to dial us."""
         sighting.dialing = False
@@ -229,14 +199,14 @@ class Dialer:
         pursuit.nudge = trio.Event()
         sighting.device_id = None
 
-    def _learn(self, pursuit: _Pursuit, link: Link, end: LinkEnd) -> None:
+    def _learn(self, pursuit: Pursuit, link: Link, end: LinkEnd) -> None:
         """What the end of a link says about the next dial."""
-        if trio.current_time() - link.opened_at >= _LIVED:
+        if trio.current_time() - link.opened_at >= LIVED:
             pursuit.backoff.reset()
         sighting = self._peers.sighting(pursuit.node_id)
         pursuit.is_twin = end.code == Verdict.TWIN.value
         if end.code == Verdict.ROTATED.value:
-            pursuit.nudge.set()
+            pursuit.begin_anew()
         if sighting is not None and self._links.is_revoked(link.peer.device_id):
             sighting.error = end.message
             self._peers.tell()
@@ -245,7 +215,7 @@ class Dialer:
             sighting.device_id = None  # the peer may be the one who says so
             self._peers.tell()
 
-    async def _pause(self, pursuit: _Pursuit, *, longest: bool) -> None:
+    async def _pause(self, pursuit: Pursuit, *, longest: bool) -> None:
         sighting = self._peers.sighting(pursuit.node_id)
         if sighting is not None:
             sighting.dialing = False
@@ -255,7 +225,6 @@ class Dialer:
         with trio.move_on_after(pause):
             await pursuit.nudge.wait()
             pursuit.nudge = trio.Event()
-            backoff.reset()
 
 
 async def _more(events: trio.MemoryReceiveChannel[DiscoveryEvent]) -> Sequence[DiscoveryEvent]:

@@ -137,6 +137,24 @@ async def test_a_link_that_ends_is_made_again(autojump_clock: MockClock) -> None
         assert it.links.kept == 2
 
 
+async def test_links_that_break_at_once_are_dialled_ever_less_whoever_makes_them(autojump_clock: MockClock) -> None:
+    """Something between the two lets handshakes pass, and breaks whatever follows."""
+    async with scene() as it:
+        it.up = True
+        bob = peer("bob", initiating=False)
+        await it.found()
+        for _ in range(240):
+            it.links.cut.set()
+            it.peers.met(bob.node_id, bob.device_id, AT_BOB)
+            it.dialer.arrived(bob, AT_BOB.host)
+            await trio.sleep(0.05)
+            now = trio.current_time()
+            it.peers.parted(bob.device_id, Parting(now, now, now, frozenset(), 0, "cut"))
+            it.links.tell_changed()
+            await trio.sleep(0.2)
+        assert 2 < len(it.dialled) < 60
+
+
 @pytest.mark.parametrize("is_silent", [False, True], ids=["refused", "no answer"])
 async def test_a_link_that_was_cut_for_a_minute_is_back_within_five_seconds(
     autojump_clock: MockClock, is_silent: bool
@@ -297,7 +315,9 @@ async def test_whoever_had_dialled_us_is_dialled_when_its_link_ends_and_nobody_e
             await it.tell.send(PeerFound(PeerInfo(other.node_id, (ELSEWHERE,))))
         it.peers.met(bob.node_id, bob.device_id, AT_BOB)
         await it.found()
-        it.peers.parted(bob.device_id, Parting(0.0, 0.0, 0.0, frozenset(), 0, "cut"))
+        mock_clock.jump(60)
+        await wait_all_tasks_blocked()
+        it.peers.parted(bob.device_id, Parting(60.0, 60.0, 60.0, frozenset(), 0, "cut"))
         steps = Steps()
         trio.lowlevel.add_instrument(steps)
         it.links.tell_changed()

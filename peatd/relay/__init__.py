@@ -10,6 +10,6 @@ part.py             all that a node has to do with relays, put together
 
 gate.py ◦           at the relay: who may ask what; allowance.py ◦: how many bytes a second
 switchboard.py      at the relay: who is registered, and which circuits there are; splice.py: one of them
-reception.py        at the relay: its port
+reception.py        at the relay: its port; control.py: the connection of a node that is registered
 role.py             being a relay, put together; alone.py and status.py: one that is no node
 """

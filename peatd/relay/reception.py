@@ -17,6 +17,7 @@ from peatd.errors import RelayError, WireError
 from peatd.limits import Limit, LimitHits
 from peatd.names import Address
 from peatd.relay.asking import Begun
+from peatd.relay.control import attend
 from peatd.relay.gate import Caller, Gate
 from peatd.relay.protocol import (
     ACCEPT,
@@ -25,12 +26,9 @@ from peatd.relay.protocol import (
     NONCE_BYTES,
     OPENING,
     REGISTER,
-    Accepted,
     Challenge,
     Frames,
     Op,
-    Ping,
-    Pong,
     Request,
     frame,
 )
@@ -44,10 +42,6 @@ log = structlog.get_logger()
 
 HEAR_DEADLINE = 10.0
 """Seconds for TLS, WebSocket and the request."""
-PING_INTERVAL = 20.0
-"""Seconds: below what NATs and proxies let a silent connection live (RFC 5382 asks for hours, and 60 s are met)."""
-SILENCE = 60.0
-"""Seconds without an answer after which a registered node is taken for gone."""
 _CLOSE_DEADLINE = 1.0
 _FIRST_BYTES = 4096
 _TLS_RECORD, _GET = b"\x16", b"G"
@@ -203,17 +197,10 @@ class Reception:
             await stream.aclose()
 
     async def _attend(self, seat: Seat, stream: trio.abc.HalfCloseableStream, host: str) -> None:
-        """A control connection, until it ends."""
         log.info("node registered at this relay", device_id=seat.caller.device_id, host=host)
         try:
             with seat.scope:
-                await stream.send_all(frame(Accepted()))
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_tell, seat, stream)
-                    await _listen(stream)
-                    nursery.cancel_scope.cancel()
-        except* (trio.BrokenResourceError, WireError):
-            pass  # it is gone, or none: in either case there is nobody to tell
+                await attend(seat, stream)
         finally:
             self.switchboard.leave(seat)
             log.info("node left this relay", device_id=seat.caller.device_id, host=host)
@@ -230,30 +217,6 @@ class Reception:
         unsaid = self._repetitions.count(host, code, trio.current_time())
         if unsaid is not None:
             log.warning("relay request refused", host=host, code=code, reason=reason, repeated=unsaid)
-
-
-async def _tell(seat: Seat, stream: trio.abc.HalfCloseableStream) -> None:
-    """The one that sends on a control connection."""
-    while True:
-        told = b"".join(frame(incoming) for incoming in seat.take())
-        await stream.send_all(told or frame(Ping()))
-        with trio.move_on_after(PING_INTERVAL):
-            await seat.has_calls.wait()
-
-
-async def _listen(stream: trio.abc.HalfCloseableStream) -> None:
-    """Returns when the node has gone, or is silent."""
-    frames = Frames()
-    while True:
-        with trio.move_on_after(SILENCE):
-            received = await stream.receive_some(MAX_FRAME_BYTES)
-            frames.receive(bytes(received))
-            while (message := frames.next()) is not None:
-                if not isinstance(message, Pong):
-                    raise WireError(f"a {type(message).__name__} on a control connection")
-            if received:
-                continue
-        return
 
 
 async def _upgraded(stream: trio.abc.Stream, first: bytes) -> trio.abc.HalfCloseableStream | None:

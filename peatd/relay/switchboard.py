@@ -5,6 +5,7 @@ shows the token hands its stream over and waits; the dialling task joins the two
 """
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 
 import trio
@@ -33,6 +34,9 @@ ANSWER_DEADLINE = 10.0
 """Seconds for a registered node to take a circuit: its own way to us."""
 MAX_CIRCUITS_OF_ONE = 64
 """Circuits of one node, whoever has dialled: a mesh has few links each, and a link takes one."""
+MAX_CIRCUITS_OF_TWO = 8
+"""Circuits between the same two nodes. They need one; those of a life that ended without a word last until they are
+idle. So nobody takes all the circuits, or all the patience, that a third has for others."""
 MAX_WAITING_OF_ONE = 16
 """Circuits that wait for one node to take them; who comes then takes the place of the one that waits for longest."""
 _FAREWELL_DEADLINE = 1.0
@@ -88,6 +92,10 @@ class _Waiting:
     over: trio.Event = field(default_factory=trio.Event)
     stream: trio.abc.HalfCloseableStream | None = None
 
+    @property
+    def both(self) -> frozenset[DeviceId]:
+        return frozenset((self.dialler, self.target))
+
 
 @dataclass(slots=True)
 class Tally:
@@ -103,7 +111,7 @@ class Switchboard:
     Invariants:
         1. Of one device one seat is taken; by who registered last, for it has proved that it has the key.
         2. There are at most `limits.registrations` seats, `limits.circuits` circuits (those that wait count), and of
-           one device `MAX_CIRCUITS_OF_ONE`.
+           one device `MAX_CIRCUITS_OF_ONE`, of any two `MAX_CIRCUITS_OF_TWO`.
         3. A token is good once, and for the device that it was told to.
     """
 
@@ -114,6 +122,7 @@ class Switchboard:
         self._seats: dict[DeviceId, Seat] = {}
         self._waiting: dict[str, _Waiting] = {}
         self._circuits: dict[DeviceId, int] = {}
+        self._of_two: Counter[frozenset[DeviceId]] = Counter()
         self._circuit_count = 0
         self._allowances: dict[DeviceId, Allowance] = {}
         self._all = Allowance(limits.total_rate, trio.current_time())
@@ -204,21 +213,24 @@ class Switchboard:
 
         return pay
 
-    def _make_room(self, *device_ids: DeviceId) -> None:
+    def _make_room(self, dialler: DeviceId, target: DeviceId) -> None:
         """Invariant 2."""
         if self._circuit_count >= self._limits.circuits:
             raise self._busy(Limit.RELAY_CIRCUITS, f"there are {self._limits.circuits} circuits")
-        for device_id in device_ids:
+        if self._of_two[frozenset((dialler, target))] >= MAX_CIRCUITS_OF_TWO:
+            raise self._busy(Limit.RELAY_CIRCUITS, f"node {dialler} has {MAX_CIRCUITS_OF_TWO} circuits with {target}")
+        for device_id in (dialler, target):
             if self._circuits.get(device_id, 0) >= MAX_CIRCUITS_OF_ONE:
                 raise self._busy(Limit.RELAY_CIRCUITS, f"node {device_id} has {MAX_CIRCUITS_OF_ONE} circuits")
-        of_target = [waiting for waiting in self._waiting.values() if waiting.target == device_ids[-1]]
+        of_target = [waiting for waiting in self._waiting.values() if waiting.target == target]
         if len(of_target) >= MAX_WAITING_OF_ONE:
-            self._hits.hit(Limit.RELAY_CIRCUITS, f"{MAX_WAITING_OF_ONE} wait for {device_ids[-1]}: the first gives way")
+            self._hits.hit(Limit.RELAY_CIRCUITS, f"{MAX_WAITING_OF_ONE} wait for {target}: the first gives way")
             of_target[0].scope.cancel()
 
     def _begin(self, waiting: _Waiting, token: str) -> None:
         self._waiting[token] = waiting
         self._circuit_count += 1
+        self._of_two[waiting.both] += 1
         for device_id in (waiting.dialler, waiting.target):
             self._circuits[device_id] = self._circuits.get(device_id, 0) + 1
             if device_id not in self._allowances:
@@ -228,6 +240,7 @@ class Switchboard:
         self._waiting.pop(token, None)
         waiting.over.set()
         self._circuit_count -= 1
+        self._of_two -= Counter([waiting.both])  # those without a circuit are not kept
         for device_id in (waiting.dialler, waiting.target):
             self._circuits[device_id] -= 1
             if not self._circuits[device_id]:

@@ -19,7 +19,7 @@ from peatd.relay import switchboard as board
 from peatd.relay.asking import Conversation
 from peatd.relay.connecting import Outward
 from peatd.relay.protocol import BUSY, FORBIDDEN, GONE, NO_ANSWER, NOT_HERE, Incoming, Ping, frame
-from peatd.relay.switchboard import MAX_CIRCUITS_OF_ONE, MAX_WAITING_OF_ONE, RelayLimits
+from peatd.relay.switchboard import MAX_CIRCUITS_OF_ONE, MAX_CIRCUITS_OF_TWO, MAX_WAITING_OF_ONE, RelayLimits
 from peatd.relay_url import RelayUrl
 
 BOB = device_of("bob")
@@ -190,6 +190,21 @@ async def test_one_node_has_no_more_than_its_share_and_the_oldest_that_waits_giv
         assert MAX_WAITING_OF_ONE < MAX_CIRCUITS_OF_ONE
         assert relay.switchboard.circuits == MAX_WAITING_OF_ONE
         nursery.cancel_scope.cancel()
+
+
+async def test_no_node_takes_all_that_another_has_for_others(keep: Keep) -> None:
+    async with relay_running() as relay, trio.open_nursery() as nursery:
+        control = keep(await asker("bob").register(relay.url()))
+
+        async def dial(name: str) -> None:
+            keep(await asker(name).dial(relay.url(), BOB))
+
+        for name in (*["alice"] * MAX_CIRCUITS_OF_TWO, "carol"):
+            nursery.start_soon(dial, name)
+            keep(await asker("bob").accept(relay.url(), await next_token(control)))
+            if name != "carol" and relay.switchboard.circuits == MAX_CIRCUITS_OF_TWO:
+                assert await refusal(relay, "alice", "dial", BOB) == BUSY
+        assert relay.switchboard.circuits == MAX_CIRCUITS_OF_TWO + 1
 
 
 async def test_who_sends_more_than_its_rate_has_to_wait() -> None:

@@ -7,6 +7,7 @@ Rules, in this order:
 4. Its key is not revoked, where the relay is a node and knows of that.
 """
 
+import ipaddress
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ class Gate:
         allowed: Callable[[], Collection[bytes]],
         is_revoked: Callable[[DeviceId], bool] = lambda _device_id: False,
     ) -> None:
-        self._names = frozenset(name.lower().rstrip(".") for name in names)
+        self._names = frozenset(_canonical(name) for name in names)
         self._allowed = allowed
         self._is_revoked = is_revoked
 
@@ -71,8 +72,16 @@ class Gate:
 
     def _check_name(self, name: str, local_host: str) -> None:
         try:
-            host = Address.parse(name).host.lower().rstrip(".")
+            host = _canonical(Address.parse(name).host)
         except InvalidName:
             host = ""
         if host not in self._names and host != local_host:
             raise RelayError(f"this relay does not go by {host or 'that'}: start it with --relay-name {host}", NAME)
+
+
+def _canonical(host: str) -> str:
+    """What is the same host is the same text."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower().rstrip(".")

@@ -50,6 +50,12 @@ def test_a_relay_goes_by_its_names_and_the_address_that_was_reached(name: str) -
     gate().check(request("dial", name), NONCE, "10.0.0.1")
 
 
+def test_an_address_is_the_same_however_it_is_written() -> None:
+    asked = request("dial", "[2001:DB8:0:0::1]:7000")
+    gate().check(asked, NONCE, "2001:db8::1")
+    gate("2001:db8::0001").check(asked, NONCE, "10.0.0.1")
+
+
 @pytest.mark.parametrize("name", ["other.example.org:443", "10.0.0.2:443", "", "relay.example.org", "\U0001f600:1"])
 def test_what_was_signed_for_another_relay_is_refused(name: str) -> None:
     assert refused(request("dial", name)) == NAME

@@ -35,6 +35,8 @@ NOT_A_RELAY = "not-a-relay"
 TIMEOUT = "timeout"
 
 _HEADER_BYTES = 16 * 1024
+_NO_AUTHORITY = (18, 19, 20, 21)
+"""OpenSSL's X509_V_ERR_* of certificates for which nobody vouches whom we know: self-signed, or of an unknown CA."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ async def _connect(url: RelayUrl, outward: Outward) -> trio.abc.HalfCloseableStr
 def _explained(url: RelayUrl, exc: trio.BrokenResourceError) -> RelayError:
     cause = exc.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return RelayError(f"{url}: its certificate is not to be trusted: {cause.verify_message}", CERTIFICATE)
+        hint = "; see --relay-ca-file" if cause.verify_code in _NO_AUTHORITY else ""
+        return RelayError(f"{url}: its certificate is not to be trusted: {cause.verify_message}{hint}", CERTIFICATE)
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
         return RelayError(f"{url}: it does not speak TLS ({cause.reason or cause.strerror})", NOT_A_RELAY)
     return RelayError(f"{url}: it closed the connection", NOT_A_RELAY)

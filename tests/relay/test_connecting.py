@@ -33,6 +33,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) 
     async with relay_running(authority=Authority(tmp_path)) as relay:
         error = await refused(relay.url("https").text)
     assert (error.code, "certificate is not to be trusted" in str(error)) == (CERTIFICATE, True)
+    assert "see --relay-ca-file" in str(error)
 
 
 async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None:
@@ -40,6 +41,7 @@ async def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None
     async with relay_running(authority=authority, at=Address("127.0.0.2", 0)) as relay:
         error = await refused(relay.url("https").text, outward(authority))
     assert (error.code, "127.0.0.2" in str(error)) == (CERTIFICATE, True)
+    assert "--relay-ca-file" not in str(error), "which would not help"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,18 @@ async def test_what_is_no_relay_is_told_from_one(scheme: str, answer: bytes, cod
     async with answering(say) as at:
         error = await refused(f"{scheme}://{at}")
     assert (error.code, says in str(error)) == (code, True), str(error)
+
+
+async def test_an_answer_without_end_is_not_waited_for() -> None:
+    async def say(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 20")
+        await stream.send_all(b"0 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await stream.receive_some()
+
+    async with answering(say) as at:
+        error = await refused(f"http://{at}")
+    assert (error.code, "answers 200" in str(error)) == (NOT_A_RELAY, True), str(error)
 
 
 async def test_a_websocket_that_speaks_something_else_is_no_relay() -> None:

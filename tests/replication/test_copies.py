@@ -19,8 +19,6 @@ from peatd.peer_copies import PeerCopies
 from peatd.sync import PeerSync
 from peatd.wire.interest import CopiesTold
 
-pytestmark = pytest.mark.usefixtures("deterministic_trio")
-
 BOB = DeviceId("b" * 32)
 NAMES = ["alice", "bob", "carol", "dave", "erin"]
 NOTES = [DocumentName(f"notes/{number}") for number in range(12)]

@@ -123,9 +123,7 @@ async def _link(one: Replica, other: Replica, *, task_status: trio.TaskStatus[tr
 
 
 @pytest.mark.parametrize("seed", [*range(11), 57])
-async def test_nothing_is_lost_and_nothing_comes_back(
-    seed: int, autojump_clock: MockClock, deterministic_trio: None
-) -> None:
+async def test_nothing_is_lost_and_nothing_comes_back(seed: int, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         world = World(random.Random(seed), nursery)
         for _ in range(60):

@@ -21,10 +21,11 @@ from peatd.standing import Standing
 from peatd.sync import PeerSync
 from peatd.wire.messages import Compare, Message, Offer, Offered, named
 
-_MOST_ANSWERED = 256
-"""Documents in one answer to an offer: 25 kB, or less than half a frame with the longest names."""
-_UNREAD = 1000
-"""Messages that wait for a peer, from which on it is pushed what it lacks: that takes no memory."""
+_MOST_ANSWERED = 64
+"""Documents in one answer to an offer: some 5 kB."""
+_UNREAD = 5000
+"""Messages that wait for a peer, from which on it is pushed what it lacks: that takes no memory. Answers about 100,000
+documents are fewer."""
 
 
 class Offers:

@@ -77,6 +77,19 @@ async def test_changes_of_both_sides_meet(autojump_clock: MockClock) -> None:
         assert await eve.json() == await carol.json()
 
 
+async def test_who_has_nothing_new_keeps_nobody_else_waiting(autojump_clock: MockClock) -> None:
+    """Alice is asked first, and has less than eve. Bob, who is not linked with her, waits a beat or two and no more."""
+    async with mesh("alice") as (alice,), mesh("bob") as (bob,), Replica("eve", random.Random(1)).running() as eve:
+        await put(alice, range(20), {"by": "alice"})
+        for other in (eve, bob):
+            async with linked(other, alice):
+                await until_equal(other, alice)
+        await put(eve, range(20), {"by": "eve"})
+        async with linked(eve, alice), linked(eve, bob):
+            with trio.fail_after(PATIENCE / 2):
+                await until_equal(alice, bob, eve)
+
+
 async def put(replica: Replica, numbers: Iterable[int], value: dict[str, str]) -> None:
     for number in numbers:
         await replica.library.put(DocumentName(f"notes/{number}"), value, if_match=None)

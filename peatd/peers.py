@@ -175,11 +175,13 @@ class PeerTable:
         self, node_id: NodeId, device_id: DeviceId, address: Address, accepts: tuple[Fingerprint, ...] = ()
     ) -> None:
         """A link with it has come up. Nobody else of that name has one: see `judge`."""
-        for known in [a for a in self._acquaintances.values() if a.node_id == node_id]:
-            del self._acquaintances[known.device_id]  # Invariant 3.
-            for sighting in self._sightings.values():
-                if sighting.device_id == known.device_id:
-                    sighting.device_id = device_id
+        before = {a.device_id for a in self._acquaintances.values() if a.node_id == node_id}
+        for known in before:
+            del self._acquaintances[known]  # Invariant 3.
+        for sighting in self._sightings.values():
+            sighting.device_id = device_id if sighting.device_id in before else sighting.device_id
+            if node_id == sighting.info.node_id or device_id == sighting.device_id:
+                sighting.error = None  # why it could not be dialled once
         self._acquaintances[device_id] = Acquaintance(node_id, device_id, address, accepts)
         self.tell()
 
@@ -251,9 +253,8 @@ class PeerTable:
     def _forget_long_lost(self, now: float) -> None:
         gone = [a for a in self._acquaintances.values() if a.parting is not None and now - a.parting.at > LOST_FOR]
         seen = self._matched()[0] if gone else {}
-        for acquaintance in gone:
-            if acquaintance.device_id not in seen:
-                del self._acquaintances[acquaintance.device_id]  # Invariant 2.
+        for acquaintance in [a for a in gone if a.device_id not in seen]:
+            del self._acquaintances[acquaintance.device_id]  # Invariant 2.
 
 
 def _dialing_state(sightings: list[Sighting]) -> PeerState:
@@ -266,9 +267,8 @@ def _dialing_state(sightings: list[Sighting]) -> PeerState:
 def _met_peer(acquaintance: Acquaintance, sightings: list[Sighting]) -> Peer:
     infos = [sighting.info for sighting in sightings]
     parting = acquaintance.parting
-    linked = parting is None
-    state = PeerState.LINKED if linked else _dialing_state(sightings)
-    errors = [s.error for s in sightings if s.error and not linked]
+    state = PeerState.LINKED if parting is None else _dialing_state(sightings)
+    errors = [s.error for s in sightings if s.error and parting is not None]
     return Peer(
         node_id=acquaintance.node_id,
         device_id=acquaintance.device_id,

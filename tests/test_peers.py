@@ -100,6 +100,18 @@ def test_a_peer_that_is_still_sighted_is_never_forgotten() -> None:
 
 
 @pytest.mark.parametrize("name", ["bob", "10.0.0.2:11204"])
+def test_why_it_could_not_be_dialled_once_is_not_why_its_link_has_ended(name: str) -> None:
+    peers = table()
+    peers.sighted(sighting(name), lambda: ("static",))
+    found = peers.sighting(NodeId(name))
+    assert found is not None
+    found.error, found.device_id = "connection refused", BOB if name != "bob" else None
+    peers.met(NodeId("bob"), BOB, AT_BOB)
+    peers.parted(BOB, parting(1.0, "its key was revoked"))
+    assert only(peers).error == "its key was revoked"
+
+
+@pytest.mark.parametrize("name", ["bob", "10.0.0.2:11204"])
 def test_invariant_3_a_node_that_comes_back_with_another_key_is_the_same_peer(name: str) -> None:
     peers, renewed = table(), DeviceId("cc" * 16)
     peers.sighted(sighting(name), lambda: ("kubernetes",))

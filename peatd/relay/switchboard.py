@@ -240,7 +240,9 @@ class Switchboard:
         self._waiting.pop(token, None)
         waiting.over.set()
         self._circuit_count -= 1
-        self._of_two -= Counter([waiting.both])  # those without a circuit are not kept
+        self._of_two[waiting.both] -= 1
+        if not self._of_two[waiting.both]:
+            del self._of_two[waiting.both]
         for device_id in (waiting.dialler, waiting.target):
             self._circuits[device_id] -= 1
             if not self._circuits[device_id]:

@@ -50,6 +50,8 @@ class Entry:
     """The number of the store's record of its latest change, its beginning included."""
     brought_by: DeviceId | None = None
     """Who brought its latest change."""
+    is_pushed: bool = True
+    """Whether that came as a change does, and not because states were compared."""
     aged: int = 0
     """Of a deleted one: how long ago that was, at least, when we heard of it, in seconds."""
     recent: deque[Change] | tuple[()] = ()  # most entries have none, and an empty deque takes more than all the rest
@@ -77,8 +79,9 @@ class Entry:
         digest = bytes(16) if self.deleted else UNSAID if by_name else self.reach.digest()
         return Offered(self.name, self.incarnation, self.deleted, digest, age)
 
-    def changes_after(self, version: int) -> list[Change] | None:
-        """The changes that followed `version`; None when some of them are no longer kept."""
+    def changes_after(self, version: int, through: int | None = None) -> list[Change] | None:
+        """The changes that followed `version`, up to another; None when some of them are no longer kept."""
         if version < self.recent_after:
             return None
-        return [change for change in self.recent if change.version > version]
+        last = self.version if through is None else through
+        return [change for change in self.recent if version < change.version <= last]

@@ -226,13 +226,13 @@ class PeerExchange:
         if self._offers.answered_ended(key) or self.copies.refuses(key):
             return
         reached = Reached(key.name, key.incarnation, message.version)
-        await self._intake.merge(key, message.updates, partial(self._merged, reached, message.round))
+        await self._intake.merge(key, message.updates, partial(self._merged, reached, message))
 
-    def _merged(self, reached: Reached, counted: int, merged: Merged | None) -> None:
+    def _merged(self, reached: Reached, message: Updates, merged: Merged | None) -> None:
         if merged is not None:
             self._offers.came(merged.key.name)
-            self.summaries.merged(merged.key)
-        if merged is not None and counted == self.sync.rounds[merged.key.name]:
+            self.summaries.merged(merged.key, is_pushed=message.is_pushed)
+        if merged is not None and message.round == self.sync.rounds[merged.key.name]:
             self._confirm_later(merged.seq, reached)
             self.copies.merged(merged.key, reached.version)
 

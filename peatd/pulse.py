@@ -7,6 +7,7 @@ would go to all peers at once, and overtake what goes from one to the next (lazy
 
 import itertools
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -16,12 +17,24 @@ BEAT = 0.5
 """Seconds, ±25 %, between two looks after one link."""
 _TURNS = 8
 """In which links have theirs."""
+_RIPE = 0.2
+"""Seconds in which a change has come round by the tree: a hop of it takes a few milliseconds, and a round trip."""
 
 
 class Pulse:
-    """One node's."""
+    """One node's.
 
-    def __init__(self) -> None:
+    Args:
+        clock: the table's.
+
+    Attributes:
+        ripe: the version that the clock had a while ago: what was made up to then has come round.
+    """
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.ripe = 0
+        self._clock = clock
+        self._marks: deque[tuple[float, int]] = deque()
         self._turns = [trio.Event() for _ in range(_TURNS)]
         self._awaited = trio.Event()
 
@@ -34,6 +47,7 @@ class Pulse:
             if turn.statistics().tasks_waiting:
                 await trio.sleep(pause)
                 self._turns[number] = trio.Event()
+                self._mark()
                 turn.set()
             elif passed < _TURNS - 1:
                 passed += 1
@@ -42,6 +56,12 @@ class Pulse:
                 self._awaited = trio.Event()
                 await self._awaited.wait()
             pause, passed = 0.0, 0
+
+    def _mark(self) -> None:
+        now = trio.current_time()
+        self._marks.append((now, self._clock()))
+        while self._marks[0][0] <= now - _RIPE:
+            self.ripe = self._marks.popleft()[1]
 
     def turn(self) -> Callable[[], Awaitable[None]]:
         """One by chance, for one link; each call waits for the next time that it comes."""

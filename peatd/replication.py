@@ -88,9 +88,9 @@ class Replication:
         self.missed = 0  # documents that ended here because a peer that had them has forgotten them
         self.subscribers: set[Subscriber] = set()
         self._watchers: list[Watcher] = []
-        self._unborn = Unborn()
+        self._unborn, self.pulse = Unborn(), Pulse(lambda: self.table.clock)
         self.interest = interest or Interest({}, b"")
-        self.releases, self.fetches, self.coming, self.pulse = Releases(), Fetches(), Coming(), Pulse()
+        self.releases, self.fetches, self.coming = Releases(), Fetches(), Coming()
         self.is_mesh_full: Callable[[], bool] = lambda: True  # everybody is linked with everybody
         self.want: Callable[[Entry], None] = lambda _: None  # has it come from elsewhere (holding.py)
         self.table.restricted = self.interest.restricted

@@ -1,8 +1,8 @@
 """Summaries over one link: of what was not pushed, in place of it. See lazy.py.
 
-Whoever is told of something that it lacks waits for the next beat (pulse.py), for it may be on its way; and then asks
-for it, and to be pushed to again. A beat is far more than a push takes, and little enough that nobody waits long for
-what a broken tree has not brought.
+Whoever is told of something that it lacks waits from the next beat (pulse.py) to the one after, for it may be on its
+way; and then asks for it, and to be pushed to again. A beat is far more than a push takes, and little enough that
+nobody waits long for what a broken tree has not brought.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,8 @@ _LOOKS = 4
 @dataclass(slots=True)
 class _Awaited:
     offered: Offered
-    version: int
+    version: int | None = None
+    """Of our copy, when it was looked at last."""
     looks: int = _LOOKS
 
 
@@ -32,6 +33,7 @@ class Summaries:
     def __init__(self, replication: Replication, sync: PeerSync, offers: Offers, *, is_heard: bool) -> None:
         self.is_heard = is_heard
         self._table = replication.table
+        self._pulse = replication.pulse
         self._is_mesh_full = replication.is_mesh_full
         self._sync = sync
         self._offers = offers
@@ -59,19 +61,14 @@ class Summaries:
                 del self._awaited[name]
                 self._owes_graft = self._owes_graft or is_still
                 self._offers.offered(DocumentKey(name, awaited.offered.incarnation), awaited.offered)
-        self._sync.lazy.compared.clear()
         self._sync.lazy.look(is_mesh_full=self._is_mesh_full())
-        self.hurry()
+        self._send_left(self._pulse.ripe)
         if self._owes_graft or self._sync.is_owing:
             self._wake()
 
     def hurry(self) -> None:
         """Has sent now what would be sent with the next summary, and the summary."""
-        lazy = self._sync.lazy
-        if lazy.untold or lazy.waiting:
-            self._is_due = True
-            self._sync.release()
-            self._wake()
+        self._send_left(self._table.clock)
 
     def take(self) -> list[Message]:
         """What to send next."""
@@ -102,19 +99,32 @@ class Summaries:
                 for offered in message.documents:
                     self._offered(named(offered.name), offered)
 
-    def merged(self, key: DocumentKey) -> None:
-        """An update of the peer was merged; if it brought nothing, the peer is told so."""
+    def merged(self, key: DocumentKey, *, is_pushed: bool) -> None:
+        """An update of the peer was merged; if it was pushed and brought nothing, the peer is told so."""
         entry, lazy = self._table.alive(key), self._sync.lazy
         if not self._sync.share.is_everywhere(key.name):
             return  # who holds it changes, and so do the ways to them
         is_news = entry is None or entry.brought_by == self._sync.device_id
-        if not is_news and key.name not in lazy.compared and lazy.brought_nothing(is_heard=self.is_heard):
+        if not is_pushed or lazy.is_compared(key.name):
+            if entry is not None and is_news:
+                entry.is_pushed = False
+            return
+        if is_news and lazy.is_late:
+            self._owes_graft = True  # rule 4
+            self._wake()
+        elif entry is not None and not is_news and entry.is_pushed and lazy.brought_nothing(is_heard=self.is_heard):
             self._prunes[key.name] = None
+            self._wake()
+
+    def _send_left(self, through: int) -> None:
+        if self._sync.lazy.untold or self._sync.lazy.waiting:
+            self._sync.release(through)
+            self._is_due = True
             self._wake()
 
     def _graft(self) -> None:
         self._sync.lazy.graft()
-        self._sync.release()
+        self._sync.release(self._table.clock)
 
     def _offered(self, name: DocumentName, offered: Offered) -> None:
         entry = self._table.get(name)
@@ -122,7 +132,7 @@ class Summaries:
             if entry is not None and entry.incarnation == offered.incarnation:
                 self._sync.heard_equal(entry)
         elif len(self._awaited) < MAX_HAVING or name in self._awaited:
-            self._awaited[name] = _Awaited(offered, entry.version if entry is not None else 0)
+            self._awaited[name] = _Awaited(offered)
 
     def _has(self, offered: Offered) -> bool:
         """Whether our copy is what it names; or is beyond that life."""

@@ -40,7 +40,8 @@ class PeerSync:
         self._known: dict[DocumentName, Known] = {}
         self._said: deque[Message] = deque()
         self._states: dict[DocumentKey, bool] = {}
-        self._live: dict[DocumentName, None] = {}
+        self._live: dict[DocumentName, int] = {}
+        """Up to which version it is to be sent."""
         self._owed_diffs: dict[DocumentName, None] = {}
         self.streams = Streams()
         self.lazy = Lazy()
@@ -67,15 +68,16 @@ class PeerSync:
             self.ask(entry)
         elif known.is_in_step and known.sent < entry.version:
             is_late = self.lazy.is_late and self.share.is_everywhere(entry.name)
-            (self.lazy.waiting if is_late else self._live)[entry.name] = None
+            (self.lazy.waiting if is_late else self._live)[entry.name] = entry.version
 
-    def release(self) -> None:
-        """What has waited for the next summary is sent now."""
-        for name in self.lazy.waiting:
+    def release(self, through: int) -> None:
+        """What has waited for a summary is sent now, up to this version of the table."""
+        for name in list(self.lazy.waiting):
             known, entry = self._known.get(name), self._table.get(name)
-            if known is not None and known.is_in_step and entry is not None and known.sent < entry.version:
-                self._live[name] = None
-        self.lazy.waiting.clear()
+            if entry is None or entry.version <= through:
+                del self.lazy.waiting[name]
+            if entry is not None and known is not None and known.is_in_step and known.sent < through:
+                self._live[name] = min(through, entry.version)
 
     def ended(self, entry: Entry, origin: DeviceId | None) -> None:
         """The document was deleted, here or (`origin`) by a peer."""
@@ -124,7 +126,7 @@ class PeerSync:
         """The peer has all of it that we have. What was made here is pushed none the less: that it confirms."""
         self.lazy.untold.pop(entry.name, None)
         known = self._known_of(entry)
-        if known is not None and entry.name in self.lazy.waiting:
+        if known is not None and entry.name in self.lazy.waiting and entry.name not in self._live:
             changes = entry.changes_after(known.sent)
             if changes is not None and all(change.origin is not None for change in changes):
                 known.sent = entry.version
@@ -225,8 +227,7 @@ class PeerSync:
         budget = PIECE_BYTES
         while self._live and budget > 0:
             name = next(iter(self._live))
-            del self._live[name]
-            if (message := self._take_live(name, budget)) is not None:
+            if (message := self._take_live(name, self._live.pop(name), budget)) is not None:
                 budget -= size_bytes(message)
                 batch.append(message)
         batch.extend(self._take_states())
@@ -266,24 +267,24 @@ class PeerSync:
             self.lazy.compared.add(key.name)
             yield self._table.state(key, self.rounds[key.name], answer=self._states.pop(key))
 
-    def _take_live(self, name: DocumentName, budget: int) -> Message | None:
+    def _take_live(self, name: DocumentName, wanted: int, budget: int) -> Message | None:
         known = self._known[name]  # Invariant 1.
         entry = self._entry(name, known)
         if entry is None:
             return None
-        changes = entry.changes_after(known.sent)
+        changes = entry.changes_after(known.sent, wanted)
         if changes is None:
             self.ask(entry)
             return None
         left = self.lazy.leaves(name, changes, self.device_id) if self.share.is_everywhere(name) else ()
-        updates, through = fill(changes, budget, {self.device_id, *left}, entry.version)
+        updates, through = fill(changes, budget, {self.device_id, *left}, wanted)
         before, known.sent = known.sent, through
-        if through < entry.version:
-            self._live[name] = None
+        if through < wanted:
+            self._live[name] = wanted
         if not updates and (left or before >= entry.begun):
             return None  # it brought all of this itself, or others will
         known.due = through
-        return Updates(name, entry.incarnation, through, known.round, updates)
+        return Updates(name, entry.incarnation, through, known.round, updates, entry.is_pushed)
 
     def _known_of(self, key: DocumentKey | Entry) -> Known | None:
         known = self._known.get(key.name)

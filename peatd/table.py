@@ -142,7 +142,7 @@ class DocumentTable:
         """Takes in news of a living document."""
         entry.reach.absorb(content)
         self.clock += 1
-        entry.version, entry.brought_by = self.clock, origin
+        entry.version, entry.brought_by, entry.is_pushed = self.clock, origin, True
         change = Change(self.clock, update, origin)
         self._trees.changed(entry.name)
         self._keep(entry, change)

@@ -156,11 +156,11 @@ class Copies:
         while self._events:
             self.now, _, happens = heapq.heappop(self._events)
             happens()
-        for entry, syncs in zip(self.entries, self.syncs, strict=True):
+        for table, entry, syncs in zip(self.tables, self.entries, self.syncs, strict=True):
             for sync in syncs.values():
                 if entry.name in sync.lazy.waiting:
                     sync.heard_equal(entry)  # the summary finds that all have it
-                sync.release()
+                sync.release(table.clock)
                 self.lately += len(sync.take())
                 sync.lazy.untold.clear()
         return self._hops, self._last - self._begun

@@ -21,11 +21,12 @@ NAME = DocumentName("notes/a")
 
 
 class Heard:
-    """What the nodes receive, by kind; and what is dropped on its way to some of them."""
+    """What the nodes receive, by kind; and what is dropped on its way to some of them, or takes a while."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.updates = self.summaries = self.grafts = 0
         self.dropped: set[PeerExchange] = set()
+        self.latency = 0.0
         received = PeerExchange.received
 
         async def counted(exchange: PeerExchange, message: Message) -> None:
@@ -35,6 +36,7 @@ class Heard:
                 self.updates += 1
             self.summaries += isinstance(message, Having)
             self.grafts += isinstance(message, Graft)
+            await trio.sleep(self.latency)
             await received(exchange, message)
 
         monkeypatch.setattr(PeerExchange, "received", counted)
@@ -134,6 +136,23 @@ async def test_the_tree_stands_while_many_write_at_once(heard: Heard, autojump_c
             await trio.sleep(0.005)
         await until_equal(*nodes)
         assert heard.updates <= 200 * 15 * 1.5
+
+
+async def test_the_tree_stands_while_a_document_goes_on_changing(heard: Heard, autojump_clock: MockClock) -> None:
+    seed = random.Random(6)
+    async with circulant(16, seed) as nodes:
+        for count in range(30):
+            await write(seed.choice(nodes), "a", count)
+            await trio.sleep(2)
+        heard.grafts, heard.latency = 0, 0.01
+        for count in range(100):
+            await write(seed.choice(nodes), "b", count)
+            begun = trio.current_time()
+            for node in nodes:
+                await until_same(nodes[0], node)
+            assert trio.current_time() - begun < 0.35, "nobody waits for a summary"
+            await trio.sleep(0.1)
+        assert heard.grafts <= 2
 
 
 async def test_in_a_partial_mesh_a_write_is_confirmed_by_all_who_are_linked(autojump_clock: MockClock) -> None:

@@ -64,7 +64,7 @@ FROZEN: list[tuple[Message, str]] = [
     (Compare("a", [DIGEST] * 16), "930aa161dc0010" + DIGEST_HEX * 16),
     (Offer("", [Offered("notes/a", 2, True, DIGEST)]), f"930ba09195a76e6f7465732f6102c3{DIGEST_HEX}00"),
     (State("notes/a", 1, b"\x00", DIGEST, 5, 6, False), f"990ca76e6f7465732f6101c40100{DIGEST_HEX}0506c290"),
-    (Updates("notes/a", 1, 2, 3, [b"u", b""]), "960da76e6f7465732f6101020392c40175c400"),
+    (Updates("notes/a", 1, 2, 3, [b"u", b""]), "970da76e6f7465732f6101020392c40175c400c3"),
     (Piece("notes/a", 1, 2, 3, 4, 0, b"part"), "980ea76e6f7465732f610102030400c40470617274"),
     (Tombstone("notes/a", 300, 7, [5], 60), "960fa76e6f7465732f61cd012c0791053c"),
     (
@@ -134,7 +134,7 @@ ANY: dict[type[Message], st.SearchStrategy[Message]] = {
         Offer, names, st.lists(st.builds(Offered, names, counts, st.booleans(), digests, counts), max_size=5)
     ),
     State: st.builds(State, names, counts, blobs, digests, counts, counts, st.booleans(), former),
-    Updates: st.builds(Updates, names, counts, counts, counts, st.lists(blobs, max_size=5)),
+    Updates: st.builds(Updates, names, counts, counts, counts, st.lists(blobs, max_size=5), st.booleans()),
     Piece: st.builds(Piece, names, counts, counts, counts, counts, counts, blobs),
     Tombstone: st.builds(Tombstone, names, counts, counts, former, counts),
     Horizon: st.builds(
@@ -207,6 +207,7 @@ def test_half_a_message_is_refused(message: Message, _frozen: str) -> None:
 
 def test_a_later_release_may_add_fields_at_the_end() -> None:
     assert decode(msgspec.msgpack.encode([2, 7, "new", {"in": [1.5]}])) == Ping(7)
+    assert decode(bytes.fromhex("960da76e6f7465732f6101020392c40175c400")) == Updates("notes/a", 1, 2, 3, [b"u", b""])
 
 
 @pytest.mark.parametrize(

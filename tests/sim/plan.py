@@ -6,7 +6,7 @@ and it is quiet until the nodes agree.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MESHES = ((100, 50), (20, 12), (10, 10), (1, 3))
 """Every so many seeds a mesh of so many nodes."""
@@ -171,7 +171,7 @@ def make_plan(seed: int, size: int | None = None) -> Plan:
     mixture = chance.choice((("y-py",), ("y-py",), ("y-py", "pycrdt")))
     libraries = {node: chance.choice(mixture) for node in nodes}
     rounds = 3 if size < 10 else 2 if size < 50 else 1
-    maker = _Maker(chance, nodes)
+    maker = _Maker(chance, random.Random(f"hurry {seed}"), nodes)
     latency = chance.choice((0.001, 0.02, 0.2))
     max_links = _FEW_LINKS.get(size, 16)
     boot_crashes = chance.choice((0.0, 0.0, 0.1, 0.3)) if size < 50 else 0.0
@@ -181,8 +181,9 @@ def make_plan(seed: int, size: int | None = None) -> Plan:
 class _Maker:
     """Draws steps."""
 
-    def __init__(self, chance: random.Random, nodes: list[str]) -> None:
-        self._chance, self._nodes = chance, nodes
+    def __init__(self, chance: random.Random, hurry: random.Random, nodes: list[str]) -> None:
+        self._chance, self._hurry, self._nodes = chance, hurry, nodes
+        self._hurries = hurry.choice((0.0, 0.0, 0.0, 0.5))
         self._documents = [f"notes/{number}" for number in range(chance.choice((1, 2, 4, 40)))]
         self._choices: dict[Callable[[], Step], int] = {
             self._write: 60,
@@ -209,7 +210,17 @@ class _Maker:
         span = chance.choice((0.3, 3.0, 15.0)) if len(self._nodes) < 50 else chance.choice((0.5, 3.0))
         kinds = chance.choices(list(self._choices), list(self._choices.values()), k=count)
         times = sorted(round(chance.uniform(0.0, span), 4) for _ in kinds)
-        return Round(tuple(zip(times, [kind() for kind in kinds], strict=True)))
+        steps = list(zip(times, [kind() for kind in kinds], strict=True))
+        hurried = [self._next(at, step) for at, step in steps if isinstance(step, Write)]
+        return Round(tuple(sorted([*steps, *filter(None, hurried)], key=lambda timed: timed[0])))
+
+    def _next(self, at: float, before: Write) -> tuple[float, Write] | None:
+        """In some runs a client goes on before it hears what has become of its write, and wants it on a peer's disk."""
+        chance = self._hurry
+        if chance.random() >= self._hurries:
+            return None
+        strikes = chance.random() < 0.5
+        return round(at + chance.uniform(0.0, 0.1), 4), replace(before, size_chars=1, peers=1, strikes=strikes)
 
     def _node(self) -> str:
         return self._chance.choice(self._nodes)

@@ -32,9 +32,9 @@ def test_a_node_that_was_away_for_longer_brings_nothing_back_and_loses_nothing(f
     carol.arguments = together
     carol.start().wait_ready()
     expected = ["notes/kept", "notes/while-away"]
-    until(lambda: all(document_names(node) == expected for node in nodes), "all have the same")
-    assert alice.document("notes/kept") == {"n": 1, "m": 2}
-    assert scrape(carol)["peat_documents_missed_deletions_total",] == 2
+    until(lambda: all(document_names(node) == expected for node in nodes), "all have the same documents")
+    until(lambda: alice.document("notes/kept") == {"n": 1, "m": 2}, "alice has what was written while carol was away")
+    until(lambda: scrape(carol)["peat_documents_missed_deletions_total",] == 2, "carol counts what she had missed")
     until(
         lambda: carol.has_logged("documents had been deleted while this node was away, and are deleted here now"),
         "carol says so",

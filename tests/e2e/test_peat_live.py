@@ -126,7 +126,7 @@ def test_refusals_and_failures_have_their_codes(three: list[Node], tmp_path: Pat
     assert peat(alice.directory, "docs", "put", "no-slash", "{}").code == 2
     assert peat(alice.directory, "docs", "put", "cli/x", "{}", "--ack", "hoped").code == 2
     assert peat(alice.directory, "sing").code == 2
-    unreached = peat(alice.directory, "docs", "put", "cli/x", "{}", "--ack", "replicated:9", "--timeout", "0.2")
+    unreached = peat(alice.directory, "docs", "put", "cli/x", "{}", "--ack", "replicated:9", "--timeout", "2")
     assert (unreached.code, unreached.out) == (4, "")
     assert "reached: replicated:2" in unreached.err
     url = f"http://{alice.stated()['api']}"

@@ -163,12 +163,8 @@ class State(Shape, frozen=True, tag=12):
 
 
 class Updates(Shape, frozen=True, tag=13):
-    """Updates to merge in this order.
-
-    Attributes:
-        version: the sender's; it comes back in `Durable`.
-        is_pushed: what is in them has come to the sender as changes do, and not because states were compared.
-    """
+    """Updates to merge in this order. `version` is the sender's: it comes back in `Durable`. `is_pushed`: they came to
+    the sender as changes do, and not because states were compared."""
 
     name: Name
     incarnation: Count

@@ -13,6 +13,7 @@ Each accepted secret gives one key per purpose, 32 bytes of HKDF-SHA256 (RFC 586
     `relay`                   Ed25519 secret that vouches for a node at a relay, which knows the public half
     `fingerprint`             in public, what the secret is called; its first 8 bytes
     `local discovery`         on a LAN, by what its nodes know each other; its first 8 bytes
+    `local notice`            HMAC key of what a node says of itself there
 
 These strings are frozen for ever (`tests/vectors/formation.json`): nodes of different releases meet by them.
 """
@@ -41,6 +42,7 @@ _REVOCATION = b"revocation"
 _RELAY = b"relay"
 _FINGERPRINT = b"fingerprint"
 _LOCAL_DISCOVERY = b"local discovery"
+_LOCAL_NOTICE = b"local notice"
 
 _FINGERPRINT_BYTES = 8
 """Enough that two secrets of one formation never share one, and few enough to be read out."""
@@ -107,6 +109,11 @@ class Formation:
         return tuple(
             self._derive(_LOCAL_DISCOVERY, index)[:_FINGERPRINT_BYTES].hex() for index in range(len(self.secrets))
         )
+
+    @property
+    def notice_keys(self) -> tuple[bytes, ...]:
+        """By what nodes that accept `secrets` prove what they say of themselves on a LAN, in their order."""
+        return tuple(self._derive(_LOCAL_NOTICE, index) for index in range(len(self.secrets)))
 
     def _derive(self, purpose: bytes, index: int) -> bytes:
         return derive_key(self.secrets[index], salt=_SALT, info=purpose + b"\0" + self.name.encode())

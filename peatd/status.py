@@ -86,8 +86,9 @@ class NodeStatus:
         bound = self.listening["mesh"]
         assert bound is not None
         membership = self.custody.membership
-        hashes = membership.credentials.formation.discovery_hashes
-        return Ourselves(NodeId(self.node_id), membership.device_id, bound, hashes)
+        formation = membership.credentials.formation
+        hashes, keys = formation.discovery_hashes, formation.notice_keys
+        return Ourselves(NodeId(self.node_id), membership.device_id, bound, hashes, keys)
 
     def relays(self) -> Sequence[RelayView]:
         now = trio.current_time()

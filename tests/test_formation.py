@@ -27,6 +27,7 @@ def test_derived_keys_never_change(vector: dict[str, str]) -> None:
     assert formation.relay_secret(0).hex() == vector["relay_secret"]
     assert formation.fingerprints == (vector["fingerprint"],)
     assert formation.discovery_hashes == (vector["discovery_hash"],)
+    assert formation.notice_keys[0].hex() == vector["notice_key"]
     assert formation.client_token_keys()[0] == formation.client_token_key(0)
 
 
@@ -41,9 +42,10 @@ def test_every_purpose_secret_and_name_has_its_own_key() -> None:
             formation.proof_key,
             formation.client_token_key,
             formation.relay_secret,
+            formation.notice_keys.__getitem__,
         )
     ]
-    assert len(set(keys)) == len(keys) == 16
+    assert len(set(keys)) == len(keys) == 20
 
 
 @given(context=st.text(max_size=40))

@@ -6,14 +6,15 @@ A notice is one packet, with all of DNS service discovery's records (RFC 6763) i
 
     _peat._udp.local.          PTR    LABEL._peat._udp.local.
     LABEL._peat._udp.local.    SRV    0 0 PORT LABEL.local.
-    LABEL._peat._udp.local.    TXT    node_id=… device_id=… port=… formation=HASH,HASH…
+    LABEL._peat._udp.local.    TXT    node_id=… device_id=… port=… formation=HASH,HASH… proof=PROOF,PROOF…
     LABEL.local.               A, AAAA
 
 The service is upstream's. LABEL is the device id and a word that each process draws by chance: no two ever have the
 same one, not even two nodes that were given one name by mistake, so that nobody has to give way (RFC 6762, 9). A
 packet whose PTR lives 0 s takes the notice back (RFC 6762, 10.1).
 
-Nothing in it is proven. It is held to these bounds, and believed as far as: somebody may answer there.
+It is held to these bounds, and believed as far as: somebody may answer there. A node that is registered by hand need
+not have proofs; `notice_proof.py` says what they are good for.
 """
 
 import ipaddress
@@ -73,6 +74,7 @@ class Notice:
         label: its own, see above.
         formations: of each secret that it accepts, a hash (`Formation.discovery_hashes`).
         hosts: IP addresses, as text.
+        proofs: for each of `formations`, that who says it knows the secret (`notice_proof.py`).
     """
 
     label: str
@@ -81,6 +83,7 @@ class Notice:
     port: int
     formations: tuple[str, ...]
     hosts: tuple[str, ...]
+    proofs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,7 @@ def _records(notice: Notice, lifetime: int) -> Iterator[DNSRecord]:
         "device_id": notice.device_id,
         "port": str(notice.port),
         "formation": ",".join(notice.formations[:MAX_HASHES]),
+        "proof": ",".join(notice.proofs[:MAX_HASHES]),
     }
     strings = [f"{key}={text}".encode() for key, text in texts.items()]
     text = b"".join(bytes([len(string)]) + string for string in strings)
@@ -208,7 +212,7 @@ def _notice(label: str, records: Sequence[DNSRecord]) -> tuple[Notice, float] | 
     hosts = tuple(dict.fromkeys(str(ipaddress.ip_address(r.address)) for r in addresses))[:MAX_HOSTS]
     texts = _texts(text.text)
     node_id, device_id, port = (texts.get(key, "") for key in ("node_id", "device_id", "port"))
-    hashes = tuple(one for one in texts.get("formation", "").split(",") if _HASH.fullmatch(one))
+    hashes, proofs = (_hashes(texts.get(key, "")) for key in ("formation", "proof"))
     if not (hosts and hashes and _NODE_ID.fullmatch(node_id) and _DEVICE_ID.fullmatch(device_id)):
         return None
     if not (_PORT.fullmatch(port) and 1 <= int(port) <= 65535):
@@ -216,7 +220,11 @@ def _notice(label: str, records: Sequence[DNSRecord]) -> tuple[Notice, float] | 
     lifetime = float(min(r.ttl for r in (service, text, *addresses)))
     if not lifetime:
         return None
-    return Notice(label, NodeId(node_id), DeviceId(device_id), int(port), hashes[:MAX_HASHES], hosts), lifetime
+    return Notice(label, NodeId(node_id), DeviceId(device_id), int(port), hashes, hosts, proofs), lifetime
+
+
+def _hashes(text: str) -> tuple[str, ...]:
+    return tuple(one for one in text.split(",") if _HASH.fullmatch(one))[:MAX_HASHES]
 
 
 def _texts(text: bytes) -> dict[str, str]:

@@ -22,6 +22,7 @@ from peatd.discovery.dnssd import MAX_NODE_ID_BYTES, Notice
 from peatd.discovery.events import DiscoveryStatus, PeerInfo
 from peatd.discovery.interfaces import Interface, hosts_to_announce, lans, nearby
 from peatd.discovery.multicast import Lan, Multicast, Seat
+from peatd.discovery.notice_proof import is_proven, prove
 from peatd.discovery.ourselves import Ourselves
 from peatd.discovery.roster import Roster, Rostered
 from peatd.discovery.segment import Segment
@@ -142,7 +143,11 @@ class MdnsDiscovery(Rostered):
             is_own = notice.label == self._label(ours)
             return is_formation and not is_own and bool(nearby(attendance.interface, notice.hosts))
 
-        segment = Segment(concerns_us, trio.current_time(), random.random())
+        def is_ours(notice: Notice) -> bool:
+            ours = self._ourselves()
+            return is_proven(notice, ours.hashes, ours.keys)
+
+        segment = Segment(concerns_us, is_ours, trio.current_time(), random.random())
         attendance = self._attended[key] = _Attendance(interface, key[2], segment)
         nursery.start_soon(self._attend, key, attendance)
 
@@ -151,7 +156,8 @@ class MdnsDiscovery(Rostered):
         hosts = hosts_to_announce(attendance.interface, ours.bound.host)
         notice = None
         if hosts:
-            notice = Notice(self._label(ours), ours.node_id, ours.device_id, ours.bound.port, ours.hashes, hosts)
+            said = Notice(self._label(ours), ours.node_id, ours.device_id, ours.bound.port, ours.hashes, hosts)
+            notice = prove(said, ours.keys)
         attendance.segment.announce(notice, trio.current_time(), random.random())
         attendance.wake.set()
 

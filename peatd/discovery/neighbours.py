@@ -1,7 +1,8 @@
 """Who is there on one segment, as far as its notices say, and when to ask. Sans-IO; times are seconds on one clock.
 
 Anybody on a LAN can say anything. So whatever is remembered is bounded, a notice that contradicts another one stands
-beside it and does not take its place, and one is taken back only after the node had time to object.
+beside it and does not take its place, one that proves nothing has no place but among its like, and one is taken back
+only after the node had time to object.
 """
 
 import math
@@ -15,10 +16,12 @@ from peatd.names import NodeId
 
 MAX_NOTICES = 256
 """On a segment. A LAN with more nodes of one formation is better served by a list, or Kubernetes."""
+MAX_UNPROVEN = 16
+"""Besides, of those that prove nothing: nodes that somebody registered by hand, or never were. Each may be dialled."""
 _MAX_OF_NODE = 4
 """Of one node id: the node itself, its last life, and what others say in its name."""
-_ARRIVALS = 8.0
-"""New notices a second, once there have been more than fit: each makes us dial somebody."""
+_ARRIVALS = 1 / 32
+"""Of its places that a room fills a second, once there have been more than fit: each makes us dial somebody."""
 
 _SHORTEST, _LONGEST = 10.0, 120.0
 """Seconds that a notice is good for, whatever it says."""
@@ -40,8 +43,32 @@ _OBJECTION = 2.5
 answers are spaced. (RFC 6762, 10.1, gives it one second and no question.)"""
 
 
+class _Room:
+    """The places of proven notices, or of others."""
+
+    def __init__(self, places: int, now: float) -> None:
+        self._places = places
+        self._arrivals, self._at = float(places), now
+        self._of_node: Counter[NodeId] = Counter()
+
+    def admits(self, node_id: NodeId, now: float) -> bool:
+        """Gives a place to one more of this node, if there is one."""
+        self._arrivals = min(self._places, self._arrivals + (now - self._at) * _ARRIVALS * self._places)
+        self._at = now
+        is_full = self._of_node.total() >= self._places or self._of_node[node_id] >= _MAX_OF_NODE
+        if is_full or self._arrivals < 1.0:
+            return False
+        self._arrivals -= 1.0
+        self._of_node[node_id] += 1
+        return True
+
+    def left(self, node_id: NodeId) -> None:
+        self._of_node -= Counter([node_id])
+
+
 @dataclass(slots=True)
 class _Memory:
+    room: _Room
     heard: float
     lifetime: float
     jitter: float
@@ -59,8 +86,8 @@ class Neighbours:
     """The others.
 
     Invariants:
-        1. No more than `MAX_NOTICES` are remembered, each until `_LONGEST` seconds after it was last said at most.
-        2. `_of_node` counts them by node id.
+        1. No more than `MAX_NOTICES` and `MAX_UNPROVEN` are remembered, each until `_LONGEST` seconds after it was last
+           said at most.
 
     Attributes:
         refused: notices that there was no room for, since the start.
@@ -68,18 +95,21 @@ class Neighbours:
         changes: how often somebody came or went.
     """
 
-    def __init__(self, concerns_us: Callable[[Notice], bool], now: float, chance: float) -> None:
+    def __init__(
+        self, concerns_us: Callable[[Notice], bool], is_proven: Callable[[Notice], bool], now: float, chance: float
+    ) -> None:
         """
         Args:
             concerns_us: whether a notice is one of our formation, and not our own.
+            is_proven: whether somebody made it who knows the formation's secret.
         """
         self._concerns_us = concerns_us
+        self._is_proven = is_proven
         self._memories: dict[Notice, _Memory] = {}
-        self._of_node: Counter[NodeId] = Counter()
+        self._proven, self._others = _Room(MAX_NOTICES, now), _Room(MAX_UNPROVEN, now)
         self._ask_at = now + moment(chance)
         self._interval = _SOON
         self._asked = -math.inf
-        self._room, self._room_at = float(MAX_NOTICES), now
         self.refused = 0
         self.refused_at = -math.inf
         self.changes = 0
@@ -96,9 +126,10 @@ class Neighbours:
 
     def told(self, told: Told, now: float, chance: float) -> None:
         for notice, lifetime in told.notices:
-            if self._concerns_us(notice) and self._admits(notice, now):
+            room = self._room(notice, now) if self._concerns_us(notice) else None
+            if room is not None:
                 lasts = max(_SHORTEST, min(lifetime, _LONGEST))
-                self._memories[notice] = _Memory(now, lasts, _JITTER * chance)
+                self._memories[notice] = _Memory(room, now, lasts, _JITTER * chance)
         for notice, memory in self._memories.items():
             if notice.label in told.gone:
                 memory.ends = min(memory.ends, now + _OBJECTION)
@@ -132,23 +163,19 @@ class Neighbours:
             return math.inf
         return memory.heard + memory.lifetime * (_ASKED_AT[memory.asks] + memory.jitter)
 
-    def _admits(self, notice: Notice, now: float) -> bool:
+    def _room(self, notice: Notice, now: float) -> _Room | None:
+        """In which it has its place, or is given one; None if there is none."""
         if notice in self._memories:
-            return True
-        self._room = min(MAX_NOTICES, self._room + (now - self._room_at) * _ARRIVALS)
-        self._room_at = now
-        is_crowded = self._of_node[notice.node_id] >= _MAX_OF_NODE
-        if len(self._memories) >= MAX_NOTICES or is_crowded or self._room < 1.0:
+            return self._memories[notice].room
+        room = self._proven if self._is_proven(notice) else self._others
+        if not room.admits(notice.node_id, now):
             self.refused += 1
             self.refused_at = now
-            return False
-        self._room -= 1.0
-        self._of_node[notice.node_id] += 1
+            return None
         self.changes += 1
-        return True
+        return room
 
     def _forget(self, now: float) -> None:
         for notice in [notice for notice, memory in self._memories.items() if memory.end <= now]:
-            del self._memories[notice]
-            self._of_node -= Counter([notice.node_id])
+            self._memories.pop(notice).room.left(notice.node_id)
             self.changes += 1

@@ -1,6 +1,6 @@
 """What a source that announces this node has to know of it. Sans-IO."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from peatd.names import Address, DeviceId, NodeId
 
@@ -12,9 +12,11 @@ class Ourselves:
     Attributes:
         bound: where the mesh listens: an IP address, which may be that of any host.
         hashes: `Formation.discovery_hashes`.
+        keys: `Formation.notice_keys`.
     """
 
     node_id: NodeId
     device_id: DeviceId
     bound: Address
     hashes: tuple[str, ...]
+    keys: tuple[bytes, ...] = field(repr=False)

@@ -14,12 +14,15 @@ from peatd.errors import MalformedNotice
 class Segment:
     """Packets in, packets out."""
 
-    def __init__(self, concerns_us: Callable[[Notice], bool], now: float, chance: float) -> None:
+    def __init__(
+        self, concerns_us: Callable[[Notice], bool], is_proven: Callable[[Notice], bool], now: float, chance: float
+    ) -> None:
         """
         Args:
             concerns_us: whether a notice is one of our formation, and not our own.
+            is_proven: whether somebody made it who knows the formation's secret.
         """
-        self.neighbours = Neighbours(concerns_us, now, chance)
+        self.neighbours = Neighbours(concerns_us, is_proven, now, chance)
         self._announcer = Announcer()
 
     @property

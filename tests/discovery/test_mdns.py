@@ -13,6 +13,8 @@ from trio.testing import MockClock
 from peatd.discovery.dnssd import Notice, notice_packet
 from peatd.discovery.events import DiscoveryEvent, PeerFound, PeerInfo, PeerLost, PeerUpdated
 from peatd.discovery.mdns import MdnsDiscovery
+from peatd.discovery.neighbours import MAX_UNPROVEN
+from peatd.discovery.notice_proof import prove
 from peatd.discovery.ourselves import Ourselves
 from peatd.errors import DiscoveryError
 from peatd.names import Address, DeviceId, NodeId
@@ -224,13 +226,46 @@ async def test_two_nodes_of_one_name_are_told_of_each_other_and_both_are_found(
             assert one.discovery.status().message is None
 
 
-async def test_what_strangers_say_stands_beside_what_is_true(autojump_clock: MockClock, switch: Switch) -> None:
+async def test_what_is_not_proven_takes_no_room_from_who_is_there(autojump_clock: MockClock, switch: Switch) -> None:
+    """All hear the hashes. A newcomer is found as soon as ever; old news may be said again by anybody."""
     alice, bob = Node(switch, "alice", "10.0.0.1/24"), Node(switch, "bob", "10.0.0.2/24")
     ours = alice.ourselves
     device = DeviceId("ee" * 16)
-    ghosts = [Notice(f"g{n}", NodeId(f"g{n}"), device, 1, ours.hashes, (f"10.0.0.{n % 250}",)) for n in range(900)]
-    lie = Notice("lie", NodeId("bob"), device, 11204, ours.hashes, ("10.0.0.66",))
-    far = Notice("far", NodeId("far"), device, 11204, ours.hashes, ("198.51.100.7",))
+    async with up(alice) as nursery:
+        for n in range(900):
+            ghost = Notice(f"g{n}", NodeId(f"g{n}"), device, 11204, ours.hashes, (f"10.0.0.{n % 250}",))
+            switch.carry(notice_packet(ghost, 120))
+            switch.carry(notice_packet(prove(ghost, ourselves("eve", OTHER_SECRET).keys), 120))
+        await trio.sleep(1)
+        assert 0 < len(alice.knows()) <= MAX_UNPROVEN
+        assert "no room for more nodes" in str(alice.discovery.status().message)
+        await nursery.start(bob.run)
+        await trio.sleep(FOUND_WITHIN)
+        assert "bob" in alice.knows()
+        assert set(bob.knows()) == {"alice"}
+
+
+async def test_who_is_registered_by_hand_need_not_prove_it(autojump_clock: MockClock, switch: Switch) -> None:
+    alice = Node(switch, "alice", "10.0.0.1/24")
+    async with up(alice):
+        hashes = alice.ourselves.hashes
+        switch.carry(
+            notice_packet(Notice("c", NodeId("carol"), DeviceId("cc" * 16), 11204, hashes, ("10.0.0.3",)), 120)
+        )
+        await trio.sleep(1)
+        assert alice.knows() == {"carol": ["10.0.0.3"]}
+
+
+async def test_what_members_say_stands_beside_what_is_true(autojump_clock: MockClock, switch: Switch) -> None:
+    alice, bob = Node(switch, "alice", "10.0.0.1/24"), Node(switch, "bob", "10.0.0.2/24")
+    ours = alice.ourselves
+    device = DeviceId("ee" * 16)
+
+    def said(name: str, host: str, label: str | None = None) -> Notice:
+        return prove(Notice(label or name, NodeId(name), device, 11204, ours.hashes, (host,)), ours.keys)
+
+    ghosts = [said(f"g{n}", f"10.0.0.{n % 250}") for n in range(900)]
+    lie, far = said("bob", "10.0.0.66", label="lie"), said("far", "198.51.100.7")
     async with up(alice, bob):
         await trio.sleep(10)
         switch.carry(notice_packet(lie, 25))

@@ -18,15 +18,20 @@ from peatd.discovery.dnssd import (
     question,
     read_packet,
 )
-from peatd.discovery.neighbours import MAX_NOTICES
+from peatd.discovery.neighbours import MAX_NOTICES, MAX_UNPROVEN
 from peatd.discovery.segment import Segment
 from peatd.names import DeviceId, NodeId
 
 HASH, OTHER_HASH = "0123456789abcdef", "fedcba9876543210"
+PROOF = "00112233445566aa"
 
 
 def notice(name: str, *, label: str | None = None, host: str = "192.0.2.1", formation: str = HASH) -> Notice:
-    return Notice(label or f"l-{name}", NodeId(name), DeviceId("aa" * 16), 11204, (formation,), (host,))
+    return Notice(label or f"l-{name}", NodeId(name), DeviceId("aa" * 16), 11204, (formation,), (host,), (PROOF,))
+
+
+def unproven(name: str, *, label: str | None = None) -> Notice:
+    return replace(notice(name, label=label), proofs=())
 
 
 ALICE, BOB = notice("alice"), notice("bob", host="192.0.2.2")
@@ -38,7 +43,12 @@ class Scene:
     def __init__(self, ours: Notice | None = ALICE) -> None:
         self.now = 1000.0
         self.sent: list[tuple[float, Asked | Told]] = []
-        self.segment = Segment(lambda told: told.formations == (HASH,) and told.label != ALICE.label, self.now, 0.5)
+        self.segment = Segment(
+            lambda told: told.formations == (HASH,) and told.label != ALICE.label,
+            lambda told: told.proofs == (PROOF,),
+            self.now,
+            0.5,
+        )
         self.segment.announce(ours, self.now, 0.5)
 
     def until(self, now: float) -> None:
@@ -265,6 +275,18 @@ def test_invariant_1_no_more_than_fit_are_remembered(alice: Scene) -> None:
     assert len(alice.known()) == MAX_NOTICES
     assert BOB in alice.known()
     assert alice.segment.neighbours.refused == 51
+
+
+def test_what_proves_nothing_takes_the_place_of_its_like_only(alice: Scene) -> None:
+    alice.hears(*(notice_packet(unproven(f"n{n}"), 120) for n in range(MAX_NOTICES)))
+    alice.hears(*(notice_packet(unproven("bob", label=f"l-{n}"), 120) for n in range(9)))
+    assert len(alice.known()) == MAX_UNPROVEN
+    proven = [notice(f"m{n}") for n in range(MAX_NOTICES - 1)]
+    alice.hears(*(notice_packet(one, 120) for one in (BOB, *proven)))
+    assert {BOB, *proven} <= set(alice.known())
+    alice.until(1121.0)
+    alice.hears(notice_packet(unproven("carol"), 120))
+    assert alice.known() == {unproven("carol")}
 
 
 def test_those_who_come_and_go_without_end_come_ever_slower(alice: Scene) -> None:

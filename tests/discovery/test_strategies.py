@@ -30,6 +30,7 @@ from peatd.discovery.dnssd import Notice, notice_packet
 from peatd.discovery.interfaces import Interface
 from peatd.discovery.mdns import MdnsDiscovery
 from peatd.discovery.multicast import Seat
+from peatd.discovery.notice_proof import prove
 from peatd.names import Address, NodeId
 
 ADDRESS = Address("10.0.0.1", 11204)
@@ -61,7 +62,8 @@ class _HearsAlice(FakeLan):
 
 def _alice() -> Notice:
     ours = ourselves("alice")
-    return Notice("alice", ours.node_id, ours.device_id, ours.bound.port, ours.hashes, ("10.0.0.1",))
+    notice = Notice("alice", ours.node_id, ours.device_id, ours.bound.port, ours.hashes, ("10.0.0.1",))
+    return prove(notice, ours.keys)
 
 
 def mdns(_: FakeApiServer) -> DiscoveryStrategy:

@@ -10,6 +10,8 @@ from e2e.lan import Lan, lan
 from e2e.nodes import PATIENCE, Formation, Node, formation_in, until, wait_equal, wait_linked
 
 from peatd.discovery.dnssd import Notice, farewell_packet, notice_packet
+from peatd.discovery.neighbours import MAX_UNPROVEN
+from peatd.discovery.notice_proof import prove
 from peatd.formation import Formation as Secrets
 from peatd.formation import parse_formation_secret
 from peatd.names import DeviceId, NodeId
@@ -85,21 +87,23 @@ def test_another_formation_on_the_lan_is_not_heard_of(net: Lan, here: Scene, tmp
         bob.stop()
 
 
-def test_what_a_stranger_says_costs_a_failed_dial(net: Lan, here: Scene) -> None:
-    """It knows the hash, as all on the LAN do."""
+def test_what_is_not_true_costs_a_failed_dial(net: Lan, here: Scene) -> None:
+    """Of strangers a few are tried: they know the hash, as all on the LAN do, and not the secret."""
     alice, bob = here.alice, here.bob
-    secrets = parse_formation_secret(here.formation.secret_file.read_text(), "secret")
-    hashes = Secrets("peat", secrets).discovery_hashes
+    secrets = Secrets("peat", parse_formation_secret(here.formation.secret_file.read_text(), "secret"))
     device = DeviceId("ee" * 16)
 
-    def lie(name: str, host: str) -> bytes:
-        return notice_packet(Notice(f"lie-{name}", NodeId(name), device, 11204, hashes, (host,)), 10)
+    def lie(name: str, host: str, *, is_members: bool = True) -> bytes:
+        notice = Notice(f"lie-{name}", NodeId(name), device, 11204, secrets.discovery_hashes, (host,))
+        return notice_packet(prove(notice, secrets.notice_keys) if is_members else notice, 10)
 
     bobs = DeviceId(bob.get("node")["device_id"])
-    net.say(1, b"junk", *(lie(f"ghost{n}", net.address(200)) for n in range(5)))
+    net.say(1, b"junk", *(lie(f"stranger{n}", net.address(200), is_members=False) for n in range(300)))
+    net.say(1, *(lie(f"ghost{n}", net.address(200)) for n in range(5)))
     net.say(1, lie("bob", net.address(201)), lie("mallory", net.address(3)), farewell_packet(f"{bobs}-00000000"))
     until(lambda: "ghost0" in alice.peers(), "alice has heard it")
     until(lambda: has_failed(alice, "ghost0"), "alice has tried")
+    assert sum(name.startswith("stranger") for name in alice.peers()) <= MAX_UNPROVEN
     assert alice.linked() >= {"bob"}
     alice.write("PATCH", "notes/a", {"n": 2}, "?ack=replicated:1")
     until(lambda: not any(name.startswith("ghost") for name in alice.peers()), "it is forgotten")

@@ -25,7 +25,8 @@ def interface(*hosts: str, name: str = "eth0", index: int = 2) -> Interface:
 def ourselves(node_id: str, *secrets: bytes, bound: str = "0.0.0.0") -> Ourselves:
     formation = Formation("peat", secrets or (SECRET,))
     keypair = Keypair.from_seed(formation.secrets[0], node_id)
-    return Ourselves(NodeId(node_id), keypair.device_id, Address(bound, 11204), formation.discovery_hashes)
+    hashes, keys = formation.discovery_hashes, formation.notice_keys
+    return Ourselves(NodeId(node_id), keypair.device_id, Address(bound, 11204), hashes, keys)
 
 
 class Switch:

@@ -17,6 +17,8 @@ Rules:
    the tree's own links would seem too many.
 3. In a tree a link rests at both its ends.
 4. A link that rests and brings news is of the tree from then on: what has brought it until now will seem too many.
+5. What comes because states were compared comes at any time: it says nothing of the links on which it goes, nor does
+   what is forwarded of it (`Updates.is_pushed`).
 """
 
 from collections.abc import Collection, Iterable
@@ -29,15 +31,12 @@ class Lazy:
     """Attributes:
     waiting: documents of which nothing is sent before a summary is due, not even what was made here; and their version.
     untold: documents with changes that were not pushed, and not named in a summary yet.
-    compared: documents of which the peer was told our state since the last look.
     redundant: updates of the peer that brought nothing.
     """
 
     def __init__(self) -> None:
         self.waiting: dict[DocumentName, int] = {}
         self.untold: dict[DocumentName, None] = {}
-        self.compared: set[DocumentName] = set()
-        self._compared_before: set[DocumentName] = set()
         self.redundant = 0
         self._is_in_tree = self._is_resting = False
 
@@ -48,13 +47,8 @@ class Lazy:
 
     def look(self, *, is_mesh_full: bool) -> None:
         """Which kind of a mesh it is. What was learned was about this one."""
-        self._compared_before, self.compared = self.compared, set()
         if is_mesh_full is self._is_in_tree:
             self._is_in_tree, self._is_resting = not is_mesh_full, False
-
-    def is_compared(self, name: DocumentName) -> bool:
-        """Whether the peer was told our state of it lately: what it sends for that is no push."""
-        return name in self.compared or name in self._compared_before
 
     def leaves(self, name: DocumentName, changes: Iterable[Change], peer: DeviceId) -> Collection[DeviceId]:
         """Of which other peers nothing is pushed."""

@@ -59,7 +59,7 @@ class Outgoing:
             self.updates.popleft()
             self.offset = 0
         if total <= PIECE_BYTES:
-            return Updates(self.name, self.incarnation, version, self.round, [update])
+            return Updates(self.name, self.incarnation, version, self.round, [update], is_pushed=False)
         part = update[offset : offset + PIECE_BYTES]
         return Piece(self.name, self.incarnation, version, self.round, total, offset, part)
 
@@ -123,7 +123,7 @@ class Assembly:
             self._make_room(piece.name)
             return None
         self._forget(piece.name)
-        return Updates(piece.name, piece.incarnation, piece.version, piece.round, [bytes(whole)])
+        return Updates(piece.name, piece.incarnation, piece.version, piece.round, [bytes(whole)], is_pushed=False)
 
     def clear(self) -> None:
         """The link has ended."""

@@ -102,17 +102,15 @@ class Summaries:
     def merged(self, key: DocumentKey, *, is_pushed: bool) -> None:
         """An update of the peer was merged; if it was pushed and brought nothing, the peer is told so."""
         entry, lazy = self._table.alive(key), self._sync.lazy
-        if not self._sync.share.is_everywhere(key.name):
-            return  # who holds it changes, and so do the ways to them
-        is_news = entry is None or entry.brought_by == self._sync.device_id
-        if not is_pushed or lazy.is_compared(key.name):
-            if entry is not None and is_news:
-                entry.is_pushed = False
-            return
-        if is_news and lazy.is_late:
+        if entry is None or not self._sync.share.is_everywhere(key.name):
+            return  # who holds what is not everywhere changes, and so do the ways to them
+        is_news = entry.brought_by == self._sync.device_id
+        if not is_pushed:
+            entry.is_pushed = entry.is_pushed and not is_news  # rule 5
+        elif is_news and lazy.is_late:
             self._owes_graft = True  # rule 4
             self._wake()
-        elif entry is not None and not is_news and entry.is_pushed and lazy.brought_nothing(is_heard=self.is_heard):
+        elif not is_news and entry.is_pushed and lazy.brought_nothing(is_heard=self.is_heard):
             self._prunes[key.name] = None
             self._wake()
 

@@ -264,7 +264,6 @@ class PeerSync:
     def _take_states(self) -> Iterator[Message]:
         for _ in range(min(len(self._states), _STATES_PER_BATCH)):
             key = next(iter(self._states))
-            self.lazy.compared.add(key.name)
             yield self._table.state(key, self.rounds[key.name], answer=self._states.pop(key))
 
     def _take_live(self, name: DocumentName, wanted: int, budget: int) -> Message | None:

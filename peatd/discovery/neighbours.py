@@ -16,8 +16,9 @@ from peatd.names import NodeId
 
 MAX_NOTICES = 256
 """On a segment. A LAN with more nodes of one formation is better served by a list, or Kubernetes."""
-MAX_UNPROVEN = 16
-"""Besides, of those that prove nothing: nodes that somebody registered by hand, or never were. Each may be dialled."""
+MAX_UNPROVEN = 8
+"""Besides, of those that prove nothing: nodes that somebody registered by hand, or that never were. So few that beside
+a handful of real ones all are dialled at once (view.py), and nobody waits for a ghost's turn to be over."""
 _MAX_OF_NODE = 4
 """Of one node id: the node itself, its last life, and what others say in its name."""
 _ARRIVALS = 1 / 32

@@ -269,7 +269,7 @@ class PeerSync:
     def _take_live(self, name: DocumentName, wanted: int, budget: int) -> Message | None:
         known = self._known[name]  # Invariant 1.
         entry = self._entry(name, known)
-        if entry is None:
+        if entry is None or wanted <= known.sent:
             return None
         changes = entry.changes_after(known.sent, wanted)
         if changes is None:

@@ -36,7 +36,7 @@ def measure(*, quick: bool) -> list[Row]:
             options = ("--discovery", "static", "--max-links", str(most), *peers)
             daemons.append(stack.enter_context(Daemon(Path(made), f"n{number}", *options, bind=address)))
         rows = [_started(daemons)]
-        time.sleep(1.0 if quick else _SETTLED)
+        time.sleep(_SETTLED / 4 if quick else _SETTLED)
         rows.append(_idle(daemons, 3.0 if quick else 20.0))
         rows += _updates(daemons, 20 if quick else 100)
         links = [int(_metrics(daemon)['peat_peers{state="linked"}']) for daemon in daemons]

@@ -72,12 +72,12 @@ class PeerSync:
 
     def release(self, through: int) -> None:
         """What has waited for a summary is sent now, up to this version of the table."""
-        for name in list(self.lazy.waiting):
-            known, entry = self._known.get(name), self._table.get(name)
-            if entry is None or entry.version <= through:
+        for name, version in list(self.lazy.waiting.items()):
+            if version <= through:
                 del self.lazy.waiting[name]
-            if entry is not None and known is not None and known.is_in_step and known.sent < through:
-                self._live[name] = min(through, entry.version)
+            known, wanted = self._known.get(name), min(version, through)
+            if known is not None and known.is_in_step and known.sent < wanted:
+                self._live[name] = wanted
 
     def ended(self, entry: Entry, origin: DeviceId | None) -> None:
         """The document was deleted, here or (`origin`) by a peer."""
@@ -126,7 +126,7 @@ class PeerSync:
         """The peer has all of it that we have. What was made here is pushed none the less: that it confirms."""
         self.lazy.untold.pop(entry.name, None)
         known = self._known_of(entry)
-        if known is not None and entry.name in self.lazy.waiting and entry.name not in self._live:
+        if known is not None and entry.name in self.lazy.waiting:
             changes = entry.changes_after(known.sent)
             if changes is not None and all(change.origin is not None for change in changes):
                 known.sent = entry.version
@@ -283,7 +283,7 @@ class PeerSync:
         if not updates and (left or before >= entry.begun):
             return None  # it brought all of this itself, or others will
         known.due = through
-        return Updates(name, entry.incarnation, through, known.round, updates, entry.is_pushed)
+        return Updates(name, entry.incarnation, through, known.round, updates, is_pushed=entry.is_pushed)
 
     def _known_of(self, key: DocumentKey | Entry) -> Known | None:
         known = self._known.get(key.name)

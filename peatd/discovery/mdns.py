@@ -143,13 +143,13 @@ class MdnsDiscovery(Rostered):
             is_own = notice.label == self._label(ours)
             return is_formation and not is_own and bool(nearby(attendance.interface, notice.hosts))
 
-        def is_ours(notice: Notice) -> bool:
-            ours = self._ourselves()
-            return is_proven(notice, ours.hashes, ours.keys)
-
-        segment = Segment(concerns_us, is_ours, trio.current_time(), random.random())
+        segment = Segment(concerns_us, self._is_proven, trio.current_time(), random.random())
         attendance = self._attended[key] = _Attendance(interface, key[2], segment)
         nursery.start_soon(self._attend, key, attendance)
+
+    def _is_proven(self, notice: Notice) -> bool:
+        ours = self._ourselves()
+        return is_proven(notice, ours.hashes, ours.keys)
 
     def _announce(self, attendance: _Attendance) -> None:
         ours = self._ourselves()

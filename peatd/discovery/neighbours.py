@@ -64,7 +64,9 @@ class _Room:
         return True
 
     def left(self, node_id: NodeId) -> None:
-        self._of_node -= Counter([node_id])
+        self._of_node[node_id] -= 1
+        if not self._of_node[node_id]:
+            del self._of_node[node_id]
 
 
 @dataclass(slots=True)

@@ -105,6 +105,12 @@ async def circulant(size: int, seed: random.Random) -> AsyncIterator[list[Replic
         yield nodes
 
 
+async def grow_tree(nodes: list[Replica], seed: random.Random) -> None:
+    for count in range(30):
+        await write(seed.choice(nodes), "a", count)
+        await trio.sleep(2)
+
+
 async def test_whoever_writes_it_crosses_the_links_of_one_tree(heard: Heard, autojump_clock: MockClock) -> None:
     seed = random.Random(2)
     async with circulant(16, seed) as nodes:
@@ -127,9 +133,7 @@ async def test_whoever_writes_it_crosses_the_links_of_one_tree(heard: Heard, aut
 async def test_the_tree_stands_while_many_write_at_once(heard: Heard, autojump_clock: MockClock) -> None:
     seed = random.Random(3)
     async with circulant(16, seed) as nodes:
-        for count in range(30):
-            await write(seed.choice(nodes), "a", count)
-            await trio.sleep(2)
+        await grow_tree(nodes, seed)
         heard.updates = 0
         for count in range(200):
             await write(seed.choice(nodes), "b", count)
@@ -141,9 +145,7 @@ async def test_the_tree_stands_while_many_write_at_once(heard: Heard, autojump_c
 async def test_the_tree_stands_while_a_document_goes_on_changing(heard: Heard, autojump_clock: MockClock) -> None:
     seed = random.Random(6)
     async with circulant(16, seed) as nodes:
-        for count in range(30):
-            await write(seed.choice(nodes), "a", count)
-            await trio.sleep(2)
+        await grow_tree(nodes, seed)
         heard.grafts, heard.latency = 0, 0.01
         for count in range(100):
             await write(seed.choice(nodes), "b", count)

@@ -82,6 +82,11 @@ class Coming:
         self._asked[name] = peer, now
         return True
 
+    def is_asked(self, name: DocumentName, now: float) -> bool:
+        """Whether a peer was, and brings it."""
+        asked = self._asked.get(name)
+        return asked is not None and self._is_alive(*asked, now)
+
     def is_any(self, now: float) -> bool:
         while self._asked:
             name, asked = next(iter(self._asked.items()))

@@ -19,11 +19,13 @@ Rules:
 4. A link that rests and brings news is of the tree from then on: what has brought it until now will seem too many.
 5. What comes because states were compared comes at any time: it says nothing of the links on which it goes, nor does
    what is forwarded of it (`Updates.is_pushed`).
+6. Nor is it forwarded along a link of which no push has said yet whether it is of the tree, but named in a summary:
+   where many start together and have nothing, each of their links would bring all of it.
 """
 
 from collections.abc import Collection, Iterable
 
-from peatd.entry import Change
+from peatd.entry import Change, Entry
 from peatd.names import DeviceId, DocumentName
 
 
@@ -32,12 +34,14 @@ class Lazy:
     waiting: documents of which nothing is sent before a summary is due, not even what was made here; and their version.
     untold: documents with changes that were not pushed, and not named in a summary yet.
     redundant: updates of the peer that brought nothing.
+    is_tried: whether something was pushed along the link, either way (rule 6).
     """
 
     def __init__(self) -> None:
         self.waiting: dict[DocumentName, int] = {}
         self.untold: dict[DocumentName, None] = {}
         self.redundant = 0
+        self.is_tried = False
         self._is_in_tree = self._is_resting = False
 
     @property
@@ -50,13 +54,14 @@ class Lazy:
         if is_mesh_full is self._is_in_tree:
             self._is_in_tree, self._is_resting = not is_mesh_full, False
 
-    def leaves(self, name: DocumentName, changes: Iterable[Change], peer: DeviceId) -> Collection[DeviceId]:
-        """Of which other peers nothing is pushed."""
-        if not self._is_resting:
+    def leaves(self, entry: Entry, changes: Iterable[Change], peer: DeviceId) -> Collection[DeviceId]:
+        """Of which other peers nothing is pushed of these changes, the document's latest."""
+        self.is_tried = self.is_tried or entry.is_pushed
+        if self.is_tried and not self._is_resting:
             return ()
         left = {change.origin for change in changes if change.origin is not None and change.origin != peer}
         if left:
-            self.untold[name] = None  # rule 1
+            self.untold[entry.name] = None  # rule 1
         return left
 
     def has_left(self, name: DocumentName) -> bool:

@@ -138,6 +138,10 @@ class Offers:
     def came_in_part(self, name: DocumentName) -> None:
         self._replication.coming.heard(name, self._device_id, trio.current_time())
 
+    def is_coming(self, name: DocumentName) -> bool:
+        """Whether another peer was asked for it."""
+        return self._replication.coming.is_asked(name, trio.current_time())
+
     def _may_ask(self, name: DocumentName) -> bool:
         may_ask = self._replication.coming.may_ask(name, self._device_id, trio.current_time())
         self._copies.is_to_compare = self._copies.is_to_compare or not may_ask

@@ -40,6 +40,7 @@ class Summaries:
         self._awaited: dict[DocumentName, _Awaited] = {}
         self._prunes: dict[DocumentName, None] = {}
         self._owes_graft = self._is_due = False
+        sync.lazy.is_tried = not is_heard
         self._wake: Callable[[], None] = lambda: None
 
     @contextmanager
@@ -105,6 +106,7 @@ class Summaries:
         if entry is None or not self._sync.share.is_everywhere(key.name):
             return  # who holds what is not everywhere changes, and so do the ways to them
         is_news = entry.brought_by == self._sync.device_id
+        lazy.is_tried = lazy.is_tried or is_pushed
         if not is_pushed:
             entry.is_pushed = entry.is_pushed and not is_news  # rule 5
         elif is_news and lazy.is_late:
@@ -129,6 +131,8 @@ class Summaries:
         if self._has(offered):
             if entry is not None and entry.incarnation == offered.incarnation:
                 self._sync.heard_equal(entry)
+        elif not (self._sync.lazy.is_tried or self._offers.is_coming(name)):
+            self._offers.offered(DocumentKey(name, offered.incarnation), offered)  # it is not on its way
         elif len(self._awaited) < MAX_HAVING or name in self._awaited:
             self._awaited[name] = _Awaited(offered)
 

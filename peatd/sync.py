@@ -275,13 +275,13 @@ class PeerSync:
         if changes is None:
             self.ask(entry)
             return None
-        left = self.lazy.leaves(name, changes, self.device_id) if self.share.is_everywhere(name) else ()
+        left = self.lazy.leaves(entry, changes, self.device_id) if self.share.is_everywhere(name) else ()
         updates, through = fill(changes, budget, {self.device_id, *left}, wanted)
         before, known.sent = known.sent, through
         if through < wanted:
             self._live[name] = wanted
-        if not updates and (left or before >= entry.begun):
-            return None  # it brought all of this itself, or others will
+        if not updates and (changes or before >= entry.begun):
+            return None  # it brought all of this itself, with its beginning, or others will
         known.due = through
         return Updates(name, entry.incarnation, through, known.round, updates, is_pushed=entry.is_pushed)
 

@@ -130,6 +130,18 @@ async def test_whoever_writes_it_crosses_the_links_of_one_tree(heard: Heard, aut
         assert heard.grafts <= 2
 
 
+async def test_where_all_are_linked_and_have_nothing_each_gets_a_document_once(
+    heard: Heard, autojump_clock: MockClock
+) -> None:
+    async with circulant(16, random.Random(3)) as nodes, Replica("full", random.Random(4)).running() as full:
+        await trio.sleep(2)
+        for number in range(20):
+            await full.library.put(DocumentName(f"notes/{number}"), {"n": number}, if_match=None)
+        async with linked(full, nodes[0]), linked(full, nodes[7]):
+            await until_equal(full, *nodes)
+    assert heard.updates <= 20 * 16 * 1.1
+
+
 async def test_the_tree_stands_while_many_write_at_once(heard: Heard, autojump_clock: MockClock) -> None:
     seed = random.Random(3)
     async with circulant(16, seed) as nodes:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -81,8 +81,9 @@ class EngineStatus:
 class Log(Protocol):
     """What documents need of the store."""
 
-    async def load(self, key: DocumentKey) -> StoredLog:
-        """All that was recorded before the call."""
+    async def load(self, keys: Sequence[DocumentKey]) -> Mapping[DocumentKey, StoredLog]:
+        """All that was recorded before the call: of the first, and of those that follow as long as it takes little
+        memory."""
 
     def quarantine(self, key: DocumentKey, update: bytes, *, origin: str, reason: str, seq: int | None = None) -> None:
         """Sets an update aside; with `seq` it was a row of the log, and is none any more."""

@@ -8,6 +8,7 @@ Invariants:
 """
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 
 from peatd.engine.protocol import (
     MALFORMED,
@@ -16,7 +17,6 @@ from peatd.engine.protocol import (
     BadRow,
     Close,
     Encoded,
-    Garbled,
     NotOpen,
     Open,
     Opened,
@@ -26,18 +26,17 @@ from peatd.engine.protocol import (
     Request,
     frame,
     news_bytes,
-    stands_alone,
 )
 from peatd.errors import PeatError, Unavailable
 from peatd.names import DocumentKey
 from peatd.open_documents import OpenDocuments
 from peatd.suspicion import Blame
 from peatd.turns import Turns
+from peatd.unanswered import Unanswered
 from peatd.worker_jobs import Death, Job, Load, OpenDocument, Sent, Step, StoredLog, Task, culprit, only_update
 
-_MAX_SENT = 512
-_MAX_SENT_BYTES = 4 * 1024 * 1024
-"""On their way at once: enough that neither process waits for the other, little enough to retry one by one."""
+_MOST_AHEAD = 64
+"""Logs that are loaded at once, as long as all are of use: what one takes is mostly the way there and back."""
 
 _JSON_PACE = 4
 """How much longer than the CRDT library reads and edits of JSON may take, which are Python's."""
@@ -54,8 +53,8 @@ class Schedule:
         self._blame = blame
         self._queue = Turns()
         self._suspects: deque[Job] = deque()
-        self._sent: deque[Sent] = deque()
-        self._sent_bytes = 0
+        self._sent = Unanswered()
+        self._ahead = _MOST_AHEAD
         self.waiting_bytes = 0
 
     @property
@@ -85,25 +84,29 @@ class Schedule:
                 self._done(job)
                 self._blame.pardon(job.key)
                 if document := self._documents.end(job.key):
-                    return self._send(Close(document.number), Sent(Step.CLOSE, job.key, document, 0, is_alone=False))
+                    return self._close(job.key, document)
             elif refusal := self._blame.refusal(job):
                 self._take()
                 self._fail(job, refusal)
             elif document := self._documents.get(job.key):
                 return self._advance(job, document)
             else:
-                return None if self._is_unanswered(job.key) else Load(job.key)  # Invariant 4
+                return None if job.key in self._sent.keys else Load(self._to_load(job))
         return None
 
-    def _is_unanswered(self, key: DocumentKey) -> bool:
-        return any(sent.key == key for sent in self._sent)
+    def _to_load(self, job: Job) -> Sequence[DocumentKey]:
+        """Its document, and those that are asked for in whole next: a first sync of many asks for nothing else."""
+        ahead = self._queue.ahead(self._ahead) if job.whole_bytes and not self._suspects else ()
+        keys = dict.fromkeys([job.key, *(other.key for other in ahead if other.whole_bytes)])
+        return list(filter(self._is_to_load, keys))
+
+    def _is_to_load(self, key: DocumentKey) -> bool:
+        return self._documents.get(key) is None and key not in self._sent.keys  # Invariant 4
 
     def _head(self) -> Job | None:
         if self._suspects:
             return None if self._sent else self._suspects[0]  # Invariant 3
-        if len(self._sent) >= _MAX_SENT or self._sent_bytes >= _MAX_SENT_BYTES:
-            return None
-        return self._queue.head()
+        return None if self._sent.is_full else self._queue.head()
 
     def _take(self) -> Job:
         return self._suspects.popleft() if self._suspects else self._queue.take()
@@ -124,35 +127,42 @@ class Schedule:
         return self._send(job.ask(document.number), Sent(Step.JOB, job.key, document, size, is_alone=is_alone, job=job))
 
     def _send(self, request: Request, sent: Sent) -> bytes:
-        sent.stands_alone, sent.request = stands_alone(request), request
-        self._sent.append(sent)
-        self._sent_bytes += sent.weight_bytes
+        self._sent.add(sent, request)
         return frame(request)
 
+    def _close(self, key: DocumentKey, document: OpenDocument) -> bytes:
+        return self._send(Close(document.number), Sent(Step.CLOSE, key, document, 0, is_alone=False))
+
     def load_failed(self, load: Load, error: PeatError) -> None:
-        if (job := self._head()) and job.key == load.key:
+        if (job := self._head()) and job.key == load.keys[0]:
             self._take()
             self._fail(job, error)
 
-    def loaded(self, load: Load, stored: StoredLog) -> bytes:
-        """The document's log is there: the bytes to send, empty if something else has become more urgent."""
-        job = self._head()
-        if job is None or job.key != load.key or self._is_unanswered(load.key) or self._documents.get(load.key):
+    def loaded(self, load: Load, logs: Mapping[DocumentKey, StoredLog]) -> bytes:
+        """The logs are there: the bytes to send, none if that answers the job, or another has become more urgent."""
+        if (job := self._head()) is None or job.key != load.keys[0] or not self._is_to_load(job.key):
             return b""
-        if (whole := only_update(stored)) and len(whole) <= job.whole_bytes:
-            # Nobody has it open, and the log has it as it was asked for: a first sync of many documents opens none.
-            self._take()
-            self._done(job)
-            job.answered(Encoded(whole))
-            return b""
-        closes = b"".join(
-            self._send(Close(document.number), Sent(Step.CLOSE, key, document, 0, is_alone=False))
-            for key, document in self._documents.overdue({sent.key for sent in self._sent})
-        )
-        return closes + self._open(job, stored, is_alone=bool(self._suspects) and not closes)
+        is_whole = self._is_answered_whole(job, logs[job.key])
+        sent = b"" if is_whole else self._open(job, logs[job.key])
+        while is_whole and (other := self._head()) and other.key in logs and not self._blame.is_barred(other):
+            is_whole = self._is_answered_whole(other, logs[other.key])
+        self._ahead = min(2 * self._ahead, _MOST_AHEAD) if is_whole else 1
+        return sent
 
-    def _open(self, job: Job, stored: StoredLog, *, is_alone: bool) -> bytes:
+    def _is_answered_whole(self, job: Job, stored: StoredLog) -> bool:
+        """Nobody has it open, and the log has it as it was asked for: a first sync of many documents opens none."""
+        whole = only_update(stored)
+        if not whole or len(whole) > job.whole_bytes:
+            return False
+        self._take()
+        self._done(job)
+        job.answered(Encoded(whole))
+        return True
+
+    def _open(self, job: Job, stored: StoredLog) -> bytes:
         """Or audits it, or begins to try it row by row: whatever is needed first."""
+        closes = b"".join(self._close(*overdue) for overdue in list(self._documents.overdue(self._sent.keys)))
+        is_alone = bool(self._suspects) and not closes
         by_row = self._blame.is_to_try_by_row(job.key)
         document = self._documents.add(job.key, stored, by_row=by_row)
         rows = () if by_row else tuple(stored.updates)
@@ -163,7 +173,8 @@ class Schedule:
         else:
             request = Open(document.number, stored.snapshot or b"", updates, *self._documents.author(job.key))
             step = Step.OPEN
-        return self._send(request, Sent(step, job.key, document, document.size_bytes, is_alone, job=job, rows=rows))
+        sent = Sent(step, job.key, document, document.size_bytes, is_alone, job=job, rows=rows)
+        return closes + self._send(request, sent)
 
     def answered(self, reply: Reply) -> None:
         """The reply to the first of what was sent.
@@ -171,10 +182,7 @@ class Schedule:
         Raises:
             Garbled: if it is no answer to that; the process is not to be believed any more.
         """
-        if not (self._sent and self._sent[0].is_answered_by(reply)):
-            raise Garbled(f"its answer is a {type(reply).__name__}, which nobody asked for")
-        sent = self._sent.popleft()
-        self._sent_bytes -= sent.weight_bytes
+        sent = self._sent.answered(reply)
         match sent.step:
             case Step.JOB:
                 assert sent.job is not None
@@ -225,15 +233,11 @@ class Schedule:
 
     def _retry(self, sent: Sent, job: Job) -> None:
         """Invariant 2: what was asked alone is the first of the suspects, all else follows those before it."""
-        if sent.is_alone:
-            self._suspects.appendleft(job)
-        else:
-            self._suspects.append(job)
+        (self._suspects.appendleft if sent.is_alone else self._suspects.append)(job)
 
     def died(self, reason: str, death: Death) -> None:
         """The process is gone, and with it all documents in memory."""
-        unanswered, self._sent = self._sent, deque()
-        self._sent_bytes = 0
+        unanswered = self._sent.clear()
         self._documents.clear()
         guilty = culprit(unanswered, death)
         for sent in unanswered:
@@ -281,12 +285,10 @@ class Schedule:
 
     def give_up(self, error: PeatError) -> None:
         """Fails all that is waiting."""
-        jobs = [sent.job for sent in self._sent if sent.step is Step.JOB and sent.job]
+        jobs = [sent.job for sent in self._sent.clear() if sent.step is Step.JOB and sent.job]
         jobs += [*self._suspects, *self._queue]
-        self._sent.clear()
         self._suspects.clear()
         self._queue = Turns()
-        self._sent_bytes = 0
         for job in jobs:
             self._fail(job, error)
 

@@ -95,6 +95,10 @@ class Blame:
                 return Barred(bar.reason)
         return None
 
+    def is_barred(self, job: Job) -> bool:
+        """Whether it may be refused."""
+        return (job.key, None) in self._bars or (job.key, job.task) in self._bars
+
     def changed(self, key: DocumentKey) -> None:
         """The document got news: what failed with it as it was may do now."""
         if self._bars:

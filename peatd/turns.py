@@ -8,6 +8,7 @@ Invariants:
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from itertools import chain, islice, zip_longest
 
 from peatd.names import DocumentName
 from peatd.worker_jobs import Job
@@ -30,6 +31,10 @@ class Turns:
 
     def __iter__(self) -> Iterator[Job]:
         return (job for jobs in self._sources.values() for job in jobs)
+
+    def ahead(self, most: int) -> Iterator[Job]:
+        """The next ones, about in the order in which they will be taken."""
+        return islice(filter(None, chain.from_iterable(zip_longest(*self._sources.values()))), most)
 
     def append(self, job: Job) -> None:
         jobs = self._sources.get(source := _source(job))

@@ -2,7 +2,7 @@
 
 import random
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 import trio
@@ -42,7 +42,7 @@ class Worker:
 
     Args:
         command: what to start; it speaks `engine.protocol` on stdin and stdout.
-        load: gives a document's log.
+        load: gives the logs of documents, as `documents.Log` does.
         turned: is called whenever all replies that had come were worked off.
         deadline: seconds of processor time without a reply; more for large documents.
         recycle_bytes: resident size at which the process is replaced when nothing is on its way.
@@ -51,7 +51,7 @@ class Worker:
     def __init__(
         self,
         command: Sequence[str],
-        load: Callable[[DocumentKey], Awaitable[StoredLog]],
+        load: Callable[[Sequence[DocumentKey]], Awaitable[Mapping[DocumentKey, StoredLog]]],
         schedule: Schedule,
         *,
         turned: Callable[[], object],
@@ -250,11 +250,11 @@ class Worker:
 
     async def _loaded(self, load: Load) -> bytes:
         try:
-            stored = await self._load(load.key)
+            logs = await self._load(load.keys)
         except PeatError as exc:
             self._schedule.load_failed(load, exc)
             return b""
-        return self._schedule.loaded(load, stored)
+        return self._schedule.loaded(load, logs)
 
     async def _watch(self, process: WorkerProcess) -> None:
         """Ends a process that does not answer, or has grown too large."""

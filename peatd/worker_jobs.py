@@ -70,9 +70,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load this document's log, then call `Schedule.loaded`."""
+    """Load the log of the first of these documents, then call `Schedule.loaded`. The others are asked for soon."""
 
-    key: DocumentKey
+    keys: Sequence[DocumentKey]
 
 
 @dataclass(slots=True, eq=False)

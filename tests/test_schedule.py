@@ -45,7 +45,7 @@ class Pipe:
         )
         self.schedule = Schedule(documents, blame)
         self.logs: dict[DocumentKey, Rows] = {}
-        self.loads: list[DocumentKey] = []
+        self.loads: list[list[DocumentKey]] = []
 
     def quarantine(self, key, update, *, origin, reason, seq=None) -> None:  # the log's signature
         self.quarantined.append((key, update, seq))
@@ -70,8 +70,8 @@ class Pipe:
         requests = []
         while (step := self.schedule.decide()) is not None:
             if isinstance(step, Load):
-                self.loads.append(step.key)
-                step = self.schedule.loaded(step, self.logs.get(step.key, EMPTY))
+                self.loads.append(list(step.keys))
+                step = self.schedule.loaded(step, {key: self.logs.get(key, EMPTY) for key in step.keys})
             requests += map(decode_request, frames.receive(step))
         return requests
 
@@ -105,6 +105,76 @@ def test_all_of_a_closed_document_that_is_in_one_piece_needs_no_engine(rows):
     assert [type(request) for request in pipe.sent()] == [Open, Apply]
     assert pipe.outcomes == [("1", Encoded(b"whole"))]
     assert pipe.schedule.waiting_bytes == 1
+
+
+def keys(count: int) -> list[DocumentKey]:
+    return [DocumentKey(f"notes/{number:03}", 1) for number in range(count)]
+
+
+def test_documents_that_are_asked_for_in_whole_are_loaded_together():
+    pipe = Pipe()
+    pipe.logs = dict.fromkeys(keys(100), Rows(b"whole", ()))
+    for key in keys(100):
+        pipe.submit(key, key.name, Task.DIFF, whole_bytes=100)
+
+    assert pipe.sent() == []
+    assert pipe.outcomes == [(key.name, Encoded(b"whole")) for key in keys(100)]
+    assert [len(load) for load in pipe.loads] == [64, 36]
+
+
+def test_once_that_was_in_vain_first_a_few_are_loaded_together():
+    pipe = Pipe()
+    pipe.logs = dict.fromkeys(keys(100), Rows(b"whole", ())) | {A: Rows(b"snapshot", (Row(1, b"row"),))}
+    for key in (A, *keys(100)):
+        pipe.submit(key, key.name, Task.DIFF, whole_bytes=100)
+
+    assert [type(request) for request in pipe.sent()] == [Open, Apply]
+    assert [len(load) for load in pipe.loads] == [64, 1, 2, 4, 8, 16, 32, 37]
+
+
+def test_no_more_is_loaded_at_once_than_is_of_use():
+    pipe = Pipe(limit=1000)
+    for number, key in enumerate(keys(100)):
+        pipe.logs[key] = Rows(b"snapshot", (Row(1, b"row"),)) if number % 2 else Rows(b"whole", ())
+        pipe.submit(key, key.name, Task.DIFF, whole_bytes=100)
+
+    assert [type(request) for request in pipe.sent()] == [Open, Apply] * 50
+    assert sum(map(len, pipe.loads)) <= 64 + 2 * 100
+
+
+def test_two_who_ask_for_the_same_are_answered_with_one_load():
+    pipe = Pipe()
+    pipe.logs[A] = Rows(b"whole", ())
+    pipe.submit(A, "1", Task.DIFF, whole_bytes=100)
+    pipe.submit(A, "2", Task.DIFF, whole_bytes=100)
+
+    assert pipe.sent() == []
+    assert pipe.names() == ["1", "2"]
+    assert pipe.loads == [[A]]
+
+
+def test_log_that_was_loaded_with_others_is_of_no_use_where_a_change_comes_first():
+    pipe = Pipe()
+    pipe.logs = dict.fromkeys((A, B), Rows(b"whole", ()))
+    pipe.submit(A, "1", Task.DIFF, whole_bytes=100)
+    pipe.submit(B, "2")
+    pipe.submit(B, "3", Task.DIFF, whole_bytes=100)
+
+    assert [type(request) for request in pipe.sent()] == [Open, Apply, Apply]
+    assert pipe.loads == [[A, B], [B]]
+    assert pipe.names() == ["1"]
+
+
+def test_of_what_is_open_or_unanswered_nothing_is_loaded():
+    pipe = Pipe()
+    pipe.logs = {key: Rows(b"whole", ()) for key in (B, C)}
+    pipe.submit(A, "1")
+    pipe.sent()
+    for key, name in ((B, "2"), (C, "3"), (A, "4")):
+        pipe.submit(key, name, Task.DIFF, whole_bytes=100)
+
+    assert [type(request) for request in pipe.sent()] == [Apply]
+    assert pipe.loads == [[A], [B], [C]]
 
 
 def test_all_of_an_open_or_cut_up_document_is_the_engines_to_tell():
@@ -245,7 +315,7 @@ def test_invariant_4_no_log_is_loaded_while_its_document_has_unanswered_requests
     pipe.submit(A, "2")
 
     assert [type(request) for request in pipe.sent()] == [Open, Apply, Close]
-    assert pipe.loads == [A]
+    assert pipe.loads == [[A]]
     pipe.answer(Opened(b""), MERGED)
     assert pipe.sent() == []
     pipe.answer(Done())
@@ -259,7 +329,7 @@ def test_document_asked_about_longest_ago_is_closed_for_another():
         answers = {Open: Opened(b""), Apply: MERGED, Close: Done()}
         pipe.answer(*(answers[type(request)] for request in pipe.sent()[:9]))
 
-    assert pipe.loads == [A, B, C]
+    assert pipe.loads == [[A], [B], [C]]
     pipe.submit(B, "again")
     assert Close in [type(request) for request in pipe.sent()]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from fakes.logs import log_of, updates_of
 
 from peatd.errors import StoreError
 from peatd.names import DocumentKey, DocumentName
@@ -13,10 +14,6 @@ from peatd.store import Store, StoredLog, StoredUpdate
 
 NOTES = DocumentName("notes/today")
 KEY = DocumentKey(NOTES, 1)
-
-
-def updates_of(log: StoredLog) -> list[bytes]:
-    return [stored.update for stored in log.updates]
 
 
 @pytest.fixture
@@ -31,14 +28,28 @@ def size_on_disk(directory: Path) -> int:
 # Recording and loading
 
 
+async def test_logs_are_loaded_together_as_long_as_they_are_small(directory: Path) -> None:
+    keys = [DocumentKey(DocumentName(f"notes/{number}"), 1) for number in range(4)]
+    async with Store.open(directory) as store:
+        for key, size in zip(keys, (1, 1_000_000, 100_000, 1), strict=True):
+            store.set_incarnation(key.name, 1, deleted=False)
+            store.record(key, bytes(size))
+        await store.synced(store.last_seq)
+        unwritten = store.record(keys[0], b"not written yet")
+        logs = await store.load(keys)
+        assert list(logs) == keys[:3]
+        assert logs[keys[0]].updates[-1] == StoredUpdate(unwritten, b"not written yet")
+        assert [len(logs[key].updates[0].update) for key in keys[:3]] == [1, 1_000_000, 100_000]
+
+
 async def test_what_was_recorded_is_there_after_reopening_in_order(directory: Path) -> None:
     async with Store.open(directory) as store:
         for number in range(100):
             store.record(KEY, b"update %d" % number)
         await store.synced(store.last_seq)
     async with Store.open(directory) as store:
-        log = await store.load(KEY)
-    assert updates_of(log) == [b"update %d" % number for number in range(100)]
+        log = await log_of(store, KEY)
+    assert [stored.update for stored in log.updates] == [b"update %d" % number for number in range(100)]
     assert [stored.seq for stored in log.updates] == sorted(stored.seq for stored in log.updates)
     assert log.snapshot is None
 
@@ -47,7 +58,7 @@ async def test_a_load_sees_what_was_recorded_just_before_it(directory: Path) -> 
     async with Store.open(directory) as store:
         seq = store.record(KEY, b"not written yet")
         assert store.durable_seq < seq
-        assert (await store.load(KEY)).updates == (StoredUpdate(seq, b"not written yet"),)
+        assert (await log_of(store, KEY)).updates == (StoredUpdate(seq, b"not written yet"),)
 
 
 async def test_a_document_that_was_never_heard_of_is_not_looked_for_on_the_disk(directory: Path) -> None:
@@ -56,9 +67,9 @@ async def test_a_document_that_was_never_heard_of_is_not_looked_for_on_the_disk(
         with closing(sqlite3.connect(directory / "peat.db")) as somebody:
             somebody.execute("DROP TABLE log")
         with pytest.raises(StoreError):
-            await store.load(KEY)
+            await log_of(store, KEY)
         for unheard_of in (DocumentKey(DocumentName("notes/tomorrow"), 1), DocumentKey(NOTES, 2)):
-            assert await store.load(unheard_of) == StoredLog(None, ())
+            assert await log_of(store, unheard_of) == StoredLog(None, ())
 
 
 async def test_seqs_grow_over_all_documents_and_over_reopening(directory: Path) -> None:
@@ -78,7 +89,7 @@ async def test_leaving_makes_what_is_pending_durable_even_when_cancelled(directo
             scope.cancel()
             await trio.lowlevel.checkpoint()
     async with Store.open(directory) as store:
-        assert updates_of(await store.load(KEY)) == [b"last words"]
+        assert await updates_of(store, KEY) == [b"last words"]
 
 
 # Group commit
@@ -114,7 +125,7 @@ async def test_the_end_of_a_life_drops_its_rows_and_what_comes_too_late(director
         end = store.set_incarnation(NOTES, 1, deleted=True)
         assert store.record(KEY, b"from a peer that was away") == end
         assert store.set_incarnation(NOTES, 1, deleted=False) == end
-        assert (await store.load(KEY)).updates == ()
+        assert (await log_of(store, KEY)).updates == ()
         assert store.size_bytes(NOTES) == 0
     async with Store.open(directory) as store:
         (document,) = store.documents()
@@ -136,7 +147,7 @@ async def test_a_checkpoint_leaves_only_what_came_after_it_to_be_read(directory:
     async with Store.open(directory) as store:
         (document,) = store.documents()
         assert (document.reach, document.tail, document.size_bytes) == (b"reach of one", (b"two",), 6)
-        assert updates_of(await store.load(KEY)) == [b"one", b"two"]
+        assert await updates_of(store, KEY) == [b"one", b"two"]
 
 
 async def test_a_fold_takes_the_place_of_the_rows_it_stands_for_and_no_others(directory: Path) -> None:
@@ -145,11 +156,11 @@ async def test_a_fold_takes_the_place_of_the_rows_it_stands_for_and_no_others(di
         store.record(KEY, b"three")
         store.fold(KEY, b"snapshot", through=through, reach=b"reach of one")
         seq = store.record(KEY, b"seven..")
-        before = await store.load(KEY)
+        before = await log_of(store, KEY)
         await store.synced(seq)
         assert (store.tail_rows(NOTES), store.tail_bytes(NOTES), store.size_bytes(NOTES)) == (2, 12, 20)
-        assert await store.load(KEY) == before
-    assert (before.snapshot, updates_of(before)) == (b"snapshot", [b"three", b"seven.."])
+        assert await log_of(store, KEY) == before
+    assert (before.snapshot, [stored.update for stored in before.updates]) == (b"snapshot", [b"three", b"seven.."])
     async with Store.open(directory) as store:
         (document,) = store.documents()
         assert (document.reach, document.tail) == (b"reach of one", (b"three", b"seven.."))
@@ -161,7 +172,7 @@ async def test_a_fold_that_is_older_than_the_one_that_stands_is_ignored(director
         store.fold(KEY, b"one and two", through=second, reach=b"")
     async with Store.open(directory) as store:
         store.fold(KEY, b"one", through=first, reach=b"")
-        assert (await store.load(KEY)).snapshot == b"one and two"
+        assert (await log_of(store, KEY)).snapshot == b"one and two"
         with pytest.raises(ValueError, match="the last record is"):
             store.fold(KEY, b"prophecy", through=store.last_seq + 1, reach=b"")
 

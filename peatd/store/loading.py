@@ -1,6 +1,7 @@
 """The reader, asked from trio's side: one question at a time, in a thread, and what it could not read is remembered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -16,6 +17,11 @@ from peatd.threads import run_in_thread
 _log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
+Rows = tuple[Sequence[LogRow], Sequence[CorruptRow]]
+"""Of one life, oldest first, good and bad."""
+
+_TOGETHER_BYTES = 1024 * 1024
+"""Of logs that are read at once; what is read of one more is as large as that one is."""
 
 
 class Loading:
@@ -31,16 +37,32 @@ class Loading:
         self.failure: StoreError | None = None
         self._reader = reader
 
-    async def rows(self, key: DocumentKey) -> tuple[Sequence[LogRow], Sequence[CorruptRow]]:
-        """Raises: StoreError, if the file cannot be read."""
+    async def rows(self, keys: Sequence[DocumentKey]) -> Mapping[DocumentKey, Rows]:
+        """Those of the first, and of others as long as they are small and can be read.
+
+        Raises:
+            StoreError: if the first cannot be read.
+        """
         try:
-            rows, corrupt = await self._ask(partial(self._reader.rows, key))
+            found = await self._ask(partial(self._rows, keys))
         except StoreError as exc:
             self._failed(exc)
             raise
         if not isinstance(self.failure, StoreDamaged):
             self.failure = None
-        return rows, corrupt
+        return found
+
+    def _rows(self, keys: Sequence[DocumentKey]) -> Mapping[DocumentKey, Rows]:
+        """In a thread: a hop there and back costs more than most documents."""
+        found = {keys[0]: self._reader.rows(keys[0])}
+        read_bytes = _size_bytes(found[keys[0]])
+        with suppress(StoreError):  # when it is the first itself, it is told
+            for key in keys[1:]:
+                if read_bytes > _TOGETHER_BYTES:
+                    break
+                found[key] = self._reader.rows(key)
+                read_bytes += _size_bytes(found[key])
+        return found
 
     async def quarantined(self) -> list[QuarantinedUpdate]:
         """Raises: StoreError, if the file cannot be read."""
@@ -56,3 +78,7 @@ class Loading:
         if str(error) != str(self.failure):  # once, not for each that asks
             _log.error("store_unreadable", message=str(error))
         self.failure = error
+
+
+def _size_bytes(rows: Rows) -> int:
+    return sum(len(row.payload) for row in rows[0])

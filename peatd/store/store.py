@@ -169,20 +169,22 @@ class Store:
 
     # What waits.
 
-    async def load(self, key: DocumentKey) -> StoredLog:
-        """The log of one life with all that was recorded before the call, durable or not.
+    async def load(self, keys: Sequence[DocumentKey]) -> Mapping[DocumentKey, StoredLog]:
+        """The logs of lives with all that was recorded before the call, durable or not: of the first, and of those that
+        follow as long as it takes little memory.
 
         Raises:
-            StoreDamaged: if a page of it is bad: restart, the opening saves the rest.
+            StoreDamaged: if a page of the first is bad: restart, the opening saves the rest.
             StoreError: if the file cannot be read.
         """
-        if self._lives.is_unheard_of(key):  # during a first sync that is every document
+        if self._lives.is_unheard_of(keys[0]):  # during a first sync that is every document
             await trio.lowlevel.checkpoint()
-            return StoredLog(None, ())
-        pending = self._keeper.pending.of(key.name)
-        rows, corrupt = await self._loading.rows(key)
-        self._quarantine.take_corrupt(corrupt)
-        return replace(replay(key, rows, pending), damaged=len(corrupt))
+            return {keys[0]: StoredLog(None, ())}
+        pending = {key: self._keeper.pending.of(key.name) for key in keys}
+        found = await self._loading.rows(keys)
+        self._quarantine.take_corrupt([row for _, corrupt in found.values() for row in corrupt])
+        logs = ((key, replay(key, rows, pending[key]), len(corrupt)) for key, (rows, corrupt) in found.items())
+        return {key: replace(log, damaged=damaged) for key, log, damaged in logs}
 
     async def quarantined(self) -> list[QuarantinedUpdate]:
         """What was set aside and written, oldest first; the oldest are dropped when they grow too many.

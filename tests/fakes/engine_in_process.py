@@ -155,7 +155,7 @@ class InProcessDocuments:
 
     async def _ask(self, key: DocumentKey, request: Callable[[int], protocol.Request]) -> Any:
         if key not in self._numbers:
-            log = await self._log.load(key)
+            log = (await self._log.load([key]))[key]
             self._last += 1
             rows = [row.update for row in log.updates]
             opened = self._engine.handle(protocol.Open(self._last, log.snapshot or b"", rows))

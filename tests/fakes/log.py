@@ -1,5 +1,6 @@
 """A document log in memory: what `peatd.documents` needs of the store."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -41,8 +42,8 @@ class MemoryLog:
         self.rows.setdefault(key, []).append(row)
         return row.seq
 
-    async def load(self, key: DocumentKey) -> Rows:
-        found = Rows(self.snapshots.get(key), tuple(self.rows.get(key, ())))
+    async def load(self, keys: Sequence[DocumentKey]) -> Mapping[DocumentKey, Rows]:
+        found = {key: Rows(self.snapshots.get(key), tuple(self.rows.get(key, ()))) for key in keys}
         await trio.lowlevel.checkpoint()
         return found
 

@@ -3,7 +3,7 @@
 It has the interface of `peatd.store.Store` as replication uses it, and shares none of its code.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -132,8 +132,11 @@ class MemoryStore:
             del disk.lives[key.name].rows[row]
         self._damaged(key)
 
-    async def load(self, key: DocumentKey) -> StoredLog:
+    async def load(self, keys: Sequence[DocumentKey]) -> Mapping[DocumentKey, StoredLog]:
         await trio.lowlevel.checkpoint()
+        return {key: self._log(key) for key in keys}
+
+    def _log(self, key: DocumentKey) -> StoredLog:
         life = self._memory.lives.get(key.name)
         if life is None or life.incarnation != key.incarnation:
             return StoredLog(None, ())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.logs import log_of
 from hypothesis import settings
 
 from peatd.errors import StoreError
@@ -56,7 +57,8 @@ class Recorded:
                 recorded = self.updates.get(document.name, set())
                 assert set(document.tail) <= recorded
                 try:
-                    stored = await store.load(DocumentKey(document.name, document.incarnation))
+                    key = DocumentKey(document.name, document.incarnation)
+                    stored = await log_of(store, key)
                 except StoreError:
                     continue
                 held = {update.update for update in stored.updates} | ({stored.snapshot} if stored.snapshot else set())

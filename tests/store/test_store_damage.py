@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from fakes.logs import log_of, updates_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -28,10 +29,6 @@ def damage(directory: Path, statement: str, *parameters: object) -> None:
         connection.commit()
 
 
-async def load_all(store: Store, key: DocumentKey = KEY) -> list[bytes]:
-    return [stored.update for stored in (await store.load(key)).updates]
-
-
 # Rows
 
 
@@ -45,7 +42,7 @@ async def test_a_corrupt_row_behind_the_checkpoint_is_set_aside_at_the_opening(t
         async with Store.open(tmp_path) as store:
             (document,) = store.documents()
             assert document.tail == (b"one", b"three")
-            assert await load_all(store) == [b"one", b"three"]
+            assert await updates_of(store, KEY) == [b"one", b"three"]
             assert store.quarantined_count == 1
     async with Store.open(tmp_path) as store:
         assert store.status().corrupt_rows == 0, "it was set aside for good"
@@ -84,10 +81,10 @@ async def test_a_corrupt_row_under_the_checkpoint_is_found_by_the_load_and_told(
         store.watch_damage(damaged.append)
         assert store.documents()[0].reach == b"reach of both"
         assert damaged == []
-        log = await store.load(KEY)
+        log = await log_of(store, KEY)
         assert ([stored.update for stored in log.updates], log.damaged) == ([b"two"], 1)
         assert damaged == [KEY]
-        assert (await store.load(KEY)).updates == log.updates
+        assert (await log_of(store, KEY)).updates == log.updates
         assert damaged == [KEY], "told once"
     async with Store.open(tmp_path) as store:
         (document,) = store.documents()
@@ -100,7 +97,7 @@ async def test_a_corrupt_snapshot_leaves_the_updates_after_it(tmp_path: Path) ->
         store.record(KEY, b"two")
     damage(tmp_path, "UPDATE log SET payload = x'ff' WHERE seq = ?", snapshot)
     async with Store.open(tmp_path) as store:
-        log = await store.load(KEY)
+        log = await log_of(store, KEY)
     assert (log.snapshot, [stored.update for stored in log.updates], log.damaged) == (None, [b"two"], 1)
 
 
@@ -158,7 +155,7 @@ async def test_a_damaged_tail_of_the_write_ahead_log_leaves_a_clean_prefix(tmp_p
         shutil.copytree(copy, trial)
         (trial / "peat.db-wal").write_bytes(whole[:cut] + b"\xff" * (len(whole) - cut))
         async with Store.open(trial) as store:
-            loaded = await load_all(store)
+            loaded = await updates_of(store, KEY)
             assert loaded == [b"%d" % number for number in range(len(loaded))]
             assert store.status().corrupt_rows == 0
             lengths.append(len(loaded))
@@ -197,7 +194,7 @@ async def test_a_bad_page_is_met_once_and_the_next_opening_saves_the_rest(with_a
         assert len(store.documents()) == 100
         for number in range(100):
             try:
-                await store.load(document_key(number))
+                await log_of(store, document_key(number))
             except StoreDamaged:
                 refused += 1
     assert 0 < refused < 50
@@ -221,7 +218,7 @@ async def test_what_cannot_be_read_is_told_once_and_takes_no_readiness(with_a_ba
             assert store.status().message is None
             for number in range(100):
                 try:
-                    await store.load(document_key(number))
+                    await log_of(store, document_key(number))
                 except StoreDamaged as error:
                     messages.append(str(error))
             status = store.status()
@@ -267,7 +264,7 @@ async def test_a_salvage_that_crashed_goes_on_at_the_next_opening(tmp_path: Path
         (tmp_path / "peat.db").rename(tmp_path / "peat.db.new")
         (tmp_path / "peat.db-wal").write_bytes(b"of the damaged file")
     async with Store.open(tmp_path) as store:
-        assert await load_all(store) == [b"one"]
+        assert await updates_of(store, KEY) == [b"one"]
     assert not (tmp_path / "peat.db.new").exists()
 
 
@@ -295,7 +292,7 @@ async def load_each(directory: Path, keys: list[DocumentKey]) -> None:
     try:
         async with Store.open(directory) as store:
             for key in keys:
-                assert set(await load_all(store, key)) <= {key.name.encode() * 20}
+                assert set(await updates_of(store, key)) <= {key.name.encode() * 20}
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from fakes.logs import log_of, updates_of
 from trio.testing import MockClock
 
 from peatd.errors import StoreError, Unavailable
@@ -50,10 +51,6 @@ def remount(volume: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", volume], check=True)
 
 
-async def load_all(store: Store, key: DocumentKey = KEY) -> list[bytes]:
-    return [stored.update for stored in (await store.load(key)).updates]
-
-
 # Failing and recovering
 
 
@@ -71,7 +68,7 @@ async def test_a_failing_disk_is_told_and_recovers_with_everything_in_order(tmp_
             assert status.message is not None
             with pytest.raises(Unavailable):
                 await store.room()
-            assert await load_all(store) == [b"acknowledged", bytes(256 * 1024), b"while it fails"]
+            assert await updates_of(store, KEY) == [b"acknowledged", bytes(256 * 1024), b"while it fails"]
             assert store.durable_seq < first
         assert await store.wait_synced_past(first) >= last
         assert store.status().ready
@@ -79,7 +76,7 @@ async def test_a_failing_disk_is_told_and_recovers_with_everything_in_order(tmp_
         assert store.status().pending_bytes == 0
         await store.room()
     async with Store.open(tmp_path) as store:
-        assert await load_all(store) == [b"acknowledged", bytes(256 * 1024), b"while it fails"]
+        assert await updates_of(store, KEY) == [b"acknowledged", bytes(256 * 1024), b"while it fails"]
 
 
 async def test_when_nothing_is_written_any_more_the_write_ahead_log_is_given_back(
@@ -99,7 +96,7 @@ async def test_when_nothing_is_written_any_more_the_write_ahead_log_is_given_bac
         assert not tidied.is_set()
         await tidied.wait()
         assert (tmp_path / "peat.db-wal").stat().st_size == 0
-        assert await load_all(store) == [bytes(3 * 2**20)]
+        assert await updates_of(store, KEY) == [bytes(3 * 2**20)]
 
 
 async def test_a_full_volume_is_told_and_recovers_when_there_is_space(volume: Path) -> None:
@@ -110,7 +107,7 @@ async def test_a_full_volume_is_told_and_recovers_when_there_is_space(volume: Pa
             await store.synced(seq)
         remount(volume, "size=32m")
         assert await store.wait_synced_past(seq - 1) == seq
-        assert await load_all(store) == [b"acknowledged", bytes(4 * 2**20)]
+        assert await updates_of(store, KEY) == [b"acknowledged", bytes(4 * 2**20)]
 
 
 async def test_a_boot_on_a_full_volume_is_refused_with_what_to_do(volume: Path) -> None:
@@ -122,7 +119,7 @@ async def test_a_boot_on_a_full_volume_is_refused_with_what_to_do(volume: Path) 
             pass
     (volume / "ballast").unlink()
     async with Store.open(volume / "peat") as store:
-        assert await load_all(store) == [b"acknowledged"]
+        assert await updates_of(store, KEY) == [b"acknowledged"]
 
 
 def fill(path: Path) -> None:
@@ -139,7 +136,7 @@ async def test_files_that_turn_read_only_are_told_and_it_recovers(tmp_path: Path
             with pytest.raises(Unavailable, match=r"cannot write to .*peat.db"):
                 await store.synced(seq)
         assert await store.wait_synced_past(seq - 1) == seq
-        assert await load_all(store) == [b"acknowledged", b"refused"]
+        assert await updates_of(store, KEY) == [b"acknowledged", b"refused"]
 
 
 @contextmanager
@@ -162,7 +159,7 @@ async def test_somebody_who_holds_the_file_is_waited_for_and_the_thread_is_seen_
             heartbeat = store.heartbeat
             assert heartbeat is not None
             assert heartbeat <= time.monotonic()
-            assert await load_all(store) == [b"x"], "a load waits for no write"
+            assert await updates_of(store, KEY) == [b"x"], "a load waits for no write"
             somebody.execute("ROLLBACK")
 
 
@@ -196,7 +193,7 @@ async def test_leaving_gives_up_at_its_deadline(tmp_path: Path, monkeypatch: pyt
         async with Store.open(tmp_path) as store:
             store.record(KEY, bytes(256 * 1024))
     async with Store.open(tmp_path) as store:
-        assert await load_all(store) == []
+        assert await updates_of(store, KEY) == []
 
 
 # Killed
@@ -232,7 +229,7 @@ async def test_whatever_was_acknowledged_survives_kill_9(tmp_path: Path) -> None
         async with Store.open(tmp_path) as store:
             assert store.status().corrupt_rows == 0
             for name, seq in acknowledged.items():
-                log = await store.load(DocumentKey(DocumentName(name), 1))
+                log = await log_of(store, DocumentKey(DocumentName(name), 1))
                 folded = int((log.snapshot or b"all up to 0").split()[-1])
                 assert max([folded, *(stored.seq for stored in log.updates)]) >= seq
 
@@ -301,4 +298,4 @@ async def test_whoever_waits_for_a_record_has_it_written_at_once(
             await store.synced(store.record(KEY, b"%d" % n))
         store.record(KEY, b"nobody waits for it, and it is written at the end")
     async with Store.open(tmp_path) as store:
-        assert len(await load_all(store)) == 6
+        assert len(await updates_of(store, KEY)) == 6

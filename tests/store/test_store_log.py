@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.logs import updates_of
 from structlog.testing import capture_logs
 
 from peatd.names import DocumentKey, DocumentName
@@ -67,10 +68,10 @@ async def open_and_load(directory: Path) -> tuple[list[bytes], list[dict[str, An
     """What is there, and what was said. Twice: what was mended stays so."""
     with capture_logs() as said:
         async with Store.open(directory) as store:
-            loaded = [stored.update for stored in (await store.load(KEY)).updates]
+            loaded = await updates_of(store, KEY)
     with capture_logs() as again:
         async with Store.open(directory) as store:
-            assert [stored.update for stored in (await store.load(KEY)).updates] == loaded
+            assert await updates_of(store, KEY) == loaded
     assert again == []
     with closing(sqlite3.connect(directory / "peat.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -219,7 +220,7 @@ async def test_no_damage_of_a_log_is_an_unexpected_error(crashed: Path, tmp_path
             overwrite(wal(trial), at, chance.randbytes(chance.choice((1, 3, 40, 5000))))
         with capture_logs() as said:
             async with Store.open(trial) as store:
-                loaded = [stored.update for stored in (await store.load(KEY)).updates]
+                loaded = await updates_of(store, KEY)
         assert set(loaded) <= set(whole)
         if loaded != whole:
             assert said, number

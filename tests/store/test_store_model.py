@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakes.logs import log_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,7 +168,7 @@ class StoreModel:
             life.reach, life.reach_seq = b"", 0
 
     async def compare(self, key: DocumentKey, store: Store) -> None:
-        log, life = await store.load(key), self.alive(key)
+        log, life = await log_of(store, key), self.alive(key)
         assert log.damaged == 0
         assert log.snapshot == (life.snapshot if life else None)
         assert log.updates == tuple(StoredUpdate(*item) for item in life.updates.items()) if life else log.updates == ()

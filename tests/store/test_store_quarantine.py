@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from fakes.logs import updates_of
 from structlog.testing import capture_logs
 
 from peatd.names import DocumentKey, DocumentName
@@ -29,7 +30,7 @@ async def test_what_is_set_aside_can_be_inspected_and_a_row_leaves_the_log(direc
         assert damaged == []
         store.quarantine(KEY, b"poison", origin="store", reason="hung the engine", seq=poison)
         assert damaged == [KEY]
-        assert [stored.update for stored in (await store.load(KEY)).updates] == [b"good"]
+        assert await updates_of(store, KEY) == [b"good"]
         await store.synced(seq)
     async with Store.open(directory) as store:
         assert store.quarantined_count == 2

@@ -139,6 +139,8 @@ class Dialer:
         while not self._is_due(pursuit.node_id):
             pursuit.rest(self._peers.is_linked(pursuit.node_id), trio.current_time())
             await pursuit.nudge.wait()
+            if pursuit.is_lost:
+                return None  # in this very moment: what cancels us comes with the next wait only
             pursuit.nudge, pursuit.is_idle = trio.Event(), False
         if pursuit.had_brief_link(trio.current_time()):
             await self._pause(pursuit, longest=False)

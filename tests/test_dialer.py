@@ -207,6 +207,20 @@ async def test_a_lost_peer_is_dialled_no_more_but_its_link_stays(autojump_clock:
         assert len(it.dialled) == 1
 
 
+async def test_who_is_lost_in_the_moment_in_which_it_was_to_be_looked_at_again_is_lost(mock_clock: MockClock) -> None:
+    async with scene() as it:
+        it.links.view.wants = lambda *_: False  # type: ignore[method-assign]
+        await it.found()
+        it.tell.send_nowait(PeerUpdated(PeerInfo(BOB, (ELSEWHERE,))))
+        it.tell.send_nowait(PeerLost(BOB))
+        await wait_all_tasks_blocked()
+        assert it.dialled == []
+        assert list(it.peers.all(trio.current_time())) == []
+        it.links.view.wants = lambda *_: True  # type: ignore[method-assign]
+        await it.found()
+        assert len(it.dialled) == 1
+
+
 async def test_a_new_address_is_dialled_at_once(mock_clock: MockClock) -> None:
     async with scene() as it:
         await it.found()

@@ -21,6 +21,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from zeroconf import (  # type: ignore[attr-defined]  # its __all__ is not complete
     DNSAddress,
@@ -51,6 +52,9 @@ MAX_NODE_ID_BYTES = 255 - len("node_id=")
 _MAX_TXT_BYTES = 1024
 _MAX_RECORDS = 128
 """Of a packet; a notice has a dozen, a question a known answer for each node that need not answer."""
+
+_REMEMBERED = 256
+"""Packets and what they say: nodes repeat theirs to the letter, and on both IP versions."""
 
 # RFC 1035, 3.2; RFC 2782; RFC 3596; RFC 6762, 18.
 _A, _PTR, _TXT, _AAAA, _SRV, _ANY = 1, 12, 16, 28, 33, 255
@@ -115,6 +119,7 @@ def host_name(label: str) -> str:
     return f"{label}.local."
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def read_packet(packet: bytes) -> Asked | Told:
     """What a packet says that concerns us; of other services it says nothing.
 

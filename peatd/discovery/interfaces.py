@@ -1,9 +1,10 @@
 """The networks that this machine is on: which of them are LANs, and what a node says of itself there."""
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import lru_cache
 
 import ifaddr
 
@@ -13,6 +14,9 @@ _BRIDGES = (
 )
 """What container engines, hypervisors and cluster networks call theirs. Behind them are no LANs: an address there means
 nothing on another machine, or another one's container."""
+
+_REMEMBERED = 1024
+"""Whose addresses they are, and whether they are of this LAN: of all who are there it is asked again and again."""
 
 _ANY = {"0.0.0.0": (4,), "::": (4, 6)}
 """IP versions of those who reach a listener on it."""
@@ -68,7 +72,8 @@ def hosts_to_announce(interface: Interface, bound: str) -> tuple[str, ...]:
     return tuple(text for text in texts if text == bound)
 
 
-def nearby(interface: Interface, hosts: Sequence[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=_REMEMBERED)
+def nearby(interface: Interface, hosts: tuple[str, ...]) -> tuple[str, ...]:
     """Of the addresses that somebody on this LAN announces those that are of this LAN."""
     return tuple(host for host in hosts if interface.is_near(host))
 

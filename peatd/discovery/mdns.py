@@ -36,6 +36,9 @@ _PUBLISH_INTERVAL = 0.1
 """Seconds between two accounts of who is there, each of which looks at all that is known."""
 _PACKET_INTERVAL = 0.001
 """Seconds between two packets that are read: of a flood most is lost in the system's buffer, and the node goes on."""
+_SPEECH_INTERVAL = 0.02
+"""Seconds between two looks at what is to be said; an answer waits for longer (announcer.py). When many nodes start,
+packets come by the hundred."""
 _REFUSED_LATELY = 60.0
 """Seconds that it is told that there was no room for somebody: all who are there are asked for sooner."""
 _FAREWELL = 0.5
@@ -193,6 +196,7 @@ class MdnsDiscovery(Rostered):
             if segment.neighbours.changes != before:
                 self._changed.set()
             await self._send(key, seat, packets)
+            await trio.sleep(_SPEECH_INTERVAL)
 
     async def _hear(self, attendance: _Attendance, seat: Seat) -> None:
         segment = attendance.segment

@@ -51,6 +51,7 @@ class DiffMaker:
             self._work.set()
 
     async def run(self) -> None:
+        begun = 0
         while True:
             self._work = trio.Event()
             has_room = self._underway < _AT_ONCE and self._sync.streams.ready_bytes < _READY_BYTES
@@ -62,7 +63,9 @@ class DiffMaker:
                 made, failed = partial(self._diff, owed), partial(self._could_not, owed)
                 ask = partial(self._documents.submit_diff, owed.key, owed.vector, piece_bytes=PART_BYTES)
                 ask(origin=f"peer {self._sync.device_id}", then=made, failed=failed)
-                await trio.lowlevel.checkpoint()
+                begun += 1
+                if begun % _AT_ONCE == 0:
+                    await trio.lowlevel.checkpoint()  # they may all have failed at once
 
     def _diff(self, owed: OwedDiff, parts: Sequence[bytes]) -> None:
         largest_bytes = max(map(len, parts))

@@ -139,7 +139,7 @@ class Offers:
         self._replication.coming.heard(name, self._device_id, trio.current_time())
 
     def is_coming(self, name: DocumentName) -> bool:
-        """Whether another peer was asked for it."""
+        """Whether a peer was asked for it, and brings it."""
         return self._replication.coming.is_asked(name, trio.current_time())
 
     def _may_ask(self, name: DocumentName) -> bool:

@@ -90,14 +90,15 @@ class Blame:
         """Why the job is not even tried: it killed the engine before, and would again, at every document's expense."""
         if self._known and job.culprit is not None and (known := self._known.get(_fingerprint(job))):
             return self._set_aside(job, known)
-        for barred in ((job.key, None), (job.key, job.task)) if self._bars else ():
-            if (bar := self._bars.get(barred)) and bar.refuses():
-                return Barred(bar.reason)
-        return None
+        return next((Barred(bar.reason) for bar in self._bars_of(job) if bar.refuses()), None)
 
     def is_barred(self, job: Job) -> bool:
         """Whether it may be refused."""
-        return (job.key, None) in self._bars or (job.key, job.task) in self._bars
+        return bool(self._bars_of(job))
+
+    def _bars_of(self, job: Job) -> Sequence[_Bar]:
+        barred = ((job.key, None), (job.key, job.task)) if self._bars else ()
+        return [self._bars[one] for one in barred if one in self._bars]
 
     def changed(self, key: DocumentKey) -> None:
         """The document got news: what failed with it as it was may do now."""

@@ -1,7 +1,7 @@
 """What was sent to an engine process, and is not answered. Sans-IO."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from peatd.engine.protocol import Garbled, Reply, Request, stands_alone
 from peatd.names import DocumentKey
@@ -31,7 +31,7 @@ class Unanswered:
         return len(self._sent) >= _MOST or self._bytes >= _MOST_BYTES
 
     @property
-    def keys(self) -> Counter[DocumentKey]:
+    def keys(self) -> Collection[DocumentKey]:
         """Of the documents that it is about."""
         return self._keys
 

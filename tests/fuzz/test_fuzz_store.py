@@ -57,8 +57,7 @@ class Recorded:
                 recorded = self.updates.get(document.name, set())
                 assert set(document.tail) <= recorded
                 try:
-                    key = DocumentKey(document.name, document.incarnation)
-                    stored = await log_of(store, key)
+                    stored = await log_of(store, DocumentKey(document.name, document.incarnation))
                 except StoreError:
                     continue
                 held = {update.update for update in stored.updates} | ({stored.snapshot} if stored.snapshot else set())
